@@ -1,0 +1,39 @@
+"""The errors that a user can cause: one sentence that says what was given, what is allowed and what to do."""
+
+
+class W2VError(Exception):
+    """A mistake in the input, the parameters or the environment; jobs print it and exit with status 2."""
+
+
+class ParamError(W2VError, ValueError):
+    """A parameter has a wrong name, type or value."""
+
+
+class InputError(W2VError, ValueError):
+    """The text, table or file given cannot be used."""
+
+
+class OutputError(W2VError, ValueError):
+    """The output directory cannot be written or already holds something."""
+
+
+class FormatError(W2VError, ValueError):
+    """A directory or file on disk is not one of ours, or is damaged, or is of a newer format."""
+
+
+class UnknownWordError(W2VError, KeyError):
+    """A query names a word that has no vector."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class DivergenceError(W2VError, ArithmeticError):
+    """Training produced a vector that is not finite or far too long."""
+
+
+class MissingExtraError(W2VError, ImportError):
+    """An optional package is needed: names the extra and the pip line."""
+
+    def __init__(self, what: str, extra: str):
+        super().__init__(f"{what} requires extra '{extra}': install it with pip install 'w2v_spark[{extra}]'")

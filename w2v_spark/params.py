@@ -1,0 +1,211 @@
+"""The parameters of training: the only place where a default, a range and a help text are written.
+
+The command line, the TOML file, the Spark Params and the README's table are made from this dataclass. A parameter has
+one
+name: `vector_size` in Python and TOML, `--vector-size` on the command line, `vectorSize` in Spark.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import numbers
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from w2v_spark.errors import ParamError
+
+AUTO = "auto"
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a parameter may be: `kind` is its type, `low` and `high` are inclusive, `unset` is the word that stands for
+    None.
+    """
+
+    kind: type
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    unset: str | None = None
+
+    def allowed(self) -> str:
+        """The allowed values in words, for messages and the README."""
+        if self.choices:
+            text = "one of " + ", ".join(self.choices)
+        elif self.kind is bool:
+            text = "true or false"
+        elif self.kind is str:
+            text = "a name"
+        else:
+            noun = "an integer" if self.kind is int else "a number"
+            if self.high is not None:
+                text = f"{noun} from {self.low:g} to {self.high:g}"
+            else:
+                text = f"{noun} of at least {self.low:g}" if self.low is not None else noun
+        return f"{text}, or {self.unset}" if self.unset else text
+
+
+def _param(default: Any, help: str, kind: type | None = None, **limits: Any) -> Any:
+    return field(default=default, metadata={"spec": Spec(kind or type(default), help, **limits)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """How to train. Values are checked on construction; `None` means auto (or no limit) and is resolved by the run."""
+
+    vector_size: int = _param(100, "length of a word's vector", low=1, high=1024)
+    window_size: int = _param(5, "most words between a centre and its context, on each side", low=1, high=20)
+    min_count: int = _param(5, "words seen less often are left out", low=1)
+    max_vocab: int | None = _param(None, "keep at most so many words, the most frequent", int, low=1, unset=NONE)
+    negative: int = _param(5, "negatives for each pair of centre and context", low=1, high=32)
+    noise_exponent: float = _param(0.75, "negatives are drawn by count to this power", low=-2.0, high=2.0)
+    sample: float = _param(
+        1e-4, "subsampling threshold of frequent words, as a share of all words; 0 keeps all", low=0.0, high=1.0
+    )
+    step_size: float = _param(0.05, "learning rate at the start, as one replica would use it", low=1e-6, high=1.0)
+    min_step_size: float = _param(1e-4, "learning rate at the end of the linear decay", low=0.0, high=1.0)
+    max_iter: int = _param(5, "epochs: passes over the corpus", low=1, high=10_000)
+    seed: int = _param(1, "seed of every random number", low=0, high=2**63 - 1)
+    max_sentence_length: int = _param(
+        1000, "longer sentences are split into pieces of so many words", low=2, high=1_000_000
+    )
+    num_replicas: int | None = _param(
+        None, "replicas trained side by side; auto: one for each executor", int, low=1, high=1024, unset=AUTO
+    )
+    threads_per_replica: int | None = _param(
+        None, "threads of a replica; auto: the cores of its executor", int, low=1, high=256, unset=AUTO
+    )
+    rounds_per_epoch: int | None = _param(
+        None, "merges in an epoch; auto: from the number of replicas", int, low=1, high=10_000, unset=AUTO
+    )
+    merge_rule: str = _param(
+        "adasum", "how the replicas' changes of a row become one", choices=("adasum", "mean", "mean_touched")
+    )
+    tokenizer: str = _param("words", "words, whitespace, chinese, or module:function for one of your own")
+    lowercase: bool = _param(True, "lower-case the text before it is tokenised")
+
+    def __post_init__(self) -> None:
+        for name, spec in specs().items():
+            object.__setattr__(self, name, _checked(name, spec, getattr(self, name)))
+        if self.min_step_size > self.step_size:
+            raise ParamError(
+                f"parameter min_step_size given invalid value {self.min_step_size:g}: must be at most step_size "
+                f"({self.step_size:g})"
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> Params:
+        """Parameters from plain values; an unknown key is an error that names the nearest known one."""
+        known = specs()
+        for name in values:
+            if name not in known:
+                raise ParamError(
+                    f"unknown parameter {name!r} in {source}{did_you_mean(name, known)}; known are: {', '.join(known)}"
+                )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes: Any) -> Params:
+        """A copy with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def specs() -> dict[str, Spec]:
+    """The specification of every parameter, by name, in the order of the table."""
+    return {f.name: f.metadata["spec"] for f in dataclasses.fields(Params)}
+
+
+def default(name: str) -> Any:
+    """The default value of a parameter."""
+    return next(f.default for f in dataclasses.fields(Params) if f.name == name)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The parameters set in a TOML file: top-level keys, named as here."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as e:
+        raise ParamError(f"cannot read the configuration {path}: {e.strerror or e}") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ParamError(f"the configuration {path} is not valid TOML: {e}") from e
+    Params.from_dict(values, source=str(path))
+    return values
+
+
+def did_you_mean(name: str, known: Any) -> str:
+    """A hint for a misspelt name, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def option_name(name: str) -> str:
+    """`vector_size` as the command line spells it: `--vector-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def markdown_table() -> str:
+    """The README's table of parameters."""
+    rows = ["| parameter | default | allowed | what it does |", "|---|---|---|---|"]
+    for name, spec in specs().items():
+        value = default(name)
+        shown = (
+            spec.unset
+            if value is None
+            else (str(value).lower() if spec.kind is bool else f"{value:g}" if spec.kind is float else str(value))
+        )
+        rows.append(f"| `{name}` | {shown} | {spec.allowed()} | {spec.help} |")
+    return "\n".join(rows)
+
+
+def _checked(name: str, spec: Spec, value: Any) -> Any:
+    """The value in its parameter's own type; numpy scalars and, for numbers and switches, their spelling as text are
+    accepted.
+    """
+
+    def wrong() -> ParamError:
+        return ParamError(f"parameter {name} given invalid value {value!r}: must be {spec.allowed()}")
+
+    if value is None or (isinstance(value, str) and spec.unset and value.lower() == spec.unset):
+        if spec.unset:
+            return None
+        raise wrong()
+    if spec.kind is bool:
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if type(value).__name__ not in ("bool", "bool_"):
+            raise wrong()
+        return bool(value)
+    if spec.kind is str:
+        if not isinstance(value, str) or not value or (spec.choices and value not in spec.choices):
+            raise wrong()
+        return value
+    number = _number(spec.kind, value)
+    if number is None or (spec.low is not None and number < spec.low) or (spec.high is not None and number > spec.high):
+        raise wrong()
+    return number
+
+
+def _number(kind: type, value: Any) -> int | float | None:
+    """The value as `kind`, or None where it is no such number."""
+    if isinstance(value, str):
+        try:
+            value = kind(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        return None
+    if kind is float:
+        return float(value)
+    whole = int(value)  # type: ignore[call-overload]  # every Real of numpy and Python has __int__ or __trunc__
+    return whole if whole == value else None
