@@ -1,0 +1,1 @@
+"""From text to ids: rules and arrays, no Spark."""

@@ -1,0 +1,87 @@
+"""From words to ids: looking up, cutting into sentences, and the vectors that words start with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def count_words(flat: pa.Array) -> pa.RecordBatch:
+    """word, count of the words in one array."""
+    counts = flat.value_counts()
+    return pa.RecordBatch.from_arrays([counts.field("values"), counts.field("counts")], names=["word", "count"])
+
+
+def encode(flat: pa.Array, lengths: npt.NDArray[np.int64], vocabulary: pa.Array, max_sentence_length: int) -> pa.Array:
+    """Sentences of ids, as one binary value each: int32 little-endian.
+
+    `flat` holds the words of all documents in a row, `lengths` the number of each document's words, `vocabulary` the
+    words by id. A document
+    longer than `max_sentence_length` words is split into pieces first; then words outside the vocabulary are dropped,
+    and empty pieces.
+    """
+    ids = pc.index_in(flat, value_set=vocabulary)
+    known = ids.is_valid().to_numpy(zero_copy_only=False)
+    before = np.concatenate(([0], np.cumsum(known)))  # known words before each position
+    bounds = np.unique(before[_piece_bounds(lengths, max_sentence_length)])
+    data = np.ascontiguousarray(ids.drop_null().to_numpy(), dtype="<i4")
+    return _binary(data, bounds)
+
+
+def _piece_bounds(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
+    """Where pieces of at most `longest` words begin, and where the last ends."""
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    pieces = -(-lengths // longest)
+    first = np.repeat(starts[:-1], pieces)
+    index = np.arange(len(first)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    return np.append(first + index * longest, starts[-1])
+
+
+def _binary(data: npt.NDArray[np.int32], bounds: npt.NDArray[np.int64]) -> pa.Array:
+    """data[bounds[i]:bounds[i+1]] as binary values, without a copy."""
+    offsets = pa.py_buffer((bounds * 4).astype(np.int64))
+    return pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, offsets, pa.py_buffer(data)])
+
+
+def decode(sentences: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Ids of all sentences in a row, and their offsets: sentence i is ids[offsets[i]:offsets[i + 1]]. The inverse of
+    `encode`'s packing.
+    """
+    if sentences.type != pa.large_binary():
+        sentences = sentences.cast(pa.large_binary())
+    _, offset_buffer, data = sentences.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int64)[sentences.offset : sentences.offset + len(sentences) + 1]
+    if not len(sentences) or data is None:
+        return np.empty(0, np.int32), np.zeros(1, np.int64)
+    raw = memoryview(data)[offsets[0] : offsets[-1]]
+    return np.frombuffer(raw, "<i4"), (offsets - offsets[0]) // 4
+
+
+def initial_vectors(words: Iterable[str], vector_size: int, seed: int) -> npt.NDArray[np.float32]:
+    """Start of syn0 (words x vector_size, float32): uniform in ±0.5/vector_size as word2vec.c, from (seed, word)
+    alone.
+    """
+    salt = seed.to_bytes(8, "little")
+    keys = np.array(
+        [int.from_bytes(hashlib.blake2b(w.encode(), digest_size=8, salt=salt).digest(), "little") for w in words],
+        np.uint64,
+    )
+    with np.errstate(over="ignore"):
+        state = keys[:, None] + _GOLDEN * np.arange(1, vector_size + 1, dtype=np.uint64)
+        bits = mix64(state) >> np.uint64(40)  # 24 bits: what float32 holds exactly
+    return ((bits.astype(np.float32) + np.float32(0.5)) / np.float32(2**24) - np.float32(0.5)) / np.float32(vector_size)
+
+
+def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Finaliser of SplitMix64 (Steele, Lea, Flood 2014): scrambles each 64-bit number."""
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
