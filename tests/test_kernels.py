@@ -1,0 +1,510 @@
+"""The kernels: reference against calculus, the CPU kernel against the reference, the fold, the cache on disk."""
+
+import math
+import os
+import platform
+import signal
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import w2v_spark
+from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
+from w2v_spark.errors import ParamError
+from w2v_spark.kernels import cache, reference
+from w2v_spark.kernels.cpu_sgns import MEASURED, compile_sgns, padded_size
+from w2v_spark.kernels.cpu_strip import STRIP
+from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS
+from w2v_spark.kernels.fold import adasum_pair
+
+FULL = 2**32 - 1
+MASK = 2**64 - 1
+
+
+# --- reference ---
+
+
+def test_gather_is_the_one_hot_product_and_its_backward_adds_up_ids_that_occur_twice():
+    random = np.random.default_rng(1)
+    table, ids, rows = random.normal(size=(7, 3)), np.array([2, 5, 2, 2]), random.normal(size=(4, 3))
+    onehot = np.eye(7)[ids]
+    assert np.allclose(reference.gather(table, ids), onehot @ table)
+    gradient = np.zeros_like(table)
+    reference.scatter_add(gradient, ids, rows)
+    assert np.allclose(gradient, onehot.T @ rows)
+    assert np.allclose(gradient[2], rows[0] + rows[2] + rows[3])
+
+
+def test_loss_of_a_positive_and_its_negatives_is_their_sum():
+    syn0, syn1 = np.array([[0.5, -1.0]]), np.array([[1.0, 1.0], [2.0, 0.0], [-1.0, 3.0]])
+    pairs = reference.Pairs(np.zeros(3, int), np.arange(3), np.array([1, 0, 0]), np.ones(3))
+    expected = sum(math.log(1 + math.exp(x)) for x in (0.5, 1.0, -3.5))
+    assert reference.loss(syn0, syn1, pairs) == pytest.approx(expected)
+
+
+def test_losses_and_sigmoid_do_not_overflow():
+    x = np.array([-1000.0, -20.0, 0.0, 20.0, 1000.0])
+    assert np.allclose(reference.sigmoid(x), [0, 2.0611536e-9, 0.5, 1 - 2.0611536e-9, 1])
+    assert np.allclose(reference.log_loss(x, np.ones(5)), [1000, 20, math.log(2), 2.0611536e-9, 0], rtol=1e-7)
+
+
+def test_gradients_are_those_of_central_differences():
+    random = np.random.default_rng(2)
+    syn0, syn1 = random.normal(size=(6, 5)), random.normal(size=(6, 5))
+    seen = random.random((4, 7)) < 0.5
+    pairs = reference.tile_pairs(
+        random.integers(0, 6, 4), random.integers(0, 6, 7), seen, random.integers(0, 6, 9), negative=5
+    )
+    for table, gradient in zip((syn0, syn1), reference.gradients(syn0, syn1, pairs), strict=True):
+        for at in np.ndindex(table.shape):
+            here = table[at]
+            losses = []
+            for change in (1e-6, -1e-6):
+                table[at] = here + change
+                losses.append(reference.loss(syn0, syn1, pairs))
+            table[at] = here
+            assert gradient[at] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-5, abs=1e-7)
+
+
+def test_a_negative_that_is_the_centre_is_not_used_for_that_pair():
+    seen = np.array([[True, True, False], [True, False, False]])
+    pairs = reference.tile_pairs(np.array([9, 8]), np.array([1, 2, 3]), seen, np.array([1, 3]), negative=4)
+    assert pairs.weight.tolist() == [1, 1, 1, 2 * 1, 2 * 2, 0, 2 * 1]
+    assert pairs.output.tolist() == [1, 2, 1, 1, 3, 1, 3]
+
+
+# --- the CPU kernel against the reference, with the same random numbers ---
+
+
+def random_number(key: int, index: int) -> int:
+    """Number `index` of the splitmix64 stream `key`."""
+    z = (key + index * 0x9E3779B97F4A7C15) & MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+class Corpus:
+    """Sentences and a model to train on them."""
+
+    def __init__(self, lengths, vocabulary, size, keep=1.0, seed=0):
+        random = np.random.default_rng(seed)
+        self.size = size
+        self.ids = random.integers(0, vocabulary, sum(lengths)).astype(np.int32)
+        self.offsets = np.cumsum([0, *lengths]).astype(np.int64)
+        self.keep = np.full(vocabulary, int(FULL * keep), np.uint32)
+        self.noise = alias_table(noise_distribution(np.arange(vocabulary, 0, -1), 0.75))
+        self.syn0 = self.matrix(random)
+        self.syn1 = self.matrix(random)
+
+    def matrix(self, random):
+        matrix = np.zeros((len(self.keep), padded_size(self.size)), np.float32)
+        matrix[:, : self.size] = random.normal(0, self.size**-0.5, (len(matrix), self.size))
+        return matrix
+
+    def train(self, kernel, key, step_from=0.05, step_to=0.02):
+        tables = (self.keep, self.noise.probability, self.noise.alias)
+        return kernel(self.ids, self.offsets, self.syn0, self.syn1, *tables, step_from, step_to, key)
+
+
+def strip_of(corpus, window, key):
+    """What subsampling keeps: words, their places, the first and last word in reach as a centre, where tiles start."""
+    words, places, reach, starts = [], [], [], [0]
+    for start, stop in zip(corpus.offsets, corpus.offsets[1:], strict=False):
+        first = len(words)
+        if first - starts[-1] >= STRIP:
+            starts.append(first)
+        for t in range(int(start), int(stop)):
+            number = random_number(random_number(key, 0), t)
+            if number >> 32 <= corpus.keep[corpus.ids[t]]:
+                words.append(corpus.ids[t])
+                places.append(t)
+                reach.append(1 + ((number & FULL) * window >> 32))
+        for i in range(first, len(words)):
+            reach[i] = (max(first, i - reach[i]), min(len(words) - 1, i + reach[i]))
+    ends = [*starts[1:], len(words)]
+    tiles = [
+        (at, min(at + TILE_ROWS, end))
+        for start, end in zip(starts, ends, strict=True)
+        for at in range(start, end, TILE_ROWS)
+    ]
+    return np.array(words, int), places, reach, tiles
+
+
+def replay(corpus, window, negative, key, step_from=0.05, step_to=0.02):
+    """Train as the kernel should, by the reference in float64."""
+    syn0, syn1 = corpus.syn0.astype(np.float64), corpus.syn1.astype(np.float64)
+    words, places, reach, tiles = strip_of(corpus, window, key)
+    total, loss_sum, loss_pairs, measured, last = 0, 0.0, 0, 0, max(1, len(corpus.ids) - 1)
+    noise_key = random_number(key ^ MASK, 0)
+    for number, (at, end) in enumerate(tiles):
+        rows = np.arange(at, end)
+        around = np.arange(max(0, at - window), min(len(words), rows[-1] + window + 1))
+        low, high = np.array([reach[j] for j in around]).T
+        seen = (low <= rows[:, None]) & (rows[:, None] <= high) & (rows[:, None] != around)
+        negatives = []
+        for j in range(TILE_NEGATIVES):
+            drawn = random_number(noise_key, number * TILE_NEGATIVES + j)
+            slot = (drawn >> 32) * len(corpus.keep) >> 32
+            negatives.append(slot if drawn & FULL <= corpus.noise.probability[slot] else corpus.noise.alias[slot])
+        pairs = reference.tile_pairs(words[rows], words[around], seen, np.array(negatives), negative)
+        if not seen.any():
+            continue
+        if measured % MEASURED == 0:
+            loss_sum += reference.loss(syn0, syn1, pairs)
+            loss_pairs += int(seen.sum())
+        measured += 1
+        total += int(seen.sum())
+        reference.step(syn0, syn1, pairs, step_from + (step_to - step_from) * places[at] / last)
+    return syn0, syn1, (len(words), total, loss_sum, loss_pairs)
+
+
+def close(before, kernel, exact):
+    """Whether the kernel's change is the exact one, to the precision of float32."""
+    error, change = np.linalg.norm(kernel - exact), np.linalg.norm(exact - before)
+    return error < 3e-5 * change + 3e-7 * np.linalg.norm(before)
+
+
+def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77):
+    corpus = Corpus(lengths, vocabulary, size, keep)
+    before0, before1 = corpus.syn0.copy(), corpus.syn1.copy()
+    exact0, exact1, expected = replay(corpus, window, negative, key)
+    words, pairs, loss_sum, loss_pairs = corpus.train(compile_sgns(size, window, negative), key)
+    assert (words, pairs, loss_pairs) == (expected[0], expected[1], expected[3])
+    assert loss_sum == pytest.approx(expected[2], rel=1e-5)
+    assert not corpus.syn0[:, size:].any() and not corpus.syn1[:, size:].any()
+    if pairs == 0:
+        assert (corpus.syn0 == before0).all() and (corpus.syn1 == before1).all()
+    else:
+        assert close(before0, corpus.syn0, exact0)
+        assert close(before1, corpus.syn1, exact1)
+
+
+SIZES = [(1, 1, 32), (16, 5, 1), (100, 5, 5), (300, 20, 5)]
+
+
+@pytest.mark.parametrize(("size", "window", "negative"), SIZES)
+@pytest.mark.parametrize("length", [1, 2, 7, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 5 * TILE_ROWS + 3])
+def test_kernel_equals_the_reference_on_one_sentence(size, window, negative, length):
+    check_replay([length], 50, size, window, negative)
+
+
+@pytest.mark.parametrize(("size", "window", "negative"), SIZES)
+@pytest.mark.parametrize("vocabulary", [1, 2, 3, 1000])
+def test_kernel_equals_the_reference_where_negatives_often_are_the_centre(size, window, negative, vocabulary):
+    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, size, window, negative)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.05, 0.5])
+def test_kernel_equals_the_reference_with_subsampling(keep):
+    check_replay([30, 1, 200, 10, 0, 3] * 5, 200, 100, 5, 5, keep)
+
+
+def test_kernel_equals_the_reference_over_more_than_a_strip():
+    check_replay([20] * 300 + [7000] + [3] * 900, 3000, 16, 5, 1)
+
+
+def test_kernel_equals_the_reference_for_other_negatives_and_the_largest_vectors():
+    check_replay([3, 100], 40, 100, 5, 32)
+    check_replay([3, 100], 40, 1024, 5, 5)
+
+
+def test_no_sentences_and_empty_sentences():
+    kernel = compile_sgns(16, 5, 5)
+    for lengths in ([], [0], [0, 0, 1, 0]):
+        assert Corpus(lengths, 10, 16).train(kernel, 1) == (sum(lengths), 0, 0.0, 0)
+
+
+# --- what users of the kernel rely on ---
+
+
+def test_same_key_same_bytes_other_key_other_bytes():
+    kernel = compile_sgns(100, 5, 5)
+    models = []
+    for key in (5, 5, 6, 2**64 - 1):
+        corpus = Corpus([50] * 20, 100, 100, keep=0.7)
+        corpus.train(kernel, key)
+        models.append(corpus.syn0.tobytes() + corpus.syn1.tobytes())
+    assert models[0] == models[1] and len(set(models)) == 3
+
+
+def test_sentences_in_the_middle_of_a_larger_array_and_read_only_input():
+    kernel = compile_sgns(16, 5, 1)
+    whole, part = Corpus([40, 60, 50], 30, 16), Corpus([40, 60, 50], 30, 16)
+    part.ids, part.offsets = part.ids[40:100].copy(), np.array([0, 60])
+    whole.offsets = whole.offsets[1:3]
+    for array in (whole.ids, whole.offsets, whole.keep, whole.noise.alias):
+        array.flags.writeable = False
+    assert whole.train(kernel, 3) == part.train(kernel, 3)
+    assert (whole.syn0 == part.syn0).all() and (whole.syn1 == part.syn1).all()
+
+
+def test_learning_rate_reaches_step_to_at_the_last_word():
+    kernel = compile_sgns(16, 5, 1)
+    frozen, trained = Corpus([TILE_ROWS + 1], 50, 16), Corpus([TILE_ROWS + 1], 50, 16)
+    exact = replay(frozen, 5, 1, 9, 0.0, 1e-3)
+    before = trained.syn0.copy()
+    trained.train(kernel, 9, 0.0, 1e-3)
+    # the first tile has rate 0, the second consists of the last word alone, at the last rate
+    changed = np.flatnonzero((trained.syn0 != before).any(axis=1))
+    assert changed.tolist() == [trained.ids[-1]]
+    assert np.allclose(trained.syn0 - before, exact[0] - before, rtol=1e-2, atol=1e-8)
+
+
+def planted(sentences=800, seed=0):
+    """Words of 10 topics of 8 words; a sentence keeps to its topic."""
+    random = np.random.default_rng(seed)
+    corpus = Corpus([20] * sentences, 80, 16, seed=seed)
+    corpus.ids = (np.repeat(random.integers(0, 10, sentences), 20) * 8 + random.integers(0, 8, 20 * sentences)).astype(
+        np.int32
+    )
+    corpus.noise = alias_table(np.full(80, 1 / 80))
+    corpus.syn0 = np.where(corpus.syn0 == 0, 0, random.uniform(-0.5 / 16, 0.5 / 16, corpus.syn0.shape)).astype(
+        np.float32
+    )
+    corpus.syn1[:] = 0
+    return corpus
+
+
+def separation(corpus):
+    """Mean cosine within a topic minus that between topics."""
+    unit = corpus.syn0 / np.linalg.norm(corpus.syn0, axis=1, keepdims=True)
+    cosine, same = unit @ unit.T, np.arange(80)[:, None] // 8 == np.arange(80) // 8
+    return cosine[same].mean() - cosine[~same].mean()
+
+
+def test_loss_starts_at_six_ln_two_and_falls_while_topics_separate():
+    kernel, corpus = compile_sgns(16, 5, 5), planted()
+    first = Corpus([TILE_ROWS], 1000, 16)
+    first.ids, first.syn1 = np.arange(TILE_ROWS, dtype=np.int32), np.zeros_like(first.syn1)
+    _, pairs, loss_sum, loss_pairs = first.train(kernel, 1)
+    assert loss_pairs == pairs and loss_sum / loss_pairs == pytest.approx(6 * math.log(2), rel=0.02)
+    losses = []
+    for epoch in range(5):
+        _, _, loss_sum, loss_pairs = corpus.train(kernel, epoch, 0.05, 0.05)
+        losses.append(loss_sum / loss_pairs)
+    assert losses[-1] < 0.8 * 6 * math.log(2) and losses[-1] < losses[0]
+    assert separation(corpus) > 0.3
+
+
+def test_threads_train_the_same_model_together():
+    kernel, corpus = compile_sgns(16, 5, 5), planted()
+    tables = (corpus.keep, corpus.noise.probability, corpus.noise.alias)
+
+    def train(part):
+        offsets = corpus.offsets[part * 50 : part * 50 + 51]
+        return kernel(corpus.ids, offsets, corpus.syn0, corpus.syn1, *tables, 0.05, 0.05, part)
+
+    with ThreadPoolExecutor(4) as pool:
+        results = [r for epoch in range(5) for r in pool.map(train, range(16))]
+    assert sum(r[0] for r in results) == 5 * len(corpus.ids)
+    assert np.isfinite(corpus.syn0).all() and separation(corpus) > 0.3
+
+
+def test_kernel_draws_negatives_as_the_table_says():
+    # one pair a tile, its vectors zero but for the context: only rows drawn as negatives or seen as centres change
+    kernel, drawn = compile_sgns(16, 5, 1), np.zeros(40)
+    corpus = Corpus([2], 40, 16)
+    corpus.ids[:] = 39
+    expected = noise_distribution(np.arange(40, 0, -1), 0.75)
+    corpus.noise = alias_table(expected)
+    for key in range(400):
+        corpus.syn0[:], corpus.syn1[:] = 0, 0
+        corpus.syn0[:, 0] = 1
+        corpus.train(kernel, key, 1.0, 1.0)
+        drawn += corpus.syn1[:, 0] / corpus.syn1[:39, 0].sum()
+    share = expected[:39] / expected[:39].sum()
+    assert np.abs(drawn[:39] / drawn[:39].sum() - share).max() < 0.004
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="about x86")
+def test_same_bytes_on_processors_with_and_without_avx512():
+    code = """
+import hashlib
+from test_kernels import Corpus, compile_sgns
+corpus = Corpus([30, 1, 200, 10, 0, 300] * 5, 200, 100, 0.6)
+result = corpus.train(compile_sgns(100, 5, 5), 5)
+print(result, hashlib.sha256(corpus.syn0.tobytes() + corpus.syn1.tobytes()).hexdigest())
+"""
+    answers = []
+    for forced in ({}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}):
+        path = os.pathsep.join([str(Path(__file__).parent), str(Path(w2v_spark.__file__).parents[1])])
+        env = os.environ | {"PYTHONPATH": path} | forced
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        if forced and done.returncode == -signal.SIGILL:
+            pytest.skip("this machine has no AVX2")
+        assert done.returncode == 0, done.stderr
+        answers.append(done.stdout)
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "name"),
+    [((0, 5, 5), "vector_size"), ((1025, 5, 5), "vector_size"), ((9, 21, 5), "window_size"), ((9, 5, 33), "negative")],
+)
+def test_sizes_the_kernel_cannot_do_are_refused_in_a_sentence(sizes, name):
+    with pytest.raises(ParamError, match=f"the CPU kernel cannot train with {name} .*: it must be from 1 to "):
+        compile_sgns(*sizes)
+
+
+def test_arrays_that_would_break_memory_are_refused():
+    kernel = compile_sgns(16, 5, 1)
+    for break_it in (
+        lambda c: c.ids.__setitem__(3, 10),
+        lambda c: c.ids.__setitem__(3, -1),
+        lambda c: setattr(c, "offsets", np.array([0, 21])),
+        lambda c: setattr(c, "offsets", np.array([0, 9, 8])),
+        lambda c: setattr(c, "syn1", c.syn1[:-1]),
+        lambda c: setattr(c, "noise", AliasTable(c.noise.probability[1:], c.noise.alias)),
+    ):
+        corpus = Corpus([20], 10, 16)
+        break_it(corpus)
+        with pytest.raises(ValueError, match="must"):
+            corpus.train(kernel, 1)
+
+
+def test_no_vocabulary_is_refused():
+    kernel, none = compile_sgns(16, 5, 1), np.zeros(0, np.uint32)
+    model = np.zeros((0, 16), np.float32)
+    with pytest.raises(ValueError, match="at least one word"):
+        kernel(
+            none.astype(np.int32), np.zeros(1, np.int64), model, model, none, none, none.astype(np.int32), 0.1, 0.1, 1
+        )
+    with pytest.raises(ValueError, match="at least one word"):
+        alias_table(np.zeros(0))
+
+
+# --- the fold ---
+
+
+def adasum_exact(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    ab, aa, bb = (a * b).sum(1, keepdims=True), (a * a).sum(1, keepdims=True), (b * b).sum(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(aa > 0, 1 - ab / (2 * aa), 1) * a + np.where(bb > 0, 1 - ab / (2 * bb), 1) * b
+
+
+values = st.floats(-100, 100, width=32).map(lambda x: np.float32(0 if abs(x) < 1e-6 else x))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
+def test_fold_is_adasum_row_by_row(data, shape):
+    a, b = (data.draw(hnp.arrays(np.float32, shape, elements=values)) for _ in "ab")
+    expected, kept = adasum_exact(a, b), b.copy()
+    adasum_pair(a, b)
+    scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), np.abs(b).max(axis=1, keepdims=True))
+    assert (np.abs(a - expected) <= 1e-5 * scale).all() and (b == kept).all()
+
+
+def test_fold_adds_orthogonal_changes_averages_parallel_ones_and_leaves_lone_ones():
+    a = np.array([[2, 0], [2, 0], [0, 0], [3, 1], [0, 0]], np.float32)
+    b = np.array([[0, 4], [2, 0], [5, 6], [0, 0], [0, 0]], np.float32)
+    b.flags.writeable = False
+    adasum_pair(a, b)
+    assert a.tolist() == [[2, 4], [2, 0], [5, 6], [3, 1], [0, 0]]
+
+
+def test_fold_refuses_blocks_of_two_shapes():
+    with pytest.raises(ValueError, match="one shape"):
+        adasum_pair(np.zeros((2, 3), np.float32), np.zeros((3, 3), np.float32))
+
+
+# --- the cache on disk ---
+
+RUN = """
+import sys, numpy as np
+from w2v_spark.kernels import cache, cpu_sgns, fold
+assert "EXPECT" in cpu_sgns.__file__, cpu_sgns.__file__
+block = np.ones((2, 3), np.float32)
+fold.adasum_pair(block, block.copy())
+if len(sys.argv) > 1:
+    print(sum(fold._compiled().stats.cache_hits.values()))
+    sys.exit()
+kernel = cpu_sgns.compile_sgns(8, 1, 2)
+one = np.full(4, 2**32 - 1, np.uint32)
+model = np.zeros((4, 16), np.float32)
+words = np.arange(4, dtype=np.int32)
+kernel(words, np.array([0, 4]), model, model.copy(), one, one, words, .1, .1, 1)
+hits = [sum(f.stats.cache_hits.values()) for f in (kernel._train, fold._compiled())]
+print(cache.cache_directory(), *hits)
+"""
+
+
+def run_from(path, *arguments, **environment):
+    env = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME")}
+    env |= {"PYTHONPATH": str(path)} | environment
+    code = RUN.replace("EXPECT", str(path))
+    done = subprocess.run([sys.executable, "-c", code, *arguments], env=env, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_package_in_a_zip_compiles_once_wherever_the_zip_lies(tmp_path):
+    package = Path(w2v_spark.__file__).parent
+    homes = {"HOME": str(tmp_path / "home")}
+    (tmp_path / "home").mkdir(mode=0o700)
+    archives = [tmp_path / name / "package.zip" for name in ("first", "second")]
+    for archive in archives:
+        archive.parent.mkdir()
+        with zipfile.ZipFile(archive, "w") as writer:
+            for file in package.rglob("*.py"):
+                writer.write(file, file.relative_to(package.parent))
+    directory = str(tmp_path / "home" / ".cache" / "w2v_spark")
+    assert run_from(archives[0], **homes) == [directory, "0", "0"]
+    assert run_from(archives[1], **homes) == [directory, "1", "1"]
+    for damaged in Path(directory).rglob("*.nb*"):
+        damaged.write_bytes(b"no pickle")
+    assert run_from(archives[1], "fold", **homes) == ["0"]
+    assert run_from(archives[1], "fold", **homes) == ["1"]
+
+
+@pytest.fixture
+def directory_chosen(monkeypatch, tmp_path):
+    """Asks anew where compiled kernels go, with HOME and the directory for temporary files below tmp_path."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    return cache.cache_directory.__wrapped__
+
+
+def test_compiled_code_is_kept_in_a_private_directory(directory_chosen, tmp_path):
+    assert directory_chosen() == tmp_path / "cache" / "w2v_spark"
+    assert (tmp_path / "cache" / "w2v_spark").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_users_own_directory_wins(directory_chosen, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
+    assert directory_chosen() == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("spoil", ["open to others", "a link", "a file", "in an open directory", "relative"])
+def test_a_directory_that_others_could_write_to_is_not_used(directory_chosen, tmp_path, monkeypatch, spoil):
+    wanted = tmp_path / "cache" / "w2v_spark"
+    wanted.parent.mkdir()
+    if spoil == "open to others":
+        wanted.mkdir()
+        wanted.chmod(0o755)
+    elif spoil == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        wanted.symlink_to(tmp_path / "elsewhere")
+    elif spoil == "a file":
+        wanted.touch(mode=0o600)
+    elif spoil == "in an open directory":
+        wanted.parent.chmod(0o777)
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    fallback = tmp_path / "tmp" / f"w2v_spark-{os.geteuid()}"
+    assert directory_chosen() == fallback
+    fallback.chmod(0o770)
+    assert directory_chosen() is None

@@ -1,0 +1,162 @@
+"""Compiled kernels on disk, so that only the first process pays for compiling, where nobody else can write.
+
+Numba's own `cache=True` is not enough here. What it keeps is pickle, so whoever can write there can run code as us; it
+fails where HOME cannot be written; from a zip (`--py-files`) it finds nothing again, because Spark unpacks to another
+path in each application; and it notices a change in a kernel's own file only, not in those the kernel is built from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import pickle
+import stat
+import tempfile
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core import caching, config
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# a division by zero gives inf instead of an exception, which would keep LLVM from vectorising; no fast flags: the same
+# sums in the same order give the same bytes on AVX2 and AVX-512 (design.md section 4: that costs 5 %)
+_OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+
+
+def inner(function: Function) -> Function:
+    """Compile a function that compiled functions call; it is built anew, and inlined, for each literal argument."""
+    compiled: Function = numba.njit(**_OPTIONS)(function)
+    return compiled
+
+
+def compile_now(signature: Any) -> Callable[[Function], Function]:
+    """Compile a function for one signature, or load it from disk; other types of arguments are then an error."""
+
+    def decorate(function: Function) -> Function:
+        dispatcher: Any = numba.njit(**_OPTIONS)(function)
+        if not getattr(config, "DISABLE_JIT", False):
+            if cache_directory() is not None:
+                dispatcher._cache = _make_cache(function)
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+        compiled: Function = dispatcher
+        return compiled
+
+    return decorate
+
+
+@functools.cache
+def cache_directory() -> Path | None:
+    """Where compiled kernels are kept: NUMBA_CACHE_DIR if that is set, else a private directory; None keeps nothing.
+
+    Private means: a directory, no link, owned by this user, closed to all others, and below directories that no other
+    user can rename. Tried are the user's cache directory and, where HOME cannot be written, the one for temporary
+    files.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    if not hasattr(os, "geteuid"):
+        return None
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    for candidate in (Path(home, "w2v_spark"), Path(tempfile.gettempdir(), f"w2v_spark-{os.geteuid()}")):
+        if candidate.is_absolute() and _made_private(candidate):
+            return candidate
+    return None
+
+
+def _made_private(directory: Path) -> bool:
+    """Whether the directory is private and writable, after making it where it is missing."""
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        parent = directory.parent.resolve(strict=True)
+        directory = parent / directory.name
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        found = directory.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            return False
+        if not all(_safe_parent(path.stat()) for path in (parent, *parent.parents)):
+            return False
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False
+
+
+def _safe_parent(found: os.stat_result) -> bool:
+    """Whether only root and we can rename what we put into the directory: it is ours or root's, closed or sticky."""
+    closed = not found.st_mode & 0o022 or bool(found.st_mode & stat.S_ISVTX)
+    return found.st_uid in (0, os.geteuid()) and closed
+
+
+@functools.cache
+def _source_digest() -> str:
+    """A digest of this package's sources, wherever they lie: any change in them compiles anew."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for file in sorted(resources.files(__package__).iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".py"):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+class _Locator:
+    """Tells Numba where a function's compiled code lies: by what the sources say, not by where they are."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self._line = function.__code__.co_firstlineno
+        self._directory = Path(cache_directory() or tempfile.gettempdir(), f"kernels-{_source_digest()[:16]}")
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:
+        return cls(function)
+
+    def ensure_cache_path(self) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return str(self._directory)
+
+    def get_source_stamp(self) -> str:
+        return _source_digest()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _CacheImpl(caching.CompileResultCacheImpl):  # type: ignore[misc, unused-ignore]
+    _locator_classes: Any = [_Locator]
+
+
+class _Cache(caching.FunctionCache):  # type: ignore[misc, unused-ignore]
+    """Numba's cache of a function in our directory; a full disk or a damaged file costs a compilation, not the job."""
+
+    _impl_class: Any = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        load: Any = super().load_overload
+        forget: Any = self.flush
+        try:
+            return load(sig, target_context)
+        except (OSError, EOFError, pickle.UnpicklingError, ImportError, AttributeError, ValueError):
+            with contextlib.suppress(OSError):
+                forget()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        save: Any = super().save_overload
+        with contextlib.suppress(OSError):
+            save(sig, data)
+
+
+def _make_cache(function: Callable[..., Any]) -> Any:
+    make: Any = _Cache
+    return make(function)

@@ -1,0 +1,98 @@
+"""What a CPU kernel trains on: the words that subsampling keeps, laid end to end, and the random numbers that decide.
+
+Tiles are cut from such a strip without regard to sentences, so that short sentences fill them too; only windows respect
+sentences.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from w2v_spark.kernels.cache import inner
+
+Ids = npt.NDArray[np.int32]
+
+STRIP = 8192  # words laid end to end before their tiles are trained
+
+# splitmix64 (Steele, Lea and Flood 2014): number i of the stream `key` is random_number(key + i * GOLDEN)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+
+
+class Strip(NamedTuple):
+    """Kept words end to end; each array has a margin of `window` on the left and of a band on the right."""
+
+    words: Ids
+    left: Ids  # how far the word's window reaches as a centre, cut at its sentence's ends; 0 in the margins
+    right: Ids
+    places: npt.NDArray[np.int64]  # where the word was among the call's words, for the learning rate
+
+
+@inner
+def random_number(state: Any) -> Any:
+    """The uint64 that belongs to a state of a splitmix64 stream."""
+    z = (state ^ (state >> _SHIFT_1)) * _MIX_1
+    z = (z ^ (z >> _SHIFT_2)) * _MIX_2
+    return z ^ (z >> _SHIFT_3)
+
+
+@inner
+def below(number: Any, limit: Any) -> Any:
+    """A number of 32 random bits as one in [0, limit)."""
+    return np.int64((number * np.uint64(limit)) >> _HALF)
+
+
+@inner
+def draw(number: Any, probability: Any, alias: Any) -> Any:
+    """The word that an alias table gives for 64 random bits."""
+    word = below(number >> _HALF, len(probability))
+    return word if (number & _LOW) <= probability[word] else np.int64(alias[word])
+
+
+@inner
+def make_strip(offsets: Any, window: Any, band: Any) -> Strip:
+    """An empty strip that has room for the longest sentence behind a nearly full one."""
+    longest = 0
+    for s in range(len(offsets) - 1):
+        longest = max(longest, offsets[s + 1] - offsets[s])
+    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + band + 1
+    return Strip(np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int64))
+
+
+@inner
+def _lay(
+    strip: Strip, filled: Any, ids: Any, start: Any, stop: Any, origin: Any, keep: Any, window: Any, key: Any
+) -> Any:
+    """Lay what is kept of the sentence ids[start:stop] behind `filled` words; returns how many lie there now."""
+    first = window + filled
+    end = first
+    for t in range(start, stop):
+        number = random_number(key + np.uint64(t - origin) * GOLDEN)
+        strip.words[end] = ids[t]
+        strip.places[end] = t - origin
+        strip.left[end] = 1 + below(number & _LOW, window)
+        end += (number >> _HALF) <= keep[ids[t]]
+    for i in range(first, end):
+        reach = strip.left[i]
+        strip.left[i] = min(reach, i - first)
+        strip.right[i] = min(reach, end - 1 - i)
+    return end - window
+
+
+@inner
+def lay_sentences(
+    strip: Strip, ids: Any, offsets: Any, sentence: Any, keep: Any, window: Any, band: Any, key: Any
+) -> Any:
+    """Fill the strip anew with sentences from number `sentence` on; returns the next sentence and the strip's words."""
+    filled = 0
+    while sentence < len(offsets) - 1 and filled < STRIP:
+        filled = _lay(strip, filled, ids, offsets[sentence], offsets[sentence + 1], offsets[0], keep, window, key)
+        sentence += 1
+    strip.left[window + filled : window + filled + band] = 0
+    strip.right[window + filled : window + filled + band] = 0
+    return sentence, filled

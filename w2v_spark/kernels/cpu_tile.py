@@ -1,0 +1,283 @@
+"""The steps of a tile of skip-gram with negative sampling on CPU: draw, count, gather, score, differentiate, scatter.
+
+All arrays are flat, and an index into them is a row's number times the row's floats. Sizes that the vector code needs
+as literals are arguments, which Numba passes on from the one function that knows them: `cpu_sgns.compile_sgns`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from w2v_spark.kernels.cache import inner
+from w2v_spark.kernels.cpu_strip import GOLDEN, Ids, Strip, draw, random_number
+from w2v_spark.kernels.emitter import LANES
+from w2v_spark.kernels.simd import (
+    add_combination,
+    add_dots,
+    copy,
+    find,
+    logistic_gradient,
+    lowest_bit,
+    mark_pairs,
+    prefetch,
+)
+
+Floats = npt.NDArray[np.float32]
+
+TILE_ROWS = 32  # contexts in a tile
+TILE_NEGATIVES = 64  # negatives that a tile's pairs share
+
+_NEVER = 1 << 30  # further than any window reaches
+_ONE = np.uint64(1)
+
+
+class Tile(NamedTuple):
+    """What is computed for a tile: a row for each context, a column for each centre of its band and for each negative.
+
+    The band of a row is the 2 * window + 1 words around it, itself among them, rounded up to whole vectors.
+    """
+
+    context: Floats  # rows of syn0, [slabs, TILE_ROWS, pitch]
+    output: Floats  # rows of syn1, words around and then negatives, [slabs, TILE_ROWS + 2 * window + negatives, pitch]
+    scores: Floats  # dot products, later gradients times the learning rate, [TILE_ROWS, columns]
+    pairs: Floats  # how many pairs a score stands for: 0 or 1 in the band, [TILE_ROWS, columns]
+    rightward: Ids  # how far to its right the centre in a column of the band must reach to meet the row, [band]
+    leftward: Ids
+    negatives: Ids  # of this tile and, drawn ahead so that memory has time, of the next, [2 * TILE_NEGATIVES]
+
+
+class Model(NamedTuple):
+    """The matrices being trained, each of V rows of `width` floats."""
+
+    syn0: Floats
+    syn1: Floats
+
+
+class Cut(NamedTuple):
+    """Where a tile lies: its contexts are words[at + window + i], i < rows, the words around them words[at + j]."""
+
+    at: int
+    rows: int
+    first: int  # the words around that are no margin: first <= j < last
+    last: int
+    negatives: int  # where the tile's negatives start in tile.negatives
+
+
+class Slab(NamedTuple):
+    """A range of columns that the registers hold; its width is the literal `vectors` of the functions that take it."""
+
+    number: int
+    column: int  # the first
+
+
+@inner
+def make_tile(window: Any, band: Any, slabs: Any, pitch: Any) -> Tile:
+    """A tile of zeros and its table of distances."""
+    columns, reach = band + TILE_NEGATIVES, 2 * window
+    rightward, leftward = np.full(band, _NEVER, np.int32), np.full(band, _NEVER, np.int32)
+    for k in range(window):
+        rightward[k] = window - k
+        leftward[reach - k] = window - k
+    return Tile(
+        _aligned(slabs * TILE_ROWS * pitch),
+        _aligned(slabs * (TILE_ROWS + reach + TILE_NEGATIVES) * pitch),
+        _aligned(TILE_ROWS * columns),
+        _aligned(TILE_ROWS * columns),
+        rightward,
+        leftward,
+        np.zeros(2 * TILE_NEGATIVES, np.int32),
+    )
+
+
+@inner
+def _aligned(size: Any) -> Any:
+    """Zeros that start on a cache line."""
+    floats = np.zeros(size + LANES, np.float32)
+    skip = -(floats.ctypes.data >> 2) & (LANES - 1)
+    return floats[skip : skip + size]
+
+
+@inner
+def cut_tile(at: Any, filled: Any, number: Any, window: Any) -> Cut:
+    """Tile `number` of a call, whose contexts start `at` words into a strip of `filled` words."""
+    rows = min(TILE_ROWS, filled - at)
+    first, last = max(0, window - at), min(rows + 2 * window, filled + window - at)
+    return Cut(at, rows, first, last, (number & 1) * TILE_NEGATIVES)
+
+
+@inner
+def draw_negatives(tile: Tile, at: Any, number: Any, probability: Any, alias: Any, key: Any) -> None:
+    """Draw the negatives of tile `number` of a call.
+
+    One may equal a centre of the tile: `drop_clashes` sees to it that it is never used as that centre's negative.
+    """
+    first = number * TILE_NEGATIVES
+    for j in range(TILE_NEGATIVES):
+        tile.negatives[at + j] = draw(random_number(key + np.uint64(first + j) * GOLDEN), probability, alias)
+
+
+@inner
+def prefetch_rows(matrix: Any, words: Any, start: Any, stop: Any, width: Any) -> None:
+    """Ask for the rows of words[start:stop], which are to be read and written soon."""
+    for i in range(start, stop):
+        row = np.int64(words[i]) * width
+        for column in range(0, width, LANES):
+            prefetch(matrix, row + column)
+
+
+@inner
+def prefetch_next(tile: Tile, cut: Cut, words: Any, filled: Any, model: Model, window: Any, width: Any) -> None:
+    """Ask for the rows of the next tile in a strip of `filled` words: its negatives, contexts, and the words around."""
+    following = TILE_NEGATIVES - cut.negatives
+    prefetch_rows(model.syn1, tile.negatives, following, following + TILE_NEGATIVES, width)
+    start, stop = cut.at + cut.rows + window, filled + window
+    prefetch_rows(model.syn0, words, start, min(stop, start + TILE_ROWS), width)
+    prefetch_rows(model.syn1, words, start + window, min(stop, start + window + TILE_ROWS), width)
+
+
+@inner
+def count_pairs(tile: Tile, strip: Strip, cut: Cut, band: Any) -> Any:
+    """Fill `tile.pairs` and return how many pairs of context and centre there are."""
+    columns = band + TILE_NEGATIVES
+    total = 0
+    for i in range(cut.rows):
+        row, at, count = i * columns, cut.at + i, 0
+        for k in range(0, band, LANES):
+            right, left = (strip.right, at + k), (strip.left, at + k)
+            count += mark_pairs(tile.pairs, row + k, tile.rightward, k, *right, tile.leftward, k, *left)
+        tile.pairs[row + band : row + columns] = np.float32(count)
+        total += count
+    return total
+
+
+@inner
+def drop_clashes(tile: Tile, words: Any, cut: Cut, window: Any, band: Any) -> None:
+    """A negative that equals the centre of a pair is not used for that pair: it stands for a pair less in that row."""
+    columns = band + TILE_NEGATIVES
+    for j in range(cut.first, cut.last):
+        clashes = find(tile.negatives, cut.negatives, words[cut.at + j], TILE_NEGATIVES)
+        while clashes != 0:
+            column = band + lowest_bit(clashes)
+            for i in range(max(0, j - 2 * window), min(cut.rows, j + 1)):
+                tile.pairs[i * columns + column] -= tile.pairs[i * columns + j - i]
+            clashes &= clashes - _ONE
+
+
+@inner
+def gather(
+    tile: Tile, cut: Cut, words: Any, model: Model, slab: Slab, window: Any, width: Any, pitch: Any, vectors: Any
+) -> None:
+    """Copy a slab's columns of the tile's rows."""
+    around = TILE_ROWS + 2 * window
+    x, u = slab.number * TILE_ROWS * pitch, slab.number * (around + TILE_NEGATIVES) * pitch
+    for i in range(cut.rows):
+        row = np.int64(words[cut.at + window + i]) * width
+        copy(tile.context, x + i * pitch, model.syn0, row + slab.column, vectors)
+    for j in range(cut.first, cut.last):
+        row = np.int64(words[cut.at + j]) * width
+        copy(tile.output, u + j * pitch, model.syn1, row + slab.column, vectors)
+    for j in range(TILE_NEGATIVES):
+        row = np.int64(tile.negatives[cut.negatives + j]) * width
+        copy(tile.output, u + (around + j) * pitch, model.syn1, row + slab.column, vectors)
+
+
+@inner
+def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, pitch: Any, vectors: Any) -> None:
+    """Add a slab's part of the dot products of each context with the words around it and with the negatives.
+
+    The last vector of a band has `rest` words in it.
+    """
+    columns, around = band + TILE_NEGATIVES, TILE_ROWS + 2 * window
+    scores, context, output = tile.scores, tile.context, tile.output
+    u = slab.number * (around + TILE_NEGATIVES) * pitch
+    for i in range(cut.rows):
+        x, row = (slab.number * TILE_ROWS + i) * pitch, i * columns
+        last = band - LANES
+        for k in range(0, last, LANES):
+            add_dots(scores, row + k, context, x, output, u + (i + k) * pitch, pitch, LANES, vectors)
+        add_dots(scores, row + last, context, x, output, u + (i + last) * pitch, pitch, rest, vectors)
+        for k in range(0, TILE_NEGATIVES, LANES):
+            add_dots(scores, row + band + k, context, x, output, u + (around + k) * pitch, pitch, LANES, vectors)
+
+
+@inner
+def loss(tile: Tile, cut: Cut, negative: Any, band: Any) -> Any:
+    """The loss of the tile's pairs, from their scores: see `reference.loss`."""
+    columns = band + TILE_NEGATIVES
+    positives, negatives = 0.0, 0.0
+    for i in range(cut.rows):
+        for k in range(columns):
+            pairs, x = tile.pairs[i * columns + k], np.float64(tile.scores[i * columns + k])
+            if pairs > 0:
+                flat = math.log1p(math.exp(-abs(x)))
+                if k < band:
+                    positives += flat + max(-x, 0.0)
+                else:
+                    negatives += pairs * (flat + max(x, 0.0))
+    return positives + negatives * negative / TILE_NEGATIVES
+
+
+@inner
+def differentiate(tile: Tile, cut: Cut, step: Any, negative: Any, band: Any) -> None:
+    """Turn scores into what the learning rate `step` makes of the gradients by them."""
+    columns = band + TILE_NEGATIVES
+    own, shared = np.float32(step), np.float32(step * negative / TILE_NEGATIVES)
+    for row in range(0, cut.rows * columns, columns):
+        for k in range(row, row + band, LANES):
+            logistic_gradient(tile.scores, k, tile.pairs, k, 1, own)
+        for k in range(row + band, row + columns, LANES):
+            logistic_gradient(tile.scores, k, tile.pairs, k, 0, shared)
+
+
+@inner
+def scatter_contexts(
+    tile: Tile,
+    cut: Cut,
+    words: Any,
+    model: Model,
+    slab: Slab,
+    window: Any,
+    band: Any,
+    width: Any,
+    pitch: Any,
+    vectors: Any,
+) -> None:
+    """Add the changes of a slab's columns to the contexts' rows of syn0."""
+    columns, around = band + TILE_NEGATIVES, TILE_ROWS + 2 * window
+    u = slab.number * (around + TILE_NEGATIVES) * pitch
+    syn0, scores, output, shared = model.syn0, tile.scores, tile.output, u + around * pitch
+    for i in range(cut.rows):
+        row, at = np.int64(words[cut.at + window + i]) * width + slab.column, i * columns
+        add_combination(syn0, row, scores, at, 1, output, u + i * pitch, pitch, 2 * window + 1, vectors)
+        add_combination(syn0, row, scores, at + band, 1, output, shared, pitch, TILE_NEGATIVES, vectors)
+
+
+@inner
+def scatter_outputs(
+    tile: Tile,
+    cut: Cut,
+    words: Any,
+    model: Model,
+    slab: Slab,
+    window: Any,
+    band: Any,
+    width: Any,
+    pitch: Any,
+    vectors: Any,
+) -> None:
+    """Add the changes of a slab's columns to the rows of syn1, of the words around and of the negatives."""
+    columns, x = band + TILE_NEGATIVES, slab.number * TILE_ROWS * pitch
+    syn1, scores, context = model.syn1, tile.scores, tile.context
+    for j in range(cut.first, cut.last):
+        row = np.int64(words[cut.at + j]) * width + slab.column
+        # the contexts that have word j in their band: in each further row it is one column to the left
+        i, end = max(0, j - 2 * window), min(cut.rows, j + 1)
+        at = i * columns + j - i
+        add_combination(syn1, row, scores, at, columns - 1, context, x + i * pitch, pitch, end - i, vectors)
+    for j in range(TILE_NEGATIVES):
+        row = np.int64(tile.negatives[cut.negatives + j]) * width + slab.column
+        add_combination(syn1, row, scores, band + j, columns, context, x, pitch, cut.rows, vectors)

@@ -1,0 +1,143 @@
+"""What the micro-kernels of `simd.py` are written with: LLVM vector code from Python, through llvmlite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import RequireLiteralValue
+from numba.extending import intrinsic
+
+LANES = 16  # floats that the code works on at a time
+
+FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+VECTOR, INTEGERS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
+HALF = ir.VectorType(FLOAT, LANES // 2)
+
+
+def micro_kernel(define: Callable[..., Any]) -> Any:
+    """Make an intrinsic of a function from the types of its arguments to its signature and code generator."""
+    return intrinsic(prefer_literal=True)(define)
+
+
+def literal(kind: Any) -> int:
+    """The value of an argument that must be known when the code is made."""
+    if not isinstance(kind, types.IntegerLiteral):
+        raise RequireLiteralValue("the size of a micro-kernel must be a literal integer")
+    return int(kind.literal_value)
+
+
+class Emitter:
+    """Writes the body of an intrinsic: its arguments as LLVM values, and the operations that micro-kernels share."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Sequence[Any]):
+        self.context, self.builder = context, builder
+        self.kinds, self.arguments = signature.args, arguments
+
+    def has_wide_registers(self) -> bool:
+        """Whether the machine that the code is for holds 16 floats in a register."""
+        _, _, features = self.context.codegen().magic_tuple()
+        return "+avx512f" in features
+
+    def integer(self, which: int) -> Any:
+        """The argument as int64."""
+        return self.context.cast(self.builder, self.arguments[which], self.kinds[which], types.int64)
+
+    def single(self, which: int) -> Any:
+        """The argument as float32."""
+        return self.context.cast(self.builder, self.arguments[which], self.kinds[which], types.float32)
+
+    def start(self, which: int) -> Any:
+        """Pointer to where the array argument starts: the argument after it is the index."""
+        data = self.context.make_array(self.kinds[which])(self.context, self.builder, self.arguments[which]).data
+        return self.at(data, self.integer(which + 1))
+
+    def at(self, pointer: Any, index: Any) -> Any:
+        """Pointer so many elements further on."""
+        return self.builder.gep(pointer, [INT64(index) if isinstance(index, int) else index])
+
+    def load(self, pointer: Any, index: Any = 0, kind: Any = VECTOR) -> Any:
+        """16 floats or integers, wherever they lie."""
+        value = self.builder.load(self.builder.bitcast(self.at(pointer, index), kind.as_pointer()))
+        value.align = 4
+        return value
+
+    def store(self, value: Any, pointer: Any, index: Any = 0) -> None:
+        """Write 16 floats."""
+        stored = self.builder.store(value, self.builder.bitcast(self.at(pointer, index), VECTOR.as_pointer()))
+        stored.align = 4
+
+    def constant(self, value: float) -> Any:
+        """A vector of one number."""
+        return ir.Constant(VECTOR, [ir.Constant(FLOAT, value)] * LANES)
+
+    def broadcast(self, scalar: Any) -> Any:
+        """A vector of one float or integer."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, INT32(0))
+        return self.builder.shuffle_vector(first, undefined, lanes([0] * LANES))
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        """The product x * y plus z, rounded once."""
+        return self.builder.call(self.function(f"llvm.fma.v{x.type.count}f32", x.type, [x.type] * 3), [x, y, z])
+
+    def clamp(self, x: Any, limit: float) -> Any:
+        """X within [-limit, limit]; NaN becomes a limit."""
+        for sign, bound in (("<", self.constant(limit)), (">", self.constant(-limit))):
+            x = self.builder.select(self.builder.fcmp_ordered(sign, x, bound), x, bound)
+        return x
+
+    def polynomial(self, coefficients: Sequence[float], x: Any) -> Any:
+        """Horner's scheme, the highest power first."""
+        value = self.constant(coefficients[0])
+        for c in coefficients[1:]:
+            value = self.fma(value, x, self.constant(c))
+        return value
+
+    def function(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        """An LLVM intrinsic, declared once in a module."""
+        module = self.builder.module
+        return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
+
+    def loop(self, count: Any, start: list[Any], step: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+        """`values = step(i, values)` for i from 0 to count - 1, with the values in registers."""
+        builder, entry = self.builder, self.builder.block
+        body, end = builder.append_basic_block("loop"), builder.append_basic_block("loop.end")
+        builder.cbranch(builder.icmp_signed(">", count, INT64(0)), body, end)
+        builder.position_at_end(body)
+        index, before = builder.phi(INT64), [builder.phi(value.type) for value in start]
+        after = step(index, list(before))
+        following = builder.add(index, INT64(1))
+        for phi, first, again in zip([index, *before], [INT64(0), *start], [following, *after], strict=True):
+            phi.add_incoming(first, entry)
+            phi.add_incoming(again, body)
+        builder.cbranch(builder.icmp_signed("<", following, count), body, end)
+        builder.position_at_end(end)
+        results = [builder.phi(value.type) for value in start]
+        for phi, first, again in zip(results, start, after, strict=True):
+            phi.add_incoming(first, entry)
+            phi.add_incoming(again, body)
+        return results
+
+    def bits(self, truths: Any) -> Any:
+        """16 truth values as the low bits of an int64."""
+        return self.builder.zext(self.builder.bitcast(truths, ir.IntType(LANES)), INT64)
+
+    def lane_sums(self, vectors: list[Any]) -> Any:
+        """A vector whose lane j is the sum of the lanes of vector j of 16: a butterfly that transposes as it adds."""
+        half = LANES // 2
+        while len(vectors) > 1:
+            low = [i if (i // half) % 2 == 0 else i + LANES - half for i in range(LANES)]
+            high = [i + half if (i // half) % 2 == 0 else i + LANES for i in range(LANES)]
+            pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
+            shuffle, add = self.builder.shuffle_vector, self.builder.fadd
+            vectors = [add(shuffle(a, b, lanes(low)), shuffle(a, b, lanes(high))) for a, b in pairs]
+            half //= 2
+        return vectors[0]
+
+
+def lanes(indices: list[int]) -> Any:
+    """The mask of a shuffle."""
+    return ir.Constant(INTEGERS, [INT32(i) for i in indices])
