@@ -1,0 +1,36 @@
+"""When replicas merge: rounds cover the run exactly, short ones first."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from w2v_spark.training.schedule import auto_rounds_per_epoch, plan_rounds, replica_step_size, step_at
+
+
+@given(st.integers(1, 20), st.integers(1, 50), st.integers(1, 64))
+def test_rounds_cover_every_epoch_once(epochs: int, per_epoch: int, replicas: int) -> None:
+    rounds = plan_rounds(epochs, per_epoch, replicas)
+    assert len(rounds) == epochs * per_epoch
+    assert rounds[0].start == 0.0 and rounds[-1].stop == epochs
+    assert all(a.stop == b.start for a, b in zip(rounds, rounds[1:], strict=False))
+    parts = [p for r in rounds for p in r.parts()]
+    for epoch in range(epochs):
+        own = [(a, b) for e, a, b in parts if e == epoch]
+        assert own[0][0] == 0.0 and own[-1][1] == 1.0
+        assert all(a[1] == b[0] for a, b in zip(own, own[1:], strict=False))
+
+
+def test_one_replica_has_even_rounds_and_many_start_dense() -> None:
+    assert [r.stop for r in plan_rounds(2, 2, 1)] == [0.5, 1.0, 1.5, 2.0]
+    many = plan_rounds(3, 16, 4)
+    first, last = many[0].stop - many[0].start, many[-1].stop - many[-1].start
+    assert last / first == pytest.approx(32)
+
+
+def test_auto_and_step() -> None:
+    assert auto_rounds_per_epoch(1) == 1 and auto_rounds_per_epoch(4) == 24 and auto_rounds_per_epoch(32) == 36
+    assert replica_step_size(0.05, 1) == 0.05 and replica_step_size(0.05, 32) == pytest.approx(0.075)
+    assert step_at(0, 3, 0.05, 0.01) == 0.05 and step_at(3, 3, 0.05, 0.01) == pytest.approx(0.01)
+    assert step_at(1.5, 3, 0.05, 0.01) == pytest.approx(0.03)

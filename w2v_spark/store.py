@@ -1,0 +1,163 @@
+"""What lies on disk: names, schemas, manifest and format version. No other file knows them.
+
+OUT/model.json      the manifest: format version, parameters, the files of vectors/ and their sizes; written last
+OUT/vocab/          id, word, count
+OUT/vectors/        id, word, count, vector; rows by count descending
+OUT/metrics/        one row for each replica and round
+OUT/work/           what a run keeps while it goes on: run.json, CURRENT, counts/, corpus/, rounds/
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from w2v_spark import __version__
+from w2v_spark.errors import FormatError
+from w2v_spark.place import FileEntry, Place
+
+FORMAT = "w2v_spark"
+FORMAT_VERSION = 1
+
+MANIFEST = "model.json"
+VOCAB, VECTORS, METRICS, WORK = "vocab", "vectors", "metrics", "work"
+
+
+VOCAB_SCHEMA = pa.schema([("id", pa.int32()), ("word", pa.string()), ("count", pa.int64())])
+VECTORS_SCHEMA = pa.schema([*VOCAB_SCHEMA, ("vector", pa.list_(pa.float32()))])
+
+Float32Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A finished model on disk: its directory and its manifest."""
+
+    place: Place
+    manifest: Mapping[str, Any]
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The resolved parameters that the model was trained with."""
+        return self.manifest["params"]  # type: ignore[no-any-return]
+
+
+def open_model(address: str) -> Model:
+    """The model at OUT or OUT/vectors; an error says what is wrong with a directory that holds none."""
+    place = Place.open(address)
+    candidates = [place]
+    if place.path.endswith("/" + VECTORS):
+        above = place.uri.removesuffix("/" + VECTORS) if place.uri.endswith("/" + VECTORS) else f"{place.uri}/.."
+        candidates.append(Place(place.filesystem, place.path.removesuffix("/" + VECTORS) or "/", above))
+    for candidate in candidates:
+        if candidate.exists(MANIFEST):
+            return Model(candidate, checked_manifest(candidate))
+    if not any(candidate.exists() for candidate in candidates):
+        raise FormatError(f"no vectors at {address}: there is no such directory; give the --output of a training run")
+    if any(candidate.exists(WORK) for candidate in candidates):
+        raise FormatError(
+            f"{address} holds an unfinished run ({MANIFEST} is written last): let the training finish first"
+        )
+    raise FormatError(
+        f"{address} is not a model of {FORMAT}: it has no {MANIFEST}; give the --output of a training run"
+    )
+
+
+def checked_manifest(place: Place) -> dict[str, Any]:
+    """The manifest, refused where it is not ours or of a newer format."""
+    manifest = place.read_json(MANIFEST)
+    if manifest.get("format") != FORMAT:
+        raise FormatError(f"{place.uri}/{MANIFEST} was not written by {FORMAT}")
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise FormatError(
+            f"{place.uri} has format version {version}, this {FORMAT} reads up to {FORMAT_VERSION}: upgrade with "
+            f"pip install -U {FORMAT}"
+        )
+    if "vector_size" not in manifest.get("params", {}) or VECTORS not in manifest.get("files", {}):
+        raise FormatError(f"{place.uri}/{MANIFEST} is damaged: it lacks params.vector_size or files.{VECTORS}")
+    return manifest
+
+
+def read_vectors(model: Model) -> tuple[pa.StringArray, npt.NDArray[np.int64], Float32Matrix]:
+    """Words, counts and vectors (words x vector_size, float32) of a model, by id."""
+    size = int(model.params["vector_size"])
+    table = read_files(model.place.child(VECTORS), model.manifest["files"][VECTORS], VECTORS_SCHEMA)
+    ids = table["id"].to_numpy()
+    flat = (
+        pa.concat_arrays([chunk.flatten() for chunk in table["vector"].chunks])
+        if len(table)
+        else pa.array([], pa.float32())
+    )
+    if len(flat) != len(table) * size:
+        raise FormatError(
+            f"{model.place.uri}/{VECTORS} is damaged: {len(flat)} numbers for {len(table)} words of {size}"
+        )
+    vectors = flat.to_numpy(zero_copy_only=False).reshape(len(table), size)
+    if not np.array_equal(ids, np.arange(len(ids))):
+        order = np.argsort(ids, kind="stable")
+        table, vectors = table.take(order), vectors[order]
+    return table["word"].combine_chunks(), table["count"].to_numpy(), vectors
+
+
+def read_files(place: Place, files: list[dict[str, Any]], schema: pa.Schema | None = None) -> pa.Table:
+    """The rows of the Parquet files that a manifest names, in its order; a missing or cut file is an error, others are
+    not looked at.
+    """
+    tables = []
+    for entry in files:
+        path = place.file(entry["name"])
+        try:
+            size = place.filesystem.get_file_info(path).size
+            if size != entry["bytes"]:
+                found = "is missing" if size is None else f"has {size} bytes"
+                raise FormatError(
+                    f"{place.uri}/{entry['name']} {found}, the manifest says {entry['bytes']}: the directory is damaged"
+                )
+            # partitioning=None: the directory names of a partitioned write are not columns of ours
+            tables.append(pq.read_table(path, filesystem=place.filesystem, partitioning=None, schema=schema))
+        except (pa.ArrowException, OSError) as e:
+            raise FormatError(f"{place.uri}/{entry['name']} cannot be read as Parquet: {e}") from e
+    if tables:
+        return pa.concat_tables(tables)
+    if schema is None:
+        raise FormatError(f"{place.uri} names no files")
+    return schema.empty_table()
+
+
+def read_vocabulary(parent: Place, files: list[dict[str, Any]]) -> pa.Table:
+    """id, word, count from the directory vocab/ in `parent` (the output, or its work directory), by id."""
+    return read_files(parent.child(VOCAB), files, VOCAB_SCHEMA).sort_by("id")
+
+
+def model_manifest(params: Mapping[str, Any], files: Mapping[str, list[FileEntry]], **about: Any) -> dict[str, Any]:
+    """What model.json holds: resolved parameters, file lists of each directory, and what else the run tells of
+    itself.
+    """
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "params": dict(params),
+        "files": {name: [entry.to_dict() for entry in entries] for name, entries in files.items()},
+        **about,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what shapes the numbers."""
+    found = {"w2v_spark": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    for package in ("numpy", "pyarrow", "numba", "pyspark"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""One replica, when to merge, how to merge; no Spark."""

@@ -1,0 +1,88 @@
+"""Which sentences a replica trains in a round, cut into pieces that its threads take one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from w2v_spark.corpus.vocab import mix64
+from w2v_spark.training.schedule import Round
+from w2v_spark.workdir import Bucket, CorpusIndex, CorpusReader
+
+# small enough that threads finish together, large enough that a call into the kernel costs nothing
+_PIECE_WORDS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Sentences that one call of the kernel trains; start and stop are positions in epochs, key seeds its random
+    numbers.
+    """
+
+    ids: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    start: float
+    stop: float
+    key: int
+
+
+def replica_buckets(index: CorpusIndex, shard: int, num_replicas: int) -> list[Bucket]:
+    """The buckets that a replica owns."""
+    return [b for b in index.buckets if b.bucket % num_replicas == shard]
+
+
+def replica_pieces(reader: CorpusReader, buckets: list[Bucket], round: Round, seed: int) -> Iterator[Piece]:
+    """The replica's pieces of a round, in order: in each epoch its buckets follow one another in an order of that
+    epoch's own.
+    """
+    total = sum(b.words for b in buckets)
+    for epoch, start, stop in round.parts():
+        low, high = int(start * total), total if stop == 1.0 else int(stop * total)
+        at = 0
+        for i in np.random.default_rng([seed, epoch]).permutation(len(buckets)):
+            bucket = buckets[i]
+            if at < high and at + bucket.words > low:
+                yield from _bucket_pieces(
+                    reader, bucket, low - at, high - at, epoch, at, total, (seed, epoch, round.number)
+                )
+            at += bucket.words
+
+
+def _bucket_pieces(
+    reader: CorpusReader,
+    bucket: Bucket,
+    low: int,
+    high: int,
+    epoch: int,
+    at: int,
+    total: int,
+    seeds: tuple[int, int, int],
+) -> Iterator[Piece]:
+    """Pieces of the sentences that begin at words [low, high) of a bucket, itself at word `at` of the replica's
+    `total`.
+    """
+    ids, offsets = reader.sentences(bucket)
+    first, last = np.searchsorted(offsets[:-1], [low, high])
+    number = 0
+    while first < last:
+        end = min(last, max(first + 1, int(np.searchsorted(offsets, offsets[first] + _PIECE_WORDS, side="right")) - 1))
+        begin, finish = int(offsets[first]), int(offsets[end])
+        yield Piece(
+            ids[begin:finish],
+            offsets[first : end + 1] - begin,
+            epoch + (at + begin) / total,
+            epoch + (at + finish) / total,
+            random_key(*seeds, bucket.bucket, number),
+        )
+        first, number = end, number + 1
+
+
+def random_key(*numbers: int) -> int:
+    """A 64-bit key from which a piece's random numbers follow; any change of any number gives an unrelated key."""
+    key = np.zeros(1, np.uint64)
+    for number in numbers:
+        key = mix64(key ^ np.uint64(number)) + np.uint64(0x9E3779B97F4A7C15)
+    return int(mix64(key)[0])

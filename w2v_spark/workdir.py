@@ -1,0 +1,186 @@
+"""What lies in OUT/work while a run goes on: the encoded corpus and its index, the model of each round as row blocks,
+and the pointer.
+
+work/run.json       which stages are done, for what input and parameters
+work/counts/        word, count of every word of the input
+work/vocab/         id, word, count
+work/corpus/        bucket, ids: one row a sentence, int32 little-endian, rows of a bucket together in training order
+work/corpus.json    the index: files, and of each bucket its file, sentences and words
+work/rounds/NAME/   the model after a round, partitioned by matrix: block, shard, values (float32, rows x vector_size);
+metrics beside
+work/CURRENT        the pointer: the round that counts and its files; all other rounds are garbage
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from w2v_spark.corpus.vocab import decode
+from w2v_spark.errors import FormatError
+from w2v_spark.place import FileEntry, Place
+
+RUN, CURRENT, COUNTS, CORPUS, CORPUS_INDEX, ROUNDS = "run.json", "CURRENT", "counts", "corpus", "corpus.json", "rounds"
+
+SYN0, SYN1, ROUND_METRICS = "syn0", "syn1", "metrics"
+MATRICES = (SYN0, SYN1)
+BLOCK_SCHEMA = pa.schema(
+    [("matrix", pa.string()), ("block", pa.int32()), ("shard", pa.int32()), ("values", pa.binary())]
+)
+# with a JVM of 1 GB, larger blocks run out of memory in Spark's Parquet writer (4 MB) or reader (2 MB)
+BLOCK_BYTES = 1 << 20
+
+Float32Matrix = npt.NDArray[np.float32]
+
+
+def rows_per_block(vector_size: int) -> int:
+    """How many rows of a matrix travel together."""
+    return BLOCK_BYTES // (4 * vector_size)
+
+
+def block_batch(matrix: str, block: int, shard: int, values: Any) -> pa.RecordBatch:
+    """One row of BLOCK_SCHEMA; `values` is anything with a buffer, and is not copied."""
+    data = pa.py_buffer(values)
+    binary = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(np.array([0, data.size], np.int32)), data])
+    columns = [pa.array([matrix]), pa.array([block], pa.int32()), pa.array([shard], pa.int32()), binary]
+    return pa.RecordBatch.from_arrays(columns, schema=BLOCK_SCHEMA)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Where a bucket's sentences lie, and how many sentences and words they are."""
+
+    bucket: int
+    file: int
+    sentences: int
+    words: int
+
+
+@dataclass(frozen=True)
+class CorpusIndex:
+    """The encoded corpus: its files and buckets."""
+
+    files: list[FileEntry]
+    buckets: list[Bucket]
+
+    def words(self) -> int:
+        return sum(b.words for b in self.buckets)
+
+    def write(self, work: Place) -> None:
+        """Commit the corpus: the index is written after the files it names."""
+        work.write_json(
+            CORPUS_INDEX,
+            {"files": [f.to_dict() for f in self.files], "buckets": [list(asdict(b).values()) for b in self.buckets]},
+        )
+
+    @classmethod
+    def read(cls, work: Place) -> CorpusIndex:
+        data = work.read_json(CORPUS_INDEX)
+        return cls([FileEntry(**f) for f in data["files"]], [Bucket(*b) for b in data["buckets"]])
+
+
+class CorpusReader:
+    """Reads sentences of buckets; keeps the footers of the files it has opened."""
+
+    def __init__(self, work: Place, index: CorpusIndex):
+        self._corpus = work.child(CORPUS)
+        self._index = index
+        self._open: dict[int, pq.ParquetFile] = {}
+
+    def sentences(self, bucket: Bucket) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Ids of a bucket's sentences in a row, and their offsets."""
+        file = self._file(bucket.file)
+        groups = [
+            g
+            for g in range(file.num_row_groups)
+            if _may_hold(file.metadata.row_group(g).column(0).statistics, bucket.bucket)
+        ]
+        table = file.read_row_groups(groups, use_threads=False)
+        column = table["ids"].filter(pc.equal(table["bucket"], bucket.bucket)).combine_chunks()
+        if len(column) != bucket.sentences:
+            raise FormatError(
+                f"bucket {bucket.bucket} of {self._corpus.uri} has {len(column)} sentences, its index says "
+                f"{bucket.sentences}: encode again"
+            )
+        return decode(column)
+
+    def _file(self, number: int) -> pq.ParquetFile:
+        if number not in self._open:
+            entry = self._index.files[number]
+            self._open[number] = pq.ParquetFile(self._corpus.filesystem.open_input_file(self._corpus.file(entry.name)))
+        return self._open[number]
+
+
+def _may_hold(statistics: Any, bucket: int) -> bool:
+    return statistics is None or not statistics.has_min_max or statistics.min <= bucket <= statistics.max
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The round that counts: its number (0 is the start), its directory below work/rounds, and the files of each
+    matrix.
+    """
+
+    round: int
+    directory: str
+    files: dict[str, list[FileEntry]]
+
+    @classmethod
+    def of_directory(cls, work: Place, round: int, directory: str) -> Pointer:
+        """A pointer to what Spark's committer left in a directory."""
+        found = work.child(ROUNDS).child(directory).files()
+        return cls(
+            round,
+            directory,
+            {m: [f for f in found if f.name.startswith(f"matrix={m}/")] for m in (*MATRICES, ROUND_METRICS)},
+        )
+
+    def move(self, work: Place) -> None:
+        """Make this the round that counts."""
+        work.write_json(
+            CURRENT, {**asdict(self), "files": {m: [f.to_dict() for f in fs] for m, fs in self.files.items()}}
+        )
+
+    @classmethod
+    def read(cls, work: Place) -> Pointer:
+        data = work.read_json(CURRENT)
+        return cls(
+            data["round"], data["directory"], {m: [FileEntry(**f) for f in fs] for m, fs in data["files"].items()}
+        )
+
+    def blocks(self, work: Place, matrix: str, wanted: range | None = None) -> Iterator[tuple[int, bytes]]:
+        """Number and values of a matrix's blocks, file by file."""
+        place = work.child(ROUNDS).child(self.directory)
+        for entry in self.files[matrix]:
+            with place.filesystem.open_input_file(place.file(entry.name)) as source:
+                for batch in pq.ParquetFile(source).iter_batches(
+                    batch_size=16, columns=["block", "values"], use_threads=False
+                ):
+                    for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
+                        if wanted is None or block in wanted:
+                            yield block, values.as_buffer()
+
+    def read_matrix(self, work: Place, matrix: str, rows: int, vector_size: int, padded: int) -> Float32Matrix:
+        """A whole matrix, float32 rows x padded, the columns past vector_size zero."""
+        out = np.zeros((rows, padded), np.float32)
+        step, seen = rows_per_block(vector_size), 0
+        for block, values in self.blocks(work, matrix):
+            part = np.frombuffer(values, "<f4").reshape(-1, vector_size)
+            out[block * step : block * step + len(part), :vector_size] = part
+            seen += len(part)
+        if seen != rows:
+            raise FormatError(
+                f"{work.uri}/{ROUNDS}/{self.directory} holds {seen} rows of {matrix}, the vocabulary has {rows} words"
+            )
+        return out
+
+    def read_metrics(self, work: Place) -> list[bytes]:
+        """The metrics rows of the round, JSON as bytes."""
+        return [bytes(values) for _, values in self.blocks(work, ROUND_METRICS)]
