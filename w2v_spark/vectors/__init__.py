@@ -1,0 +1,1 @@
+"""What people do with the vectors: ask, search, test."""

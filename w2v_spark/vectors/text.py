@@ -1,0 +1,90 @@
+"""Answers and reports as lines of aligned text for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from w2v_spark.vectors.evaluate import AnalogyReport, PairReport, Score
+
+NUMBERS_A_LINE = 8
+
+
+def query_lines(answer: Mapping[str, Any]) -> list[str]:
+    """An answer of `query`, which is the object that --json prints."""
+    match answer["command"]:
+        case "similar":
+            queries = answer["queries"]
+            if len(queries) == 1:
+                return _neighbour_lines(queries[0]["neighbours"])
+            blocks = [[shown(q["word"]), *_neighbour_lines(q["neighbours"], "  "), ""] for q in queries]
+            return [line for block in blocks for line in block][:-1]
+        case "analogy":
+            return _neighbour_lines(answer["answers"])
+        case "similarity":
+            return [f"{answer['cosine']:.4f}"]
+        case _:
+            numbers = [f"{x:10.6f}" for x in answer["vector"]]
+            return [" ".join(numbers[i : i + NUMBERS_A_LINE]) for i in range(0, len(numbers), NUMBERS_A_LINE)]
+
+
+def analogy_lines(report: AnalogyReport) -> list[str]:
+    """A table of sections and totals, and the share of skipped questions."""
+    header = ["section", "correct", "asked", "skipped", "accuracy"]
+    sections = [_score_cells(score) for score in report.sections]
+    totals = [_score_cells(score) for score in (report.semantic, report.syntactic, report.total)]
+    lines = table([header, *sections, *totals])
+    rule = "-" * max(map(width, lines))
+    lines = [*lines[: 1 + len(sections)], rule, *lines[1 + len(sections) :]]
+    total = report.total
+    questions = total.asked + total.skipped
+    skipped = f"{total.skipped:,} of {questions:,} questions skipped ({_percent(total.skipped / questions)})"
+    return [shown(report.file), *lines, f"{skipped}: a word is not among the {report.vocabulary:,} most frequent"]
+
+
+def pair_lines(reports: Sequence[PairReport]) -> list[str]:
+    """A table with one line for each file of word pairs."""
+    rows = [["word pairs", "pairs", "skipped", "share", "rho"]]
+    for r in reports:
+        rho = "-" if r.spearman is None else f"{r.spearman:.4f}"
+        share = _percent(r.skipped / (r.pairs + r.skipped))
+        rows.append([shown(r.file), f"{r.pairs:,}", f"{r.skipped:,}", share, rho])
+    return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with the first column flush left and the others flush right."""
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [first + " " * (widths[0] - width(first))]
+        cells += [" " * (w - width(cell)) + cell for w, cell in zip(widths[1:], others, strict=True)]
+        lines.append("  ".join(cells))
+    return lines
+
+
+def width(text: str) -> int:
+    """Columns that a text takes in a terminal: ideographs take two, combining marks none."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def shown(word: str) -> str:
+    """A word with what a terminal would obey or not show, line ends above all, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
+
+
+def _neighbour_lines(neighbours: Sequence[Mapping[str, Any]], indent: str = "") -> list[str]:
+    return table([[indent + shown(n["word"]), f"{n['cosine']:.4f}"] for n in neighbours])
+
+
+def _score_cells(score: Score) -> list[str]:
+    accuracy = "-" if score.accuracy is None else _percent(score.accuracy)
+    return [shown(score.name), f"{score.correct:,}", f"{score.asked:,}", f"{score.skipped:,}", accuracy]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
