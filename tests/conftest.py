@@ -1,0 +1,60 @@
+"""What several tests share: one local Spark session, and where the corpora lie that are not in the repository."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """A local session with two cores."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    from pyspark.sql import SparkSession
+
+    session = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with corpora and test sets, beside the repository; tests that need it are skipped where it is
+    missing.
+    """
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"needs the corpora in {SHARED.name}/data beside the repository")
+    return SHARED
+
+
+@pytest.fixture
+def small_text(tmp_path: Path) -> Path:
+    """A file of 3,000 lines in which words of the same topic keep company, with many duplicate lines."""
+    import numpy as np
+
+    draw = np.random.default_rng(5)
+    topics = [[f"{name}{i}" for i in range(30)] for name in ("sea", "hill", "town", "star")]
+    lines = [" ".join(draw.choice(topics[i % 4], size=draw.integers(3, 25))) for i in range(1500)]
+    path = tmp_path / "text" / "lines.txt"
+    path.parent.mkdir()
+    path.write_text("\n".join(lines + lines[:500] * 2 + [lines[0]] * 500) + "\n")
+    return path.parent

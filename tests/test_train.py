@@ -1,0 +1,215 @@
+"""The whole job in local mode, on generated text: what is on disk afterwards, what is refused, what comes out again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import w2v_spark
+from w2v_spark import store
+from w2v_spark.errors import DivergenceError, InputError, OutputError, ParamError
+from w2v_spark.place import Place
+from w2v_spark.spark import fit
+from w2v_spark.spark.read import Source
+from w2v_spark.workdir import CorpusIndex, CorpusReader
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
+
+
+def vectors_of(output: Path) -> dict[str, bytes]:
+    words, _, vectors = store.read_vectors(store.open_model(str(output)))
+    return {w: v.tobytes() for w, v in zip(words.to_pylist(), vectors, strict=True)}
+
+
+def test_a_run_leaves_a_model_that_knows_what_belongs_together(
+    spark: SparkSession, small_text: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    trained = w2v_spark.train(small_text, output, **{**SMALL, "max_iter": 10})
+    assert sorted(p.name for p in output.iterdir()) == ["metrics", "model.json", "vectors", "vocab"]
+    assert all(word.startswith("sea") for word, _ in trained.wv.most_similar("sea3", topn=10))
+    manifest = json.loads((output / "model.json").read_text())
+    assert manifest["format_version"] == 1
+    assert manifest["params"]["num_replicas"] == 1 and manifest["params"]["rounds_per_epoch"] == 1
+    table = pq.read_table(output / "vectors")
+    assert table["count"].to_pylist() == sorted(table["count"].to_pylist(), reverse=True)
+    assert table["id"].to_pylist() == list(range(120))
+    assert [r["round"] for r in pq.read_table(output / "metrics").to_pylist()] == list(range(1, 11))
+    assert spark.read.parquet(str(output / "vectors")).schema.simpleString() == (
+        "struct<id:int,word:string,count:bigint,vector:array<float>>"
+    )
+
+
+def test_counts_are_exact(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    expected: dict[str, int] = {}
+    for word in (small_text / "lines.txt").read_text().split():
+        expected[word] = expected.get(word, 0) + 1
+    w2v_spark.train(small_text, tmp_path / "out", **SMALL)
+    rows = pq.read_table(tmp_path / "out" / "vocab").sort_by("id").to_pylist()
+    assert [(r["word"], r["count"]) for r in rows] == sorted(expected.items(), key=lambda p: (-p[1], p[0]))
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_the_same_seed_gives_the_same_bytes_whatever_the_splits(
+    spark: SparkSession, small_text: Path, tmp_path: Path, replicas: int
+) -> None:
+    found = []
+    for size in ("134217728", "4096"):
+        spark.conf.set("spark.sql.files.maxPartitionBytes", size)
+        try:
+            output = tmp_path / f"out{size}"
+            w2v_spark.train(small_text, output, **SMALL, num_replicas=replicas, rounds_per_epoch=2)
+        finally:
+            spark.conf.unset("spark.sql.files.maxPartitionBytes")
+        found.append(vectors_of(output))
+    assert found[0] == found[1]
+    w2v_spark.train(small_text, tmp_path / "other", **SMALL, num_replicas=replicas, rounds_per_epoch=2, seed=2)
+    assert vectors_of(tmp_path / "other") != found[0]
+
+
+@pytest.mark.parametrize("kind", ["equal lines", "one long line"])
+def test_buckets_are_even(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    text = tmp_path / "text.txt"
+    if kind == "equal lines":
+        text.write_text("one two three four five six\n" * 1_000_000)
+    else:
+        words = np.array([f"word{i}" for i in range(1000)])
+        text.write_text(" ".join(words[np.random.default_rng(1).zipf(1.3, 17_000_000) % 1000]) + "\n")
+    prepared = fit.prepare(Source(paths=(str(text),)), tmp_path / "out")
+    index = fit._encoded(prepared.spark, prepared.run, prepared.documents, prepared.params, prepared.vocabulary)
+    sizes = [b.words for b in index.buckets]
+    assert len(sizes) >= 64 and sum(sizes) == prepared.vocabulary.total_count
+    assert max(sizes) <= 1.2 * sum(sizes) / len(sizes)
+
+
+def test_encoding_keeps_every_sentence(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    prepared = fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", min_count=1, max_sentence_length=10)
+    index = fit._encoded(prepared.spark, prepared.run, prepared.documents, prepared.params, prepared.vocabulary)
+    work = Place.open(str(tmp_path / "out" / "work"))
+    words = store.read_vocabulary(work, [f.to_dict() for f in prepared.vocabulary.files])["word"].to_pylist()
+    reader, found = CorpusReader(work, CorpusIndex.read(work)), []
+    for bucket in index.buckets:
+        ids, offsets = reader.sentences(bucket)
+        found += [" ".join(words[i] for i in ids[a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    expected = []
+    for line in (small_text / "lines.txt").read_text().splitlines():
+        tokens = line.split()
+        expected += [" ".join(tokens[i : i + 10]) for i in range(0, len(tokens), 10)]
+    assert sorted(found) == sorted(expected)
+
+
+def test_every_kind_of_input(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    frame = spark.read.text(str(small_text)).withColumnRenamed("value", "body")
+    frame.write.parquet(str(tmp_path / "p"))
+    frame.write.json(str(tmp_path / "j"))
+    frame.write.option("header", True).csv(str(tmp_path / "c"))
+    frame.write.option("compression", "bzip2").text(str(tmp_path / "t"))
+    frame.selectExpr("split(body, ' ') AS body", "1 AS n").createOrReplaceTempView("lists")
+    w2v_spark.train(small_text, tmp_path / "out", **SMALL)
+    expected = vectors_of(tmp_path / "out")
+    sources: list[Any] = [
+        *(tmp_path / name for name in "pjct"),
+        frame,
+        Source(table="lists"),
+        Source(sql="SELECT body FROM lists", column="body"),
+    ]
+    for i, source in enumerate(sources):
+        w2v_spark.train(source, tmp_path / f"out{i}", **SMALL)
+        assert vectors_of(tmp_path / f"out{i}") == expected, source
+
+
+def test_a_ready_vocabulary(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("sea1 17\nsea2\n\nhill1\nnever\n")
+    w2v_spark.train(small_text, tmp_path / "out", vocab=tmp_path / "words.txt", **SMALL)
+    rows = pq.read_table(tmp_path / "out" / "vocab").to_pylist()
+    assert {r["word"] for r in rows} == {"sea1", "sea2", "hill1", "never"}
+    assert next(r["count"] for r in rows if r["word"] == "never") == 0
+
+
+def test_plan_counts_once(
+    spark: SparkSession, small_text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = fit.plan(small_text, tmp_path / "out", **SMALL, num_replicas=2)
+    assert plan.vocabulary == 120 and plan.rounds == 24 and plan.model_bytes == 2 * 4 * 120 * 20
+    assert "num_replicas = 2" in plan.text()
+    assert not (tmp_path / "out" / "model.json").exists()
+    with caplog.at_level(logging.INFO, "w2v_spark"):
+        w2v_spark.train(small_text, tmp_path / "out", **SMALL)
+    assert "reuse the vocabulary counted before" in caplog.messages
+
+
+def test_max_vocab_and_keep_work(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    w2v_spark.train(small_text, tmp_path / "out", **SMALL, max_vocab=7, keep_work=True)
+    assert len(vectors_of(tmp_path / "out")) == 7
+    assert {"corpus", "rounds", "CURRENT"} <= {p.name for p in (tmp_path / "out" / "work").iterdir()}
+    assert len(list((tmp_path / "out" / "work" / "rounds").iterdir())) == 2
+
+
+def test_overwrite_keeps_the_old_model_until_the_new_one_is_trained(
+    spark: SparkSession, small_text: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    w2v_spark.train(small_text, output, **SMALL)
+    before = vectors_of(output)
+    with pytest.raises(OutputError, match="holds a finished model: give --overwrite"):
+        w2v_spark.train(small_text, output, **SMALL)
+    with pytest.raises(InputError, match="no word is left"):
+        w2v_spark.train(small_text, output, overwrite=True, **{**SMALL, "min_count": 10**6})
+    assert vectors_of(output) == before
+    w2v_spark.train(small_text, output, overwrite=True, **{**SMALL, "seed": 9})
+    assert vectors_of(output) != before
+
+
+def test_bad_input_is_one_sentence(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "han.txt").write_text("我们在这里学习自然语言处理的方法和技术\n" * 9)
+    numbers = spark.range(3)
+    cases: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        (tmp_path / "missing", {}, InputError, r"input path .*missing does not exist"),
+        (tmp_path / "empty.txt", {}, InputError, "the input is empty: it has no words"),
+        (tmp_path / "han.txt", {}, InputError, "tokenizer 'chinese'"),
+        (small_text, {"min_count": 10**6}, InputError, r"none occurs 1000000 times \(min_count\)"),
+        (small_text, {"column": "text"}, InputError, r"column 'text' is not in the text; it has: value \(string\)"),
+        (numbers, {"column": "id"}, InputError, r"column 'id' is bigint: must be string or array<string>"),
+        (numbers, {}, InputError, r"which column holds the text\? give --column; the dataframe has: id \(bigint\)"),
+        (Source(table="no_such_table"), {}, InputError, "Spark cannot read the input: .*no_such_table"),
+        (Source(sql="SELEC 1"), {}, InputError, "Spark cannot read the input"),
+        (small_text, {"vector_size": 0}, ParamError, "parameter vector_size given invalid value 0"),
+        (small_text, {"vektor_size": 5}, ParamError, r"unknown parameter 'vektor_size' .*did you mean 'vector_size'"),
+        (small_text, {"tokenizer": "no_such_module:f"}, ParamError, "tokenizer 'no_such_module:f' cannot be loaded"),
+    ]
+    for source, options, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            w2v_spark.train(source, output, **options)
+        assert not (output / "model.json").exists()
+
+
+def test_an_output_that_is_not_ours(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"holds files that are not ours \(letter.txt\)"):
+            w2v_spark.train(small_text, tmp_path / "mine", overwrite=overwrite)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="cannot be written"):
+        w2v_spark.train(small_text, tmp_path / "file" / "out")
+
+
+def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    with pytest.raises(DivergenceError, match=r"training diverged: .* lower --step-size \(now 1\)"):
+        w2v_spark.train(
+            small_text,
+            tmp_path / "out",
+            **{**SMALL, "step_size": 1.0, "negative": 32, "window_size": 20, "max_iter": 50},
+        )
+    assert not (tmp_path / "out" / "model.json").exists()

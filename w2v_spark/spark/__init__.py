@@ -1,0 +1,1 @@
+"""The road that data takes through Spark; the only folder that imports pyspark."""

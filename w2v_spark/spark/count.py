@@ -1,0 +1,132 @@
+"""Counting: every word of the input with its count, then the vocabulary that is kept of them. Nothing is collected but
+totals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from w2v_spark import store, workdir
+from w2v_spark.corpus import tokens
+from w2v_spark.corpus.vocab import count_words
+from w2v_spark.errors import InputError
+from w2v_spark.params import Params
+from w2v_spark.place import FileEntry, Place
+from w2v_spark.spark.read import Documents
+from w2v_spark.spark.session import described, plain_errors, qualify
+
+log = logging.getLogger(__name__)
+
+_SAMPLE_DOCUMENTS, _SAMPLE_CHARACTERS = 500, 2000
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the driver knows of the vocabulary: how many words it has, how often they occur in all, and its files."""
+
+    words: int
+    total_count: int
+    files: list[FileEntry]
+
+
+def tokenize_function(
+    documents: Documents, params: Params
+) -> Callable[[pa.RecordBatch], tuple[pa.Array, npt.NDArray[np.int64]]]:
+    """A function for executors: the words of a batch in a row, and how many each document has."""
+    name, lowercase, ready = params.tokenizer, params.lowercase, documents.words
+
+    def tokenize(batch: pa.RecordBatch) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+        column = batch.column(0)
+        return tokens.flatten(column if ready else tokens.make_tokenizer(name, lowercase)(column))
+
+    return tokenize
+
+
+def check_script(documents: Documents, params: Params) -> None:
+    """Refuse text in a script without spaces where the tokeniser cuts at spaces."""
+    if documents.words or params.tokenizer != "words":
+        return
+    beginning = F.substring("document", 1, _SAMPLE_CHARACTERS).alias("document")
+    sample = documents.frame.limit(_SAMPLE_DOCUMENTS).toDF("document").select(beginning).toArrow()
+    hint = tokens.unsegmented_hint(sample["document"].combine_chunks())
+    if hint:
+        raise InputError(hint)
+
+
+def write_counts(spark: SparkSession, documents: Documents, params: Params, work: Place) -> int:
+    """Count every word into work/counts; returns how many words the input has in all."""
+    tokenize = tokenize_function(documents, params)
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield count_words(tokenize(batch)[0])
+
+    with described(spark, "count the words"), plain_errors():
+        counted = (
+            documents.frame.mapInArrow(count, "word string, count long")
+            .groupBy("word")
+            .agg(F.sum("count").alias("count"))
+        )
+        counted.write.mode("overwrite").parquet(work.child(workdir.COUNTS).uri)
+        total = spark.read.parquet(work.child(workdir.COUNTS).uri).agg(F.sum("count")).first()
+    words = int(total[0] or 0) if total else 0
+    if not words:
+        raise InputError("the input is empty: it has no words; check --input, --column and --tokenizer")
+    return words
+
+
+def write_vocabulary(spark: SparkSession, params: Params, work: Place, vocab_file: str | None) -> Vocabulary:
+    """Write work/vocab (id, word, count), ids by count descending, then word; from the counts and, where given, a
+    ready list of words.
+    """
+    counts = spark.read.parquet(work.child(workdir.COUNTS).uri)
+    if vocab_file is None:
+        kept = counts.where(F.col("count") >= params.min_count)
+    else:
+        kept = (
+            _ready_words(spark, vocab_file)
+            .join(counts, "word", "left")
+            .select("word", F.coalesce("count", F.lit(0)).alias("count"))
+        )
+    by_count = Window.orderBy(F.desc("count"), F.asc("word"))
+    numbered = kept.select((F.row_number().over(by_count) - 1).cast("int").alias("id"), "word", "count")
+    if params.max_vocab is not None:
+        numbered = numbered.where(F.col("id") < params.max_vocab)
+    place = work.child(store.VOCAB)
+    with described(spark, "number the vocabulary"), plain_errors():
+        numbered.write.mode("overwrite").parquet(place.uri)
+        row = spark.read.parquet(place.uri).agg(F.count("*"), F.sum("count")).first()
+    words, total = (int(row[0]), int(row[1] or 0)) if row else (0, 0)
+    if not total:
+        place.delete()
+        raise InputError(
+            f"no word is left for the vocabulary: none occurs {params.min_count} times (min_count); lower "
+            "--min-count or give more text"
+            if vocab_file is None
+            else f"no word of {vocab_file} occurs in the input; check the file and --lowercase"
+        )
+    return Vocabulary(words, total, place.files())
+
+
+def _ready_words(spark: SparkSession, vocab_file: str) -> DataFrame:
+    """The words of a vocabulary file: Parquet with a column word, or text with a word a line (what follows it is
+    ignored).
+    """
+    path = qualify(spark, vocab_file)
+    with plain_errors():
+        if path.rstrip("/").endswith(".parquet"):
+            frame = spark.read.parquet(path)
+            if "word" not in frame.columns:
+                raise InputError(f"{vocab_file} has no column 'word'; it has: {', '.join(frame.columns)}")
+            words = frame.select("word")
+        else:
+            words = spark.read.text(path).select(F.split(F.trim("value"), r"\s+", 2)[0].alias("word"))
+        return words.where(F.length("word") > 0).distinct()

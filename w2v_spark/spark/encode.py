@@ -1,0 +1,124 @@
+"""Encoding: documents become sentences of int32 ids in buckets of equal size, once.
+
+Where a sentence lies depends on the corpus alone, never on file splits, partitions or cores, so that a run can be
+repeated anywhere. The hash
+of a text would do that, but puts all copies of a line into one bucket; therefore equal sentences are counted and their
+copies spread:
+
+    group  = (hash(sentence) + occurrence) mod groups        equal sentences visit all groups in turn
+    order  = by hash(sentence, occurrence), ties by sentence     a shuffle of the corpus
+    bucket = the group's sentences, dealt out in stripes of max_sentence_length words     equal in words, not only in
+    sentences
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from w2v_spark import store, workdir
+from w2v_spark.corpus.vocab import encode
+from w2v_spark.errors import InputError
+from w2v_spark.params import Params
+from w2v_spark.place import Place
+from w2v_spark.spark.count import Vocabulary, tokenize_function
+from w2v_spark.spark.read import Documents
+from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.workdir import Bucket, CorpusIndex
+
+_BUCKETS_PER_GROUP = 8
+_BUCKET_WORDS = 1 << 16
+_FEWEST_BUCKETS, _MOST_BUCKETS = 64, 4096
+_FILE_WORDS = 1 << 25
+_LARGEST_ROW_GROUP = 64 << 20
+
+
+def bucket_count(words: int) -> int:
+    """How many buckets a corpus of so many words has: a power of two, of about 65,000 words each while there are at
+    most 4,096.
+    """
+    count = _FEWEST_BUCKETS
+    while count < _MOST_BUCKETS and count * _BUCKET_WORDS < words:
+        count *= 2
+    return count
+
+
+def write_corpus(
+    spark: SparkSession, documents: Documents, params: Params, output: Place, vocabulary: Vocabulary
+) -> CorpusIndex:
+    """Encode the documents into work/corpus and commit its index."""
+    work = output.child(store.WORK)
+    place = work.child(workdir.CORPUS)
+    groups = bucket_count(vocabulary.total_count) // _BUCKETS_PER_GROUP
+    tasks = min(groups, max(spark.sparkContext.defaultParallelism, -(-vocabulary.total_count // _FILE_WORDS)))
+    bucket_bytes = 4 * vocabulary.total_count // (groups * _BUCKETS_PER_GROUP)
+    work.delete(workdir.CORPUS_INDEX)
+    with described(spark, "encode the corpus"), plain_errors():
+        sentences = _sentences(documents, params, output, vocabulary)
+        writer = _in_buckets(sentences, groups, tasks, params.max_sentence_length).write.mode("overwrite")
+        # small row groups: a replica reads a bucket without reading its neighbours
+        writer.option("parquet.block.size", min(max(bucket_bytes, 1 << 18), _LARGEST_ROW_GROUP)).parquet(place.uri)
+        index = _index(spark, place)
+    if not index.words():
+        raise InputError("the input has no sentence with a word of the vocabulary")
+    index.write(work)
+    return index
+
+
+def _sentences(documents: Documents, params: Params, output: Place, vocabulary: Vocabulary) -> DataFrame:
+    """Ids binary: the encoded sentences, wherever the input's splits put them."""
+    tokenize, longest = tokenize_function(documents, params), params.max_sentence_length
+    where, files = output.uri, [f.to_dict() for f in vocabulary.files]
+
+    def encode_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        words = store.read_vocabulary(Place.open(where).child(store.WORK), files)["word"].combine_chunks()
+        for batch in batches:
+            flat, lengths = tokenize(batch)
+            yield pa.RecordBatch.from_arrays([encode(flat, lengths, words, longest).cast(pa.binary())], names=["ids"])
+
+    return documents.frame.mapInArrow(encode_batches, "ids binary")
+
+
+def _in_buckets(sentences: DataFrame, groups: int, tasks: int, stripe: int) -> DataFrame:
+    """bucket, ids: every sentence with its bucket, the rows of a bucket together and in training order."""
+    distinct = (
+        sentences.groupBy("ids").agg(F.count("*").cast("int").alias("copies")).withColumn("hash", F.xxhash64("ids"))
+    )
+    first = F.explode(F.sequence(F.lit(0), F.least("copies", F.lit(groups)) - 1))
+    placed = distinct.select("ids", "hash", "copies", first.alias("first")).withColumn(
+        "group", F.expr(f"pmod(hash + first, {groups})").cast("int")
+    )
+    copies = placed.repartition(tasks, "group").select(
+        "group", "ids", F.explode(F.sequence(F.col("first"), F.col("copies") - 1, F.lit(groups))).alias("occurrence")
+    )
+    keyed = copies.withColumn("key", F.xxhash64("ids", "occurrence"))
+    before = Window.partitionBy("group").orderBy("key", "ids").rowsBetween(Window.unboundedPreceding, -1)
+    words_before = F.coalesce(F.sum(F.octet_length("ids") / 4).over(before), F.lit(0))
+    stripe_number = F.floor(words_before / stripe)
+    bucket = F.col("group") * _BUCKETS_PER_GROUP + F.pmod(stripe_number, F.lit(_BUCKETS_PER_GROUP))
+    return (
+        keyed.withColumn("bucket", bucket.cast("int"))
+        .sortWithinPartitions("bucket", "key", "ids")
+        .select("bucket", "ids")
+    )
+
+
+def _index(spark: SparkSession, place: Place) -> CorpusIndex:
+    """Where each bucket lies and how large it is, from what was written."""
+    files = place.files()
+    numbers = {f.name.rpartition("/")[2]: i for i, f in enumerate(files)}
+    words = F.sum(F.octet_length("ids") / 4).cast("long")
+    rows = (
+        spark.read.schema("bucket int, ids binary")
+        .parquet(place.uri)
+        .groupBy("bucket", F.col("_metadata.file_name").alias("file"))
+        .agg(F.count("*").alias("sentences"), words.alias("words"))
+        .collect()
+    )
+    buckets = sorted(
+        (Bucket(r["bucket"], numbers[r["file"]], r["sentences"], r["words"]) for r in rows), key=lambda b: b.bucket
+    )
+    return CorpusIndex(files, buckets)

@@ -1,0 +1,121 @@
+"""What a person sees while a job runs: one live line on a terminal, one log line for each step and round everywhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TextIO
+
+import numpy as np
+from pyspark import InheritableThread
+from pyspark.sql import SparkSession
+
+_EVERY_SECONDS = 0.3
+_WIDTH = 110
+
+
+class Terminal:
+    """A terminal's last line, rewritten in place; on anything but a terminal it shows nothing."""
+
+    def __init__(self, stream: TextIO = sys.stderr):
+        # under spark-submit the stream is a pipe, and spark-submit.sh tells whether a terminal is at its end
+        self._live = stream.isatty() or bool(os.environ.get("W2V_TERMINAL"))
+        self._stream, self._shown, self._lock = stream, False, threading.Lock()
+
+    def show(self, text: str) -> None:
+        if self._live:
+            with self._lock:
+                self._stream.write("\r" + text[:_WIDTH].ljust(_WIDTH))
+                self._stream.flush()
+                self._shown = True
+
+    def clear(self) -> None:
+        with self._lock:
+            if self._shown:
+                self._stream.write("\r" + " " * _WIDTH + "\r")
+                self._stream.flush()
+                self._shown = False
+
+
+TERMINAL = Terminal()
+
+
+class LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes log lines above the live line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        TERMINAL.clear()
+        super().emit(record)
+
+
+@contextmanager
+def live(label: str, measure: Callable[[], str]) -> Iterator[None]:
+    """Show `label: measure()` while the block runs."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(_EVERY_SECONDS):
+            TERMINAL.show(f"{label}: {measure()}")
+
+    thread = InheritableThread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        TERMINAL.clear()
+
+
+def tasks_done(spark: SparkSession) -> Callable[[], str]:
+    """Tasks of the running stages that are done."""
+    tracker = spark.sparkContext.statusTracker()
+
+    def measure() -> str:
+        stages = [s for s in map(tracker.getStageInfo, tracker.getActiveStageIds()) if s]
+        done, total = sum(s.numCompletedTasks for s in stages), sum(s.numTasks for s in stages)
+        return f"{done} of {total} tasks" if total else "..."
+
+    return measure
+
+
+class ReplicaProgress:
+    """A small file in which the replicas of a local-mode run write words, loss and pairs, so that the driver can show
+    them.
+    """
+
+    def __init__(self, replicas: int):
+        self._shape = (replicas, 3)
+        handle, self.path = tempfile.mkstemp(prefix="w2v_spark-progress-")
+        os.close(handle)
+        self.reset()
+
+    def reset(self) -> None:
+        np.zeros(self._shape).tofile(self.path)
+
+    def read(self) -> tuple[int, float]:
+        """Words trained in this round, and the mean loss so far (nan before any)."""
+        words, loss, pairs = np.fromfile(self.path).reshape(self._shape).sum(axis=0)
+        return int(words), float(loss / pairs) if pairs else float("nan")
+
+    def __enter__(self) -> ReplicaProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.unlink(self.path)
+
+
+def training_line(words: int, total: int, seconds: float, loss: float) -> str:
+    """Share done, words a second, loss and time left."""
+    rate = words / seconds if seconds > 0 else 0.0
+    left = f"{(total - words) / rate:,.0f} s left" if rate else "time left unknown"
+    shown = f", loss {loss:.3f}" if loss == loss else ""
+    return f"{words / total:6.1%}, {rate / 1e6:.2f} M words/s{shown}, {left}"

@@ -1,0 +1,81 @@
+"""Publishing: the last model's input vectors beside their words, as OUT/vectors, and the rounds' metrics as
+OUT/metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from w2v_spark import store
+from w2v_spark.place import FileEntry, Place
+from w2v_spark.spark.count import Vocabulary
+from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.workdir import SYN0, Pointer, rows_per_block
+
+_FILE_BYTES = 256 << 20
+
+_METRICS_COLUMNS = (
+    "round int, start double, stop double, step_size double, shard int, words long, words_kept long, pairs long, "
+    "loss double, "
+    "threads int, seconds_open double, seconds_train double, seconds_round double, longest_row double, host string"
+)
+
+
+def write_vectors(
+    spark: SparkSession, output: Place, vocabulary: Vocabulary, pointer: Pointer, vector_size: int
+) -> list[FileEntry]:
+    """Write id, word, count, vector; file i holds the ids before those of file i + 1."""
+    where, vocab_files = output.uri, [f.to_dict() for f in vocabulary.files]
+    rows = rows_per_block(vector_size)
+    blocks = -(-vocabulary.words // rows)
+    tasks = min(
+        blocks, max(spark.sparkContext.defaultParallelism, -(-4 * vocabulary.words * vector_size // _FILE_BYTES))
+    )
+
+    def publish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        work = Place.open(where).child(store.WORK)
+        mine = [b for batch in batches for b in batch.column(0).to_pylist()]
+        wanted = range(min(mine), max(mine) + 1)
+        words = store.read_vocabulary(work, vocab_files).slice(wanted.start * rows, len(wanted) * rows).combine_chunks()
+        for block, values in sorted(pointer.blocks(work, SYN0, wanted), key=lambda b: b[0]):
+            part = words.slice((block - wanted.start) * rows, rows)
+            flat = pa.array(np.frombuffer(values, "<f4"))
+            offsets = pa.array(np.arange(0, len(flat) + 1, vector_size, dtype=np.int32))
+            columns = [
+                *(part[c].combine_chunks() for c in ("id", "word", "count")),
+                pa.ListArray.from_arrays(offsets, flat),
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=store.VECTORS_SCHEMA)
+
+    place = output.child(store.VECTORS)
+    with described(spark, "publish the vectors"), plain_errors():
+        frame = spark.range(0, blocks, 1, tasks).mapInArrow(
+            publish, "id int, word string, count long, vector array<float>"
+        )
+        frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(place.uri)
+    return place.files()
+
+
+def write_vocabulary(spark: SparkSession, output: Place) -> list[FileEntry]:
+    """Write OUT/vocab from the run's own."""
+    place = output.child(store.VOCAB)
+    with described(spark, "publish the vocabulary"):
+        spark.read.parquet(output.child(store.WORK).child(store.VOCAB).uri).orderBy("id").write.mode(
+            "overwrite"
+        ).parquet(place.uri)
+    return place.files()
+
+
+def write_metrics(spark: SparkSession, output: Place, rows: list[dict[str, Any]]) -> list[FileEntry]:
+    """Write the metrics of every round and shard."""
+    place = output.child(store.METRICS)
+    names = [column.split()[0] for column in _METRICS_COLUMNS.split(", ")]
+    with described(spark, "write the metrics"):
+        frame = spark.createDataFrame([tuple(row[n] for n in names) for row in rows], _METRICS_COLUMNS)
+        frame.coalesce(1).write.mode("overwrite").parquet(place.uri)
+    return place.files()

@@ -1,0 +1,175 @@
+"""The rounds: one Spark job each. Replicas train and send what they changed as row blocks; a shuffle brings the blocks
+of a row together, they
+are folded in shard order, and Spark's committer writes the new model. The pointer moves last.
+
+    range(R) -> train_shard      (matrix, block, shard, values)   exactly R training tasks
+    + last model as shard -1     by (matrix, block) through the shuffle, sorted by shard
+    -> fold                      the new model's blocks, partitioned by matrix, and the metrics as rows of their own
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from w2v_spark import store, workdir
+from w2v_spark.corpus.vocab import initial_vectors
+from w2v_spark.errors import DivergenceError
+from w2v_spark.place import Place
+from w2v_spark.spark.cluster import Layout
+from w2v_spark.spark.count import Vocabulary
+from w2v_spark.spark.session import block_settings, described, plain_errors
+from w2v_spark.training.merge import fold
+from w2v_spark.training.shard import ShardJob, train_shard
+from w2v_spark.workdir import MATRICES, ROUND_METRICS, SYN0, Pointer, block_batch, rows_per_block
+
+log = logging.getLogger(__name__)
+
+_BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
+_BASE = -1
+# word2vec's longest rows have norms of some tens; far beyond, training has run away
+_LONGEST_ROW = 1e3
+_KEPT_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What a round gave: the pointer to its model, the replicas' metrics, and the merge's."""
+
+    pointer: Pointer
+    shards: list[dict[str, Any]]
+    longest_row: float
+
+
+def write_start(spark: SparkSession, output: Place, vocabulary: Vocabulary, vector_size: int, seed: int) -> Pointer:
+    """Commit round 0: syn0 random from (seed, word), syn1 zero."""
+    rows, where, files = rows_per_block(vector_size), output.uri, [f.to_dict() for f in vocabulary.files]
+    blocks = -(-vocabulary.words // rows)
+
+    def start(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        words = store.read_vocabulary(Place.open(where).child(store.WORK), files)["word"]
+        for batch in batches:
+            for block in batch.column(0).to_pylist():
+                part = words.slice(block * rows, rows).to_pylist()
+                values = initial_vectors(part, vector_size, seed)
+                for matrix in MATRICES:
+                    yield block_batch(matrix, block, _BASE, values if matrix == SYN0 else np.zeros_like(values))
+
+    tasks = min(blocks, spark.sparkContext.defaultParallelism)
+    with described(spark, "draw the first vectors"):
+        return _commit(
+            spark, spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS), output, 0, "r00000-start"
+        )
+
+
+def run_round(spark: SparkSession, output: Place, job: ShardJob, layout: Layout, description: str) -> RoundResult:
+    """Train and merge one round; moves the pointer, or raises DivergenceError and leaves it."""
+    params, base, work = job.params, job.base, output.child(store.WORK)
+    replicas = params.num_replicas or 1
+    rule, size = params.merge_rule, params.vector_size
+
+    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for shard in batch.column(0).to_pylist():
+                yield from train_shard(job, shard)
+
+    def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from merge_blocks(_rows(batches), rule, size)
+
+    with described(spark, description):
+        deltas = spark.range(0, replicas, 1, replicas).mapInArrow(train, _BLOCK_COLUMNS, profile=layout.profile)
+        blocks = _base_blocks(spark, work, base).unionByName(deltas)
+        together = blocks.repartition(layout.merge_tasks, "matrix", "block").sortWithinPartitions(
+            "matrix", "block", "shard"
+        )
+        name = f"r{job.round.number:05d}"
+        pointer = _commit(spark, together.mapInArrow(merge, _BLOCK_COLUMNS), output, job.round.number, name, move=False)
+    metrics = [json.loads(m) for m in pointer.read_metrics(work)]
+    shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
+    longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
+    _check_norm(longest, job)
+    pointer.move(work)
+    _remove_old_rounds(work, pointer)
+    return RoundResult(pointer, shards, longest)
+
+
+def merge_blocks(rows: Iterable[tuple[str, int, int, bytes]], rule: str, vector_size: int) -> Iterator[pa.RecordBatch]:
+    """Fold rows (matrix, block, shard, values), sorted so, into the merged blocks; metrics pass through, the longest
+    row is added.
+    """
+    longest = 0.0
+    for (matrix, block), group in groupby(rows, key=lambda row: row[:2]):
+        arrays = ((shard, values) for _, _, shard, values in group)
+        if matrix == ROUND_METRICS:
+            for shard, values in arrays:
+                yield block_batch(matrix, block, shard, values)
+            continue
+        shard, values = next(arrays)
+        if shard != _BASE:
+            raise ValueError(f"block {block} of {matrix} came without its base")
+        base = np.frombuffer(values, "<f4").reshape(-1, vector_size)
+        merged = fold(rule, base, (np.frombuffer(v, "<f4").reshape(-1, vector_size) for _, v in arrays))
+        squared = float(np.einsum("ij,ij->i", merged, merged).max(initial=0.0))
+        longest = max(longest, squared**0.5) if np.isfinite(squared) else float("inf")
+        yield block_batch(matrix, block, _BASE, merged)
+    yield block_batch(ROUND_METRICS, 0, _BASE, json.dumps({"kind": "merge", "longest_row": longest}).encode())
+
+
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, int, int, bytes]]:
+    for batch in batches:
+        columns = [batch.column(i).to_pylist() for i in range(3)]
+        for i, values in enumerate(batch.column(3)):
+            yield columns[0][i], columns[1][i], columns[2][i], values.as_buffer()
+
+
+def _base_blocks(spark: SparkSession, work: Place, base: Pointer) -> DataFrame:
+    """The last model's blocks as shard -1, from the files that the pointer names."""
+    directory = work.child(workdir.ROUNDS).child(base.directory).uri
+    paths = [f"{directory}/{f.name}" for m in MATRICES for f in base.files[m]]
+    frame = spark.read.schema(_BLOCK_COLUMNS).option("basePath", directory).parquet(*paths)
+    return frame.select("matrix", "block", F.lit(_BASE).alias("shard"), "values")
+
+
+def _commit(
+    spark: SparkSession, blocks: DataFrame, output: Place, number: int, name: str, move: bool = True
+) -> Pointer:
+    """Write blocks into the round's own directory; the pointer moves where asked for."""
+    work = output.child(store.WORK)
+    place = work.child(workdir.ROUNDS).child(name)
+    with block_settings(spark), plain_errors():
+        writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
+        writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false").parquet(
+            place.uri
+        )
+    pointer = Pointer.of_directory(work, number, name)
+    if move:
+        pointer.move(work)
+    return pointer
+
+
+def _check_norm(longest: float, job: ShardJob) -> None:
+    if longest > _LONGEST_ROW:
+        what = "a vector that is not finite" if longest == float("inf") else f"a vector of length {longest:.3g}"
+        raise DivergenceError(
+            f"training diverged: round {job.round.number} gave {what}; lower --step-size (now "
+            f"{job.params.step_size:g}) "
+            f"or --num-replicas (now {job.params.num_replicas}); the model of round {job.base.round} is kept in "
+            f"{job.output}/{store.WORK}"
+        )
+
+
+def _remove_old_rounds(work: Place, pointer: Pointer) -> None:
+    """Keep the last rounds only."""
+    rounds = work.child(workdir.ROUNDS)
+    for name in rounds.names():
+        if int(name[1:6]) <= pointer.round - _KEPT_ROUNDS:
+            rounds.delete(name)
