@@ -25,11 +25,11 @@ import numpy as np
 
 from w2v_spark import store
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
+from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.training.merge import fold
-from w2v_spark.training.schedule import auto_rounds_per_epoch, plan_rounds, replica_step_size
+from w2v_spark.training.schedule import auto_rounds_per_epoch, plan_rounds
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
 from w2v_spark.training.shard import Replica, Sampling, run_pieces
 from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
@@ -64,8 +64,6 @@ def simulate(corpus: Corpus, params: Params, threads: int) -> Float32Matrix:
     """syn0 after training with params.num_replicas replicas, merged as the product merges."""
     size, replicas = params.vector_size, params.num_replicas or 1
     sampling = Sampling.of_counts(corpus.counts, params.sample, params.noise_exponent)
-    kernel = compile_sgns(size, params.window_size, params.negative)
-    step_size = replica_step_size(params.step_size, replicas)
     shape = (len(corpus.words), padded_size(size))
     base = np.zeros((2 * len(corpus.words), size), np.float32)
     base[: len(corpus.words)] = initial_vectors(corpus.words, size, params.seed)
@@ -75,7 +73,7 @@ def simulate(corpus: Corpus, params: Params, threads: int) -> Float32Matrix:
         def deltas(before: Float32Matrix = base, planned=planned) -> Iterator[Float32Matrix]:  # type: ignore[no-untyped-def]
             for shard in range(replicas):
                 syn0[:, :size], syn1[:, :size] = np.split(before, 2)
-                replica = Replica(params, syn0, syn1, sampling, kernel, step_size)
+                replica = Replica.of_model(params, syn0, syn1, sampling)
                 pieces = replica_pieces(
                     corpus.reader, replica_buckets(corpus.index, shard, replicas), planned, params.seed
                 )

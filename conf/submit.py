@@ -138,6 +138,9 @@ def complete(submission: Submission, environ: dict[str, str], spark: Path) -> No
     own_python = conf.get("spark.pyspark.python") or environ.get("PYSPARK_PYTHON")
     cluster_mode = (submission.option("--deploy-mode") or conf.get("spark.submit.deployMode")) == "cluster"
 
+    if re.match(r"local(\[|$)", master) and not (submission.has("--driver-memory") or "spark.driver.memory" in conf):
+        # here the driver is the executor, too: Spark's 1 GB does not hold a line of 100 MB
+        submission.prepend_conf("spark.driver.memory", "2g")
     if master.startswith("local-cluster") and "SPARK_HOME" not in environ:
         environ["SPARK_HOME"] = str(spark_home_with_work_folder(spark))
     if here or loopback:

@@ -25,6 +25,7 @@ def spark() -> Iterator[SparkSession]:
 
     session = (
         SparkSession.builder.master("local[2]")
+        .config("spark.driver.memory", "2g")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.bindAddress", "127.0.0.1")

@@ -1,5 +1,6 @@
 """The kernels: reference against calculus, the CPU kernel against the reference, the fold, the cache on disk."""
 
+import dataclasses
 import math
 import os
 import platform
@@ -22,7 +23,7 @@ from w2v_spark.errors import ParamError
 from w2v_spark.kernels import cache, reference
 from w2v_spark.kernels.cpu_sgns import MEASURED, compile_sgns, padded_size
 from w2v_spark.kernels.cpu_strip import STRIP
-from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS
+from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 from w2v_spark.kernels.fold import adasum_pair
 
 FULL = 2**32 - 1
@@ -163,7 +164,11 @@ def replay(corpus, window, negative, key, step_from=0.05, step_to=0.02):
             loss_pairs += int(seen.sum())
         measured += 1
         total += int(seen.sum())
-        reference.step(syn0, syn1, pairs, step_from + (step_to - step_from) * places[at] / last)
+        step = step_from + (step_to - step_from) * places[at] / last
+        most = MOST_UPDATES / ((window + 1) * (negative + 1) * step) if step else np.inf
+        times = (pairs.context[:, None] == words[rows]).sum(1)
+        slowed = dataclasses.replace(pairs, weight=pairs.weight * np.minimum(1, most / times))
+        reference.step(syn0, syn1, slowed, step)
     return syn0, syn1, (len(words), total, loss_sum, loss_pairs)
 
 

@@ -103,3 +103,8 @@ def test_unsegmented_text_gets_a_hint() -> None:
 )
 def test_other_text_gets_none(documents: list[str | None]) -> None:
     assert tokens.unsegmented_hint(pa.array(documents, pa.string())) is None
+
+
+def test_chinese() -> None:
+    pytest.importorskip("rjieba", reason="needs extra zh")
+    assert words_of("我们在这里学习,自然语言处理。", "chinese") == ["我们", "在", "这里", "学习", "自然语言", "处理"]

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import w2v_spark
-from w2v_spark import store
+from w2v_spark import store, workdir
 from w2v_spark.errors import DivergenceError, InputError, OutputError, ParamError
 from w2v_spark.place import Place
-from w2v_spark.spark import fit
+from w2v_spark.spark import fit, rounds
 from w2v_spark.spark.read import Source
-from w2v_spark.workdir import CorpusIndex, CorpusReader
+from w2v_spark.training.schedule import Round
+from w2v_spark.training.shard import ShardJob
+from w2v_spark.workdir import CorpusIndex, CorpusReader, Pointer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -206,10 +209,16 @@ def test_an_output_that_is_not_ours(spark: SparkSession, small_text: Path, tmp_p
 
 
 def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
-    with pytest.raises(DivergenceError, match=r"training diverged: .* lower --step-size \(now 1\)"):
-        w2v_spark.train(
-            small_text,
-            tmp_path / "out",
-            **{**SMALL, "step_size": 1.0, "negative": 32, "window_size": 20, "max_iter": 50},
-        )
-    assert not (tmp_path / "out" / "model.json").exists()
+    prepared = fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2)
+    output, params = prepared.run.output, prepared.params
+    fit._encoded(spark, prepared.run, prepared.documents, params, prepared.vocabulary)
+    files = [f.to_dict() for f in prepared.vocabulary.files]
+    # a model that is about to overflow
+    blocks = [workdir.block_batch(m, 0, workdir.BASE, np.full((120, 20), 1e38, np.float32)) for m in workdir.MATRICES]
+    frame = spark.createDataFrame(pa.Table.from_batches(blocks))
+    start = rounds._commit(spark, frame, output, 0, "r00000-start")
+    job = ShardJob(output.uri, params, Round(1, 0.0, 0.5), start, files)
+    with pytest.raises(DivergenceError, match=r"training diverged: round 1 gave .*; lower --step-size \(now 0.05\)"):
+        rounds.run_round(spark, output, job, prepared.layout, "diverge")
+    assert Pointer.read(output.child("work")).round == 0
+    assert not output.exists("model.json")

@@ -4,7 +4,7 @@ and the pointer.
 work/run.json       which stages are done, for what input and parameters
 work/counts/        word, count of every word of the input
 work/vocab/         id, word, count
-work/corpus/        bucket, ids: one row a sentence, int32 little-endian, rows of a bucket together in training order
+work/corpus/        bucket, words, ids: a row for each sentence, ids as int32 little-endian, in training order
 work/corpus.json    the index: files, and of each bucket its file, sentences and words
 work/rounds/NAME/   the model after a round, partitioned by matrix: block, shard, values (float32, rows x vector_size);
 metrics beside
@@ -34,6 +34,8 @@ MATRICES = (SYN0, SYN1)
 BLOCK_SCHEMA = pa.schema(
     [("matrix", pa.string()), ("block", pa.int32()), ("shard", pa.int32()), ("values", pa.binary())]
 )
+# the shard number of the model itself, which sorts before all replicas
+BASE = -1
 # with a JVM of 1 GB, larger blocks run out of memory in Spark's Parquet writer (4 MB) or reader (2 MB)
 BLOCK_BYTES = 1 << 20
 
@@ -102,7 +104,7 @@ class CorpusReader:
             for g in range(file.num_row_groups)
             if _may_hold(file.metadata.row_group(g).column(0).statistics, bucket.bucket)
         ]
-        table = file.read_row_groups(groups, use_threads=False)
+        table = file.read_row_groups(groups, columns=["bucket", "ids"], use_threads=False)
         column = table["ids"].filter(pc.equal(table["bucket"], bucket.bucket)).combine_chunks()
         if len(column) != bucket.sentences:
             raise FormatError(

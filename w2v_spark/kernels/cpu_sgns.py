@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import binding
 from numba import types
 
 from w2v_spark.errors import ParamError
@@ -46,6 +47,11 @@ MEASURED = 64  # the loss is measured on one tile in so many
 MAX_VECTOR_SIZE, MAX_WINDOW_SIZE, MAX_NEGATIVE = 1024, 20, 32
 
 _SLAB = 8  # most vectors of a row in registers at once; 64 negatives of such a slab fill 32 KB of the first cache
+
+
+def cpu_name() -> str:
+    """The processor that kernels are compiled for, as LLVM calls it."""
+    return str(binding.get_host_cpu_name())
 
 
 def padded_size(vector_size: int) -> int:
@@ -214,7 +220,7 @@ def _compile(width: int, window: int) -> Any:
                     unmeasured = 1
                     loss_sum += loss(tile, cut, negative, band)
                     loss_pairs += found
-                differentiate(tile, cut, step_from + slope * strip.places[at + window], negative, band)
+                differentiate(tile, cut, words, step_from + slope * strip.places[at + window], negative, window, band)
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
                     scatter_contexts(tile, cut, words, model, slab, window, band, width, pitch, vectors)

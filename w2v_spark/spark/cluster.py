@@ -35,7 +35,12 @@ class Layout:
 
 
 def probe(spark: SparkSession, output: Place) -> None:
-    """Every executor opens the output, before anything long begins; what one cannot do comes back as an OutputError."""
+    """Every executor opens the output before anything long begins; what one cannot do comes back as an OutputError.
+
+    In local mode the driver has done it already.
+    """
+    if is_local(spark):
+        return
     work, where, name = output.child(store.WORK), output.uri, f".probe-{uuid.uuid4().hex}"
     work.write_json(name, {})
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
 from w2v_spark import store, workdir
@@ -54,9 +54,9 @@ def check_script(documents: Documents, params: Params) -> None:
     """Refuse text in a script without spaces where the tokeniser cuts at spaces."""
     if documents.words or params.tokenizer != "words":
         return
-    beginning = F.substring("document", 1, _SAMPLE_CHARACTERS).alias("document")
-    sample = documents.frame.limit(_SAMPLE_DOCUMENTS).toDF("document").select(beginning).toArrow()
-    hint = tokens.unsegmented_hint(sample["document"].combine_chunks())
+    beginning = documents.frame.toDF("document").select(F.substring("document", 1, _SAMPLE_CHARACTERS))
+    sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
+    hint = tokens.unsegmented_hint(pa.array(sample, pa.string()))
     if hint:
         raise InputError(hint)
 
@@ -69,15 +69,16 @@ def write_counts(spark: SparkSession, documents: Documents, params: Params, work
         for batch in batches:
             yield count_words(tokenize(batch)[0])
 
+    totals = Observation()
     with described(spark, "count the words"), plain_errors():
         counted = (
             documents.frame.mapInArrow(count, "word string, count long")
             .groupBy("word")
             .agg(F.sum("count").alias("count"))
         )
-        counted.write.mode("overwrite").parquet(work.child(workdir.COUNTS).uri)
-        total = spark.read.parquet(work.child(workdir.COUNTS).uri).agg(F.sum("count")).first()
-    words = int(total[0] or 0) if total else 0
+        observed = counted.observe(totals, F.sum("count").alias("words"))
+        observed.write.mode("overwrite").parquet(work.child(workdir.COUNTS).uri)
+    words = int(totals.get["words"] or 0)
     if not words:
         raise InputError("the input is empty: it has no words; check --input, --column and --tokenizer")
     return words
@@ -101,10 +102,11 @@ def write_vocabulary(spark: SparkSession, params: Params, work: Place, vocab_fil
     if params.max_vocab is not None:
         numbered = numbered.where(F.col("id") < params.max_vocab)
     place = work.child(store.VOCAB)
+    totals = Observation()
     with described(spark, "number the vocabulary"), plain_errors():
-        numbered.write.mode("overwrite").parquet(place.uri)
-        row = spark.read.parquet(place.uri).agg(F.count("*"), F.sum("count")).first()
-    words, total = (int(row[0]), int(row[1] or 0)) if row else (0, 0)
+        observed = numbered.observe(totals, F.count("*").alias("words"), F.sum("count").alias("count"))
+        observed.write.mode("overwrite").parquet(place.uri)
+    words, total = int(totals.get["words"]), int(totals.get["count"] or 0)
     if not total:
         place.delete()
         raise InputError(

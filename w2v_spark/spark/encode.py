@@ -60,7 +60,10 @@ def write_corpus(
         sentences = _sentences(documents, params, output, vocabulary)
         writer = _in_buckets(sentences, groups, tasks, params.max_sentence_length).write.mode("overwrite")
         # small row groups: a replica reads a bucket without reading its neighbours
-        writer.option("parquet.block.size", min(max(bucket_bytes, 1 << 18), _LARGEST_ROW_GROUP)).parquet(place.uri)
+        # and no dictionary, which would hardly hold a sentence twice
+        writer.option("parquet.enable.dictionary", "false").option(
+            "parquet.block.size", min(max(bucket_bytes, 1 << 18), _LARGEST_ROW_GROUP)
+        ).parquet(place.uri)
         index = _index(spark, place)
     if not index.words():
         raise InputError("the input has no sentence with a word of the vocabulary")
@@ -83,7 +86,7 @@ def _sentences(documents: Documents, params: Params, output: Place, vocabulary: 
 
 
 def _in_buckets(sentences: DataFrame, groups: int, tasks: int, stripe: int) -> DataFrame:
-    """bucket, ids: every sentence with its bucket, the rows of a bucket together and in training order."""
+    """bucket, words, ids: every sentence with its bucket, the rows of a bucket together and in training order."""
     distinct = (
         sentences.groupBy("ids").agg(F.count("*").cast("int").alias("copies")).withColumn("hash", F.xxhash64("ids"))
     )
@@ -94,15 +97,17 @@ def _in_buckets(sentences: DataFrame, groups: int, tasks: int, stripe: int) -> D
     copies = placed.repartition(tasks, "group").select(
         "group", "ids", F.explode(F.sequence(F.col("first"), F.col("copies") - 1, F.lit(groups))).alias("occurrence")
     )
-    keyed = copies.withColumn("key", F.xxhash64("ids", "occurrence"))
+    keyed = copies.withColumn("key", F.xxhash64("ids", "occurrence")).withColumn(
+        "words", (F.octet_length("ids") / 4).cast("int")
+    )
     before = Window.partitionBy("group").orderBy("key", "ids").rowsBetween(Window.unboundedPreceding, -1)
-    words_before = F.coalesce(F.sum(F.octet_length("ids") / 4).over(before), F.lit(0))
+    words_before = F.coalesce(F.sum("words").over(before), F.lit(0))
     stripe_number = F.floor(words_before / stripe)
     bucket = F.col("group") * _BUCKETS_PER_GROUP + F.pmod(stripe_number, F.lit(_BUCKETS_PER_GROUP))
     return (
         keyed.withColumn("bucket", bucket.cast("int"))
         .sortWithinPartitions("bucket", "key", "ids")
-        .select("bucket", "ids")
+        .select("bucket", "words", "ids")
     )
 
 
@@ -110,12 +115,11 @@ def _index(spark: SparkSession, place: Place) -> CorpusIndex:
     """Where each bucket lies and how large it is, from what was written."""
     files = place.files()
     numbers = {f.name.rpartition("/")[2]: i for i, f in enumerate(files)}
-    words = F.sum(F.octet_length("ids") / 4).cast("long")
     rows = (
-        spark.read.schema("bucket int, ids binary")
+        spark.read.schema("bucket int, words int")
         .parquet(place.uri)
         .groupBy("bucket", F.col("_metadata.file_name").alias("file"))
-        .agg(F.count("*").alias("sentences"), words.alias("words"))
+        .agg(F.count("*").alias("sentences"), F.sum("words").alias("words"))
         .collect()
     )
     buckets = sorted(

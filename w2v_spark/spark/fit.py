@@ -298,6 +298,6 @@ def _publish(
     about = {
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
         "input": {"fingerprint": run.key_of("counts")},
-        "cpu": sorted({row["host"] for row in metrics}),
+        "cpu": sorted({row["cpu"] for row in metrics}),
     }
     run.output.write_json(store.MANIFEST, store.model_manifest(params.to_dict(), files, **about))

@@ -21,8 +21,8 @@ _FILE_BYTES = 256 << 20
 
 _METRICS_COLUMNS = (
     "round int, start double, stop double, step_size double, shard int, words long, words_kept long, pairs long, "
-    "loss double, "
-    "threads int, seconds_open double, seconds_train double, seconds_round double, longest_row double, host string"
+    "loss double, threads int, seconds_open double, seconds_train double, seconds_round double, longest_row double, "
+    "host string, cpu string"
 )
 
 
@@ -65,9 +65,9 @@ def write_vocabulary(spark: SparkSession, output: Place) -> list[FileEntry]:
     """Write OUT/vocab from the run's own."""
     place = output.child(store.VOCAB)
     with described(spark, "publish the vocabulary"):
-        spark.read.parquet(output.child(store.WORK).child(store.VOCAB).uri).orderBy("id").write.mode(
-            "overwrite"
-        ).parquet(place.uri)
+        spark.read.parquet(output.child(store.WORK).child(store.VOCAB).uri).coalesce(1).sortWithinPartitions(
+            "id"
+        ).write.mode("overwrite").parquet(place.uri)
     return place.files()
 
 

@@ -30,12 +30,11 @@ from w2v_spark.spark.count import Vocabulary
 from w2v_spark.spark.session import block_settings, described, plain_errors
 from w2v_spark.training.merge import fold
 from w2v_spark.training.shard import ShardJob, train_shard
-from w2v_spark.workdir import MATRICES, ROUND_METRICS, SYN0, Pointer, block_batch, rows_per_block
+from w2v_spark.workdir import BASE, MATRICES, ROUND_METRICS, SYN0, Pointer, block_batch, rows_per_block
 
 log = logging.getLogger(__name__)
 
 _BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
-_BASE = -1
 # word2vec's longest rows have norms of some tens; far beyond, training has run away
 _LONGEST_ROW = 1e3
 _KEPT_ROUNDS = 2
@@ -62,7 +61,7 @@ def write_start(spark: SparkSession, output: Place, vocabulary: Vocabulary, vect
                 part = words.slice(block * rows, rows).to_pylist()
                 values = initial_vectors(part, vector_size, seed)
                 for matrix in MATRICES:
-                    yield block_batch(matrix, block, _BASE, values if matrix == SYN0 else np.zeros_like(values))
+                    yield block_batch(matrix, block, BASE, values if matrix == SYN0 else np.zeros_like(values))
 
     tasks = min(blocks, spark.sparkContext.defaultParallelism)
     with described(spark, "draw the first vectors"):
@@ -77,22 +76,25 @@ def run_round(spark: SparkSession, output: Place, job: ShardJob, layout: Layout,
     replicas = params.num_replicas or 1
     rule, size = params.merge_rule, params.vector_size
 
-    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for shard in batch.column(0).to_pylist():
-                yield from train_shard(job, shard)
-
     def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from merge_blocks(_rows(batches), rule, size)
 
+    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for shard in batch.column(0).to_pylist():
+                blocks = train_shard(job, shard)
+                # a lone replica's blocks are the new model already: only looked at
+                yield from merge(blocks) if replicas == 1 else blocks
+
     with described(spark, description):
-        deltas = spark.range(0, replicas, 1, replicas).mapInArrow(train, _BLOCK_COLUMNS, profile=layout.profile)
-        blocks = _base_blocks(spark, work, base).unionByName(deltas)
-        together = blocks.repartition(layout.merge_tasks, "matrix", "block").sortWithinPartitions(
-            "matrix", "block", "shard"
-        )
+        blocks = spark.range(0, replicas, 1, replicas).mapInArrow(train, _BLOCK_COLUMNS, profile=layout.profile)
+        if replicas > 1:
+            blocks = _base_blocks(spark, work, base).unionByName(blocks)
+            blocks = blocks.repartition(layout.merge_tasks, "matrix", "block")
+            blocks = blocks.sortWithinPartitions("matrix", "block", "shard")
+            blocks = blocks.mapInArrow(merge, _BLOCK_COLUMNS)
         name = f"r{job.round.number:05d}"
-        pointer = _commit(spark, together.mapInArrow(merge, _BLOCK_COLUMNS), output, job.round.number, name, move=False)
+        pointer = _commit(spark, blocks, output, job.round.number, name, move=False)
     metrics = [json.loads(m) for m in pointer.read_metrics(work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
     longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
@@ -114,14 +116,15 @@ def merge_blocks(rows: Iterable[tuple[str, int, int, bytes]], rule: str, vector_
                 yield block_batch(matrix, block, shard, values)
             continue
         shard, values = next(arrays)
-        if shard != _BASE:
+        if shard != BASE:
             raise ValueError(f"block {block} of {matrix} came without its base")
         base = np.frombuffer(values, "<f4").reshape(-1, vector_size)
-        merged = fold(rule, base, (np.frombuffer(v, "<f4").reshape(-1, vector_size) for _, v in arrays))
+        deltas = [np.frombuffer(v, "<f4").reshape(-1, vector_size) for _, v in arrays]
+        merged = fold(rule, base, deltas) if deltas else base
         squared = float(np.einsum("ij,ij->i", merged, merged).max(initial=0.0))
         longest = max(longest, squared**0.5) if np.isfinite(squared) else float("inf")
-        yield block_batch(matrix, block, _BASE, merged)
-    yield block_batch(ROUND_METRICS, 0, _BASE, json.dumps({"kind": "merge", "longest_row": longest}).encode())
+        yield block_batch(matrix, block, BASE, merged)
+    yield block_batch(ROUND_METRICS, 0, BASE, json.dumps({"kind": "merge", "longest_row": longest}).encode())
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, int, int, bytes]]:
@@ -136,7 +139,7 @@ def _base_blocks(spark: SparkSession, work: Place, base: Pointer) -> DataFrame:
     directory = work.child(workdir.ROUNDS).child(base.directory).uri
     paths = [f"{directory}/{f.name}" for m in MATRICES for f in base.files[m]]
     frame = spark.read.schema(_BLOCK_COLUMNS).option("basePath", directory).parquet(*paths)
-    return frame.select("matrix", "block", F.lit(_BASE).alias("shard"), "values")
+    return frame.select("matrix", "block", F.lit(BASE).alias("shard"), "values")
 
 
 def _commit(

@@ -25,7 +25,7 @@ from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.training.schedule import Round, replica_step_size, step_at
 from w2v_spark.training.sentences import Piece, replica_buckets, replica_pieces
-from w2v_spark.workdir import MATRICES, SYN0, SYN1, CorpusIndex, CorpusReader, Float32Matrix, Pointer
+from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer
 
 _FULL = np.float64(2**32 - 1)
 
@@ -61,19 +61,24 @@ class ShardMetrics:
     seconds_open: float = 0.0
     seconds_train: float = 0.0
     host: str = field(default_factory=socket.gethostname)
+    cpu: str = ""
 
     def to_bytes(self) -> bytes:
         return json.dumps({"kind": "shard", **vars(self)}).encode()
 
 
 def train_shard(job: ShardJob, shard: int) -> Iterator[pa.RecordBatch]:
-    """Train replica number `shard`; yields its deltas as row blocks (new - base, float32), then its metrics."""
+    """Train replica number `shard`; yields row blocks of what changed (new - base, float32), then its metrics.
+
+    A replica that is alone has nothing to merge with: its blocks are the new model, as shard BASE.
+    """
+    from w2v_spark.kernels.cpu_sgns import cpu_name
+
     started = time.perf_counter()
     work = Place.open(job.output).child(store.WORK)
     replica = Replica.open(job, work)
-    metrics = ShardMetrics(
-        job.round.number, shard, threads=job.params.threads_per_replica or 1, seconds_open=time.perf_counter() - started
-    )
+    metrics = ShardMetrics(job.round.number, shard, threads=job.params.threads_per_replica or 1, cpu=cpu_name())
+    metrics.seconds_open = time.perf_counter() - started
     index = CorpusIndex.read(work)
     buckets = replica_buckets(index, shard, job.params.num_replicas or 1)
     pieces = replica_pieces(CorpusReader(work, index), buckets, job.round, job.params.seed)
@@ -88,7 +93,8 @@ def train_shard(job: ShardJob, shard: int) -> Iterator[pa.RecordBatch]:
         metrics.loss_pairs += loss_pairs
         report(metrics)
     metrics.seconds_train = time.perf_counter() - started
-    yield from replica.delta_blocks(job.base, work, shard)
+    alone = job.params.num_replicas == 1
+    yield from replica.blocks() if alone else replica.delta_blocks(job.base, work, shard)
     yield workdir.block_batch(workdir.ROUND_METRICS, 0, shard, metrics.to_bytes())
 
 
@@ -106,19 +112,22 @@ class Replica:
     @classmethod
     def open(cls, job: ShardJob, work: Place) -> Replica:
         """Read the base model."""
-        from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
+        from w2v_spark.kernels.cpu_sgns import padded_size
 
         params = job.params
         sampling = _sampling(job.output, json.dumps(job.vocab_files), params.sample, params.noise_exponent)
         shape = (len(sampling.keep), params.vector_size, padded_size(params.vector_size))
-        return cls(
-            params,
-            job.base.read_matrix(work, SYN0, *shape),
-            job.base.read_matrix(work, SYN1, *shape),
-            sampling,
-            compile_sgns(params.vector_size, params.window_size, params.negative),
-            replica_step_size(params.step_size, params.num_replicas or 1),
-        )
+        syn0, syn1 = (job.base.read_matrix(work, matrix, *shape) for matrix in MATRICES)
+        return cls.of_model(params, syn0, syn1, sampling)
+
+    @classmethod
+    def of_model(cls, params: Params, syn0: Float32Matrix, syn1: Float32Matrix, sampling: Sampling) -> Replica:
+        """A replica of a model (words x padded vector size), which it trains in place."""
+        from w2v_spark.kernels.cpu_sgns import compile_sgns
+
+        kernel = compile_sgns(params.vector_size, params.window_size, params.negative)
+        step_size = replica_step_size(params.step_size, params.num_replicas or 1)
+        return cls(params, syn0, syn1, sampling, kernel, step_size)
 
     def train(self, piece: Piece) -> tuple[int, int, float, int]:
         """Train a piece: words kept, pairs, loss summed over sampled pairs, sampled pairs."""
@@ -140,6 +149,14 @@ class Replica:
         )
         return result  # type: ignore[no-any-return]
 
+    def blocks(self) -> Iterator[pa.RecordBatch]:
+        """The model, block by block."""
+        size, step = self.params.vector_size, workdir.rows_per_block(self.params.vector_size)
+        for matrix, now in zip(MATRICES, (self.syn0, self.syn1), strict=True):
+            for block, first in enumerate(range(0, len(now), step)):
+                values = np.ascontiguousarray(now[first : first + step, :size])
+                yield workdir.block_batch(matrix, block, workdir.BASE, values)
+
     def delta_blocks(self, base: Pointer, work: Place, shard: int) -> Iterator[pa.RecordBatch]:
         """What changed, block by block; the base is read again rather than kept, so that a replica holds one copy of
         the model.
@@ -154,9 +171,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Keep probabilities and noise distribution of the vocabulary, as the kernels take them: probabilities scaled to
-    uint32.
-    """
+    """Keep probabilities and noise distribution of the vocabulary, as kernels take them: probabilities as uint32."""
 
     keep: npt.NDArray[np.uint32]
     noise_probability: npt.NDArray[np.uint32]

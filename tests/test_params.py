@@ -1,0 +1,93 @@
+"""Parameters: their ranges, their messages, and that every place shows the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from w2v_spark import params
+from w2v_spark.errors import ParamError
+from w2v_spark.params import Params
+
+WRONG = [
+    ("vector_size", 0, "an integer from 1 to 1024"),
+    ("vector_size", 1025, "an integer from 1 to 1024"),
+    ("vector_size", 1.5, "an integer from 1 to 1024"),
+    ("vector_size", "many", "an integer from 1 to 1024"),
+    ("vector_size", None, "an integer from 1 to 1024"),
+    ("vector_size", True, "an integer from 1 to 1024"),
+    ("window_size", 0, "an integer from 1 to 20"),
+    ("window_size", 21, "an integer from 1 to 20"),
+    ("min_count", 0, "an integer of at least 1"),
+    ("max_vocab", 0, "an integer of at least 1, or none"),
+    ("negative", 0, "an integer from 1 to 32"),
+    ("negative", 33, "an integer from 1 to 32"),
+    ("noise_exponent", 2.1, "a number from -2 to 2"),
+    ("noise_exponent", float("nan"), "a number from -2 to 2"),
+    ("sample", -0.1, "a number from 0 to 1"),
+    ("step_size", 0, "a number from 1e-06 to 1"),
+    ("step_size", 1.1, "a number from 1e-06 to 1"),
+    ("min_step_size", -1, "a number from 0 to 1"),
+    ("max_iter", 0, "an integer from 1 to 10000"),
+    ("seed", -1, "an integer from 0 to 9.22337e+18"),
+    ("max_sentence_length", 1, "an integer from 2 to 1e+06"),
+    ("num_replicas", 0, "an integer from 1 to 1024, or auto"),
+    ("num_replicas", "some", "an integer from 1 to 1024, or auto"),
+    ("threads_per_replica", 0, "an integer from 1 to 256, or auto"),
+    ("rounds_per_epoch", 0, "an integer from 1 to 10000, or auto"),
+    ("merge_rule", "sum", "one of adasum, mean, mean_touched"),
+    ("tokenizer", "", "a name"),
+    ("tokenizer", 5, "a name"),
+    ("lowercase", 1, "true or false"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), WRONG)
+def test_a_wrong_value_is_told(name: str, value: object, allowed: str) -> None:
+    with pytest.raises(ParamError) as raised:
+        Params.from_dict({name: value})
+    assert str(raised.value) == f"parameter {name} given invalid value {value!r}: must be {allowed}"
+
+
+def test_every_parameter_has_a_wrong_value_above() -> None:
+    assert {name for name, _, _ in WRONG} == set(params.specs())
+
+
+def test_what_is_taken() -> None:
+    taken = Params(
+        vector_size=np.int64(5), sample=np.float32(0.5), seed=2**63 - 1, num_replicas="auto", max_vocab="none",
+        lowercase="false", step_size="0.1", max_iter=3.0,
+    )  # type: ignore[arg-type]  # fmt: skip
+    assert (taken.vector_size, taken.sample, taken.num_replicas, taken.max_vocab) == (5, 0.5, None, None)
+    assert (taken.lowercase, taken.step_size, taken.max_iter, taken.seed) == (False, 0.1, 3, 2**63 - 1)
+    assert Params.from_dict(taken.to_dict()) == taken
+
+
+def test_the_smaller_step_is_the_smaller() -> None:
+    with pytest.raises(
+        ParamError, match=r"min_step_size given invalid value 0\.1: must be at most step_size \(0\.05\)"
+    ):
+        Params(min_step_size=0.1)
+
+
+def test_toml(tmp_path: Path) -> None:
+    file = tmp_path / "train.toml"
+    file.write_text('vector_size = 50\nnum_replicas = "auto"\n')
+    assert params.read_toml(file) == {"vector_size": 50, "num_replicas": "auto"}
+    file.write_text("vectorsize = 50\n")
+    with pytest.raises(
+        ParamError, match=r"unknown parameter 'vectorsize' in .*train.toml \(did you mean 'vector_size'\?\)"
+    ):
+        params.read_toml(file)
+    file.write_text("vector_size 50\n")
+    with pytest.raises(ParamError, match="is not valid TOML"):
+        params.read_toml(file)
+    with pytest.raises(ParamError, match="cannot read the configuration .*: No such file"):
+        params.read_toml(tmp_path / "missing.toml")
+
+
+def test_the_readme_shows_the_same_table() -> None:
+    assert params.markdown_table() in (ROOT / "README.md").read_text()
