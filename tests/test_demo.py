@@ -44,5 +44,5 @@ def test_docstrings_lose_examples_and_doubles(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def (")
     assert file_docstrings(str(source)) == ["A module. It has two lines.", "Adds. 3", "Adds. 3"]
     assert file_docstrings(str(tmp_path / "broken.py")) == []
-    assert write_docstrings(tmp_path / "out", [str(source), str(tmp_path / "broken.py")]) == 7
+    assert write_docstrings(tmp_path / "out", [str(source), str(tmp_path / "broken.py")]) == 8
     assert (tmp_path / "out" / "docstrings.txt").read_text() == "A module. It has two lines.\nAdds. 3\n"
