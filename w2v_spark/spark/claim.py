@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from w2v_spark import store, workdir
+from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.place import Place
 
@@ -30,7 +30,7 @@ class Run:
         """
         if shaped_by[0] is None:
             return None
-        return hashlib.sha256(json.dumps(shaped_by).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps([__version__, *shaped_by]).encode()).hexdigest()[:32]
 
     def key_of(self, stage: str) -> str | None:
         """The key that a stage was done with."""

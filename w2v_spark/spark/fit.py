@@ -155,8 +155,10 @@ def _source(source: Any, column: str | None, format: str | None) -> Source:
 def _counted(spark: SparkSession, run: Run, documents: Documents, params: Params, vocab_file: str | None) -> Vocabulary:
     """The vocabulary, counted now or by an earlier run on the same input."""
     started = time.perf_counter()
-    counts_key = run.key(documents.fingerprint, documents.words, params.tokenizer, params.lowercase)
-    vocab_key = run.key(counts_key, params.min_count, params.max_vocab, vocab_file)
+    # a function of the user's own, or a list of words, may have changed under its name
+    content = documents.fingerprint if ":" not in params.tokenizer else None
+    counts_key = run.key(content, documents.words, params.tokenizer, params.lowercase)
+    vocab_key = run.key(counts_key, params.min_count, params.max_vocab) if vocab_file is None else None
     work = run.output.child(store.WORK)
     done = run.done("vocabulary", vocab_key)
     if done:
