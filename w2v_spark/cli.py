@@ -97,7 +97,6 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Train, or plan."""
-    _log_to_stderr(args.log_level)
     params: dict[str, Any] = read_toml(args.config) if args.config else {}
     params |= {name: value for name in specs() if (value := getattr(args, name)) is not None}
     try:
@@ -108,6 +107,7 @@ def run_train(args: argparse.Namespace) -> int:
         if (e.name or "").partition(".")[0] not in ("pyspark", "py4j", "pandas"):
             raise
         raise W2VError("training requires extra 'spark': install it with pip install 'w2v_spark[spark]'") from e
+    _log_to_stderr(args.log_level)
     source = Source(tuple(args.input or ()), args.table, args.sql, None, args.column, args.format)
     Params.from_dict(params)  # a wrong value is told before Spark starts
     with own_session() as spark:
