@@ -29,6 +29,10 @@ def test_one_replica_has_even_rounds_and_many_start_dense() -> None:
     assert last / first == pytest.approx(32)
 
 
+def test_very_long_runs() -> None:
+    assert plan_rounds(200, 36, 8)[-1].stop == 200
+
+
 def test_auto_and_step() -> None:
     assert auto_rounds_per_epoch(1) == 1 and auto_rounds_per_epoch(4) == 24 and auto_rounds_per_epoch(32) == 36
     assert replica_step_size(0.05, 1) == 0.05 and replica_step_size(0.05, 32) == pytest.approx(0.075)

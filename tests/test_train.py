@@ -222,3 +222,14 @@ def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_pat
         rounds.run_round(spark, output, job, prepared.layout, "diverge")
     assert Pointer.read(output.child("work")).round == 0
     assert not output.exists("model.json")
+
+
+def test_a_failed_try_leaves_no_stage_that_is_called_done(
+    spark: SparkSession, small_text: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "my dir #1 ü"
+    fit.plan(small_text, output, **SMALL)
+    with pytest.raises(InputError, match="no word is left"):
+        fit.plan(small_text, output, **{**SMALL, "min_count": 10**6})
+    w2v_spark.train(small_text, output, **SMALL)
+    assert len(vectors_of(output)) == 120

@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -117,5 +118,6 @@ def _pyarrow_uri(address: str) -> str:
     if not re.match(r"^[A-Za-z][A-Za-z0-9+.-]+:/", address):
         return Path(address).absolute().as_uri()
     if address.startswith("file:"):
-        return "file://" + re.sub(r"^file:/+", "/", address)
-    return re.sub(r"^s3[an]:", "s3:", address)
+        # Hadoop's paths are not escaped, pyarrow's URIs are
+        return Path(re.sub(r"^file:/+", "/", address)).as_uri()
+    return quote(re.sub(r"^s3[an]:", "s3:", address), safe=":/@?=&[]")

@@ -11,6 +11,7 @@ from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.place import Place
 
+_STAGES = ("counts", "vocabulary", "corpus")
 _OURS = {store.MANIFEST, store.VOCAB, store.VECTORS, store.METRICS, store.WORK}
 
 
@@ -44,6 +45,12 @@ class Run:
     def mark(self, stage: str, key: str | None, facts: dict[str, Any]) -> None:
         """Note that a stage is done."""
         self.stages[stage] = {"key": key, **facts}
+        self._write()
+
+    def begin(self, stage: str) -> None:
+        """Forget that a stage and what is made from it are done, before any of it is overwritten."""
+        for name in _STAGES[_STAGES.index(stage) :]:
+            self.stages.pop(name, None)
         self._write()
 
     def make_room(self) -> None:

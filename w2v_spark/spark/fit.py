@@ -167,9 +167,11 @@ def _counted(spark: SparkSession, run: Run, documents: Documents, params: Params
     with text_settings(spark), live("counting", tasks_done(spark)):
         counted = run.done("counts", counts_key)
         if not counted:
+            run.begin("counts")
             count.check_script(documents, params)
             counted = {"words": count.write_counts(spark, documents, params, work)}
             run.mark("counts", counts_key, counted)
+        run.begin("vocabulary")
         vocabulary = count.write_vocabulary(spark, params, work, vocab_file)
     run.mark("vocabulary", vocab_key, {"words": vocabulary.words, "total_count": vocabulary.total_count})
     seconds = time.perf_counter() - started
@@ -193,6 +195,7 @@ def _encoded(
     if run.done("corpus", key):
         log.info("reuse the corpus encoded before")
         return CorpusIndex.read(run.output.child(store.WORK))
+    run.begin("corpus")
     with text_settings(spark), live("encoding", tasks_done(spark)):
         corpus = encode.write_corpus(spark, documents, params, run.output, vocabulary)
     run.mark("corpus", key, {"words": corpus.words()})

@@ -43,7 +43,7 @@ def plan_rounds(max_iter: int, rounds_per_epoch: int, num_replicas: int) -> list
     if num_replicas == 1:
         ends = [max_iter * (i + 1) / count for i in range(count)]
     else:
-        sizes = [min(1.0, _GROWTH**i / _DENSE_START) for i in range(count)]
+        sizes = [min(1.0, _GROWTH ** min(i, 100) / _DENSE_START) for i in range(count)]
         total, at, ends = sum(sizes), 0.0, []
         for size in sizes:
             at += size
