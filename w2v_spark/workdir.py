@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from w2v_spark.corpus.vocab import decode
 from w2v_spark.errors import FormatError
 from w2v_spark.place import FileEntry, Place
+from w2v_spark.store import Float32Matrix as Float32Matrix
 
 RUN, CURRENT, COUNTS, CORPUS, CORPUS_INDEX, ROUNDS = "run.json", "CURRENT", "counts", "corpus", "corpus.json", "rounds"
 
@@ -38,8 +39,6 @@ BLOCK_SCHEMA = pa.schema(
 BASE = -1
 # with a JVM of 1 GB, larger blocks run out of memory in Spark's Parquet writer (4 MB) or reader (2 MB)
 BLOCK_BYTES = 1 << 20
-
-Float32Matrix = npt.NDArray[np.float32]
 
 
 def rows_per_block(vector_size: int) -> int:
