@@ -127,8 +127,9 @@ def complete(submission: Submission, environ: dict[str, str], spark: Path) -> No
         submission.prepend_conf("spark.ui.showConsoleProgress", "false")
     connect = submission.option("--remote") or conf.get("spark.remote") or environ.get("SPARK_REMOTE")
     master = submission.option("--master") or conf.get("spark.master") or environ.get("MASTER") or ""
-    if connect and not master:  # the server has its own Python and packages
+    if connect and not master:  # the job refuses Spark Connect in a sentence, but must be told
         environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+        environ["SPARK_REMOTE"] = connect
         return
     if not master:
         master = "local[*]"

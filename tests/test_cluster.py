@@ -48,7 +48,7 @@ def test_the_same_bytes_in_local_mode_and_on_executors(small_text: Path, tmp_pat
     runs = [
         ("local[1]", "134217728"),
         ("local[2]", "4096"),
-        ("local-cluster[2,1,1024]", "8192"),
+        ("local-cluster[2,1,2048]", "8192"),
     ]
     found = []
     for i, (master, split) in enumerate(runs):
@@ -64,7 +64,7 @@ def test_an_executor_that_cannot_open_the_output_is_found_before_counting(small_
     # for each process /proc/self/cwd is its own working directory
     name = "w2v-test-unshared"
     try:
-        done = train(["--master", "local-cluster[2,1,1024]"], small_text, f"/proc/self/cwd/{name}", *SMALL)
+        done = train(["--master", "local-cluster[2,1,2048]"], small_text, f"/proc/self/cwd/{name}", *SMALL)
         assert done.returncode == 2, done.stdout[-3000:]
         assert "cannot open the output" in done.stdout and "storage that driver and executors share" in done.stdout
         assert "counted" not in done.stdout
@@ -96,31 +96,40 @@ def java_home() -> str:
 @pytest.fixture
 def standalone(tmp_path: Path) -> Iterator[str]:
     """The address of a master with one worker: empty environment, HOME that cannot be written, its own directory."""
+    with cluster(tmp_path, bare_python_path(tmp_path / "bin")) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, *paths: str) -> Iterator[str]:
+    """The address of a standalone master with a worker of two cores for each PATH."""
     import pyspark
 
     spark_home = Path(pyspark.__file__).parent
-    port = free_port()
-    environ = {
-        "PATH": bare_python_path(tmp_path / "bin"),
-        "JAVA_HOME": java_home(),
-        "SPARK_HOME": str(spark_home),
-        "HOME": "/nonexistent",
-        "SPARK_NO_DAEMONIZE": "1",
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    (tmp_path / "worker").mkdir()
-    master = ["deploy.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"]
-    worker = ["deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "2", "--memory", "2g"]
-    worker += ["--work-dir", str(tmp_path / "worker"), f"spark://127.0.0.1:{port}"]
+    address = f"127.0.0.1:{free_port()}"
+    master = ["Master", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--webui-port", "0"]
     with contextlib.ExitStack() as stack:
-        for command in (master, worker):
-            log = stack.enter_context(open(tmp_path / f"{command[0]}.log", "w"))
-            start = [str(spark_home / "bin" / "spark-class"), f"org.apache.spark.{command[0]}", *command[1:]]
-            process = subprocess.Popen(start, env=environ, cwd=tmp_path / "worker", stdout=log, stderr=log)
+        for i, path in enumerate(("/usr/bin:/bin", *paths)):
+            directory = folder / f"worker{i}"
+            directory.mkdir()
+            worker = ["Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "2", "--memory", "2g"]
+            worker += ["--work-dir", str(directory), f"spark://{address}"]
+            name, *options = worker if i else master
+            environ = {
+                "PATH": path,
+                "JAVA_HOME": java_home(),
+                "SPARK_HOME": str(spark_home),
+                "HOME": "/nonexistent",
+                "SPARK_NO_DAEMONIZE": "1",
+                "SPARK_LOCAL_IP": "127.0.0.1",
+            }
+            log = stack.enter_context(open(directory / "log", "w"))
+            command = [str(spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{name.lower()}.{name}"]
+            process = subprocess.Popen([*command, *options], env=environ, cwd=directory, stdout=log, stderr=log)
             stack.callback(process.wait, 30)
             stack.callback(process.terminate)
-        wait_for(tmp_path / "deploy.worker.Worker.log", "Successfully registered with master")
-        yield f"spark://127.0.0.1:{port}"
+            wait_for(directory / "log", "Successfully registered with master" if i else "elected leader")
+        yield f"spark://{address}"
 
 
 def wait_for(log: Path, line: str, seconds: float = 60) -> None:
@@ -135,18 +144,46 @@ def test_the_packed_job_runs_on_workers_without_our_packages(standalone: str, sm
     assert packed.returncode == 0
     done = train(["--master", standalone], small_text, tmp_path / "ours", *SAME)
     assert done.returncode == 0, done.stdout[-3000:]
-    vendor = vendor_submit(standalone, small_text, tmp_path / "vendor")
+    archive = (ROOT / "build" / "environment.tar.gz").as_uri()
+    packed_options = ["--archives", f"{archive}#environment", "--conf", "spark.pyspark.python=./environment/bin/python"]
+    vendor = vendor_submit(standalone, small_text, tmp_path / "vendor", *packed_options)
     assert vendor.returncode == 0, vendor.stdout[-3000:]
     assert vectors_of(tmp_path / "ours") == vectors_of(tmp_path / "vendor")
 
 
-def vendor_submit(master: str, source: Path, output: Path) -> subprocess.CompletedProcess[str]:
-    """spark-submit as any Spark installation has it, with the options that --pack prints."""
+def test_one_core_however_many_tasks_spark_would_make(standalone: str, small_text: Path, tmp_path: Path) -> None:
+    options = ["--master", standalone, "--conf", "spark.cores.max=1", "--conf", "spark.default.parallelism=8"]
+    done = train(options, small_text, tmp_path / "out", *SMALL)
+    assert done.returncode == 0, done.stdout[-3000:]
+    params = store.open_model(str(tmp_path / "out")).manifest["params"]
+    assert (params["num_replicas"], params["threads_per_replica"]) == (1, 1)
+
+
+LACKING = (
+    "error: Spark's workers lack a package that training needs (No module named 'w2v_spark'): run ./spark-submit.sh "
+    "--pack once and submit with ./spark-submit.sh, which sends w2v_spark and all that it needs; or install them in "
+    "the workers' Python (PYSPARK_PYTHON)\n"
+)
+
+
+def test_one_worker_of_two_that_lacks_our_packages_is_found(small_text: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    (ours / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (ours / "python3").chmod(0o755)
+    paths = f"{ours}:/usr/bin:/bin", bare_python_path(tmp_path / "bare")
+    with cluster(tmp_path, *paths) as master:
+        done = vendor_submit(master, small_text, tmp_path / "out", "--conf", "spark.pyspark.python=python3")
+    assert done.returncode == 2, done.stdout[-3000:]
+    assert LACKING in done.stdout and "Traceback" not in done.stdout.partition("error: ")[2]
+    assert "counted" not in done.stdout
+
+
+def vendor_submit(master: str, source: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """spark-submit as any Spark installation has it."""
     import pyspark
 
-    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", master]
-    command += ["--archives", f"{(ROOT / 'build' / 'environment.tar.gz').as_uri()}#environment"]
-    command += ["--conf", "spark.pyspark.python=./environment/bin/python"]
+    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", master, *options]
     command += ["--conf", f"spark.pyspark.driver.python={sys.executable}", "--conf", "spark.ui.enabled=false"]
     command += [str(ROOT / "jobs" / "train.py"), "--input", str(source), "--output", str(output), *SAME]
     environ = {"PATH": "/usr/bin:/bin", "JAVA_HOME": java_home(), "HOME": str(output.parent)}

@@ -1,4 +1,4 @@
-"""The kernels: reference against calculus, the CPU kernel against the reference, the fold, the cache on disk."""
+"""The kernels: reference against calculus, the CPU kernel against the reference."""
 
 import dataclasses
 import math
@@ -7,24 +7,19 @@ import platform
 import signal
 import subprocess
 import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import w2v_spark
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels import cache, reference
+from w2v_spark.kernels import reference
 from w2v_spark.kernels.cpu_sgns import MEASURED, compile_sgns, padded_size
 from w2v_spark.kernels.cpu_strip import STRIP
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
-from w2v_spark.kernels.fold import adasum_pair
 
 FULL = 2**32 - 1
 MASK = 2**64 - 1
@@ -386,130 +381,3 @@ def test_no_vocabulary_is_refused():
         )
     with pytest.raises(ValueError, match="at least one word"):
         alias_table(np.zeros(0))
-
-
-# --- the fold ---
-
-
-def adasum_exact(a, b):
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    ab, aa, bb = (a * b).sum(1, keepdims=True), (a * a).sum(1, keepdims=True), (b * b).sum(1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(aa > 0, 1 - ab / (2 * aa), 1) * a + np.where(bb > 0, 1 - ab / (2 * bb), 1) * b
-
-
-values = st.floats(-100, 100, width=32).map(lambda x: np.float32(0 if abs(x) < 1e-6 else x))
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.data(), hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
-def test_fold_is_adasum_row_by_row(data, shape):
-    a, b = (data.draw(hnp.arrays(np.float32, shape, elements=values)) for _ in "ab")
-    expected, kept = adasum_exact(a, b), b.copy()
-    adasum_pair(a, b)
-    scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), np.abs(b).max(axis=1, keepdims=True))
-    assert (np.abs(a - expected) <= 1e-5 * scale).all() and (b == kept).all()
-
-
-def test_fold_adds_orthogonal_changes_averages_parallel_ones_and_leaves_lone_ones():
-    a = np.array([[2, 0], [2, 0], [0, 0], [3, 1], [0, 0]], np.float32)
-    b = np.array([[0, 4], [2, 0], [5, 6], [0, 0], [0, 0]], np.float32)
-    b.flags.writeable = False
-    adasum_pair(a, b)
-    assert a.tolist() == [[2, 4], [2, 0], [5, 6], [3, 1], [0, 0]]
-
-
-def test_fold_refuses_blocks_of_two_shapes():
-    with pytest.raises(ValueError, match="one shape"):
-        adasum_pair(np.zeros((2, 3), np.float32), np.zeros((3, 3), np.float32))
-
-
-# --- the cache on disk ---
-
-RUN = """
-import sys, numpy as np
-from w2v_spark.kernels import cache, cpu_sgns, fold
-assert "EXPECT" in cpu_sgns.__file__, cpu_sgns.__file__
-block = np.ones((2, 3), np.float32)
-fold.adasum_pair(block, block.copy())
-if len(sys.argv) > 1:
-    print(sum(fold._compiled().stats.cache_hits.values()))
-    sys.exit()
-kernel = cpu_sgns.compile_sgns(8, 1, 2)
-one = np.full(4, 2**32 - 1, np.uint32)
-model = np.zeros((4, 16), np.float32)
-words = np.arange(4, dtype=np.int32)
-kernel(words, np.array([0, 4]), model, model.copy(), one, one, words, .1, .1, 1)
-hits = [sum(f.stats.cache_hits.values()) for f in (kernel._train, fold._compiled())]
-print(cache.cache_directory(), *hits)
-"""
-
-
-def run_from(path, *arguments, **environment):
-    env = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME")}
-    env |= {"PYTHONPATH": str(path)} | environment
-    code = RUN.replace("EXPECT", str(path))
-    done = subprocess.run([sys.executable, "-c", code, *arguments], env=env, cwd="/", capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-def test_package_in_a_zip_compiles_once_wherever_the_zip_lies(tmp_path):
-    package = Path(w2v_spark.__file__).parent
-    homes = {"HOME": str(tmp_path / "home")}
-    (tmp_path / "home").mkdir(mode=0o700)
-    archives = [tmp_path / name / "package.zip" for name in ("first", "second")]
-    for archive in archives:
-        archive.parent.mkdir()
-        with zipfile.ZipFile(archive, "w") as writer:
-            for file in package.rglob("*.py"):
-                writer.write(file, file.relative_to(package.parent))
-    directory = str(tmp_path / "home" / ".cache" / "w2v_spark")
-    assert run_from(archives[0], **homes) == [directory, "0", "0"]
-    assert run_from(archives[1], **homes) == [directory, "1", "1"]
-    for damaged in Path(directory).rglob("*.nb*"):
-        damaged.write_bytes(b"no pickle")
-    assert run_from(archives[1], "fold", **homes) == ["0"]
-    assert run_from(archives[1], "fold", **homes) == ["1"]
-
-
-@pytest.fixture
-def directory_chosen(monkeypatch, tmp_path):
-    """Asks anew where compiled kernels go, with HOME and the directory for temporary files below tmp_path."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
-    return cache.cache_directory.__wrapped__
-
-
-def test_compiled_code_is_kept_in_a_private_directory(directory_chosen, tmp_path):
-    assert directory_chosen() == tmp_path / "cache" / "w2v_spark"
-    assert (tmp_path / "cache" / "w2v_spark").stat().st_mode & 0o777 == 0o700
-
-
-def test_the_users_own_directory_wins(directory_chosen, tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
-    assert directory_chosen() == tmp_path / "mine"
-
-
-@pytest.mark.parametrize("spoil", ["open to others", "a link", "a file", "in an open directory", "relative"])
-def test_a_directory_that_others_could_write_to_is_not_used(directory_chosen, tmp_path, monkeypatch, spoil):
-    wanted = tmp_path / "cache" / "w2v_spark"
-    wanted.parent.mkdir()
-    if spoil == "open to others":
-        wanted.mkdir()
-        wanted.chmod(0o755)
-    elif spoil == "a link":
-        (tmp_path / "elsewhere").mkdir(mode=0o700)
-        wanted.symlink_to(tmp_path / "elsewhere")
-    elif spoil == "a file":
-        wanted.touch(mode=0o600)
-    elif spoil == "in an open directory":
-        wanted.parent.chmod(0o777)
-    else:
-        monkeypatch.setenv("XDG_CACHE_HOME", "cache")
-    fallback = tmp_path / "tmp" / f"w2v_spark-{os.geteuid()}"
-    assert directory_chosen() == fallback
-    fallback.chmod(0o770)
-    assert directory_chosen() is None

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
-from w2v_spark.training.merge import fold
+from w2v_spark.kernels.fold import adasum_add, changed_rows
+from w2v_spark.params import specs
+from w2v_spark.training.merge import RULES, Change, fold
 
 Deltas = npt.NDArray[np.float32]
 
@@ -18,54 +25,108 @@ def deltas(replicas: int, seed: int = 0) -> Deltas:
     return found
 
 
-def adasum_tree(parts: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Pairwise in shard order, as the formula has it."""
+def changes(deltas: Iterable[Deltas]) -> Iterator[Change]:
+    """The deltas as replicas send them: only rows that changed."""
+    for delta in deltas:
+        rows, values = changed_rows(delta, np.zeros_like(delta))
+        yield Change(rows, values)
+
+
+def adasum_tree(parts: list[npt.NDArray[np.float64]], size: int = 5) -> npt.NDArray[np.float64]:
+    """One row, pairwise in shard order, as the formula has it."""
     while len(parts) > 1:
         merged = []
-        for i in range(0, len(parts) - 1, 2):
-            a, b = parts[i], parts[i + 1]
-            ab, aa, bb = ((x * y).sum(1, keepdims=True) for x, y in ((a, b), (a, a), (b, b)))
-            with np.errstate(invalid="ignore", divide="ignore"):
-                ca, cb = 1 - np.where(aa > 0, ab / (2 * aa), 0), 1 - np.where(bb > 0, ab / (2 * bb), 0)
-            merged.append(ca * a + cb * b)
+        for a, b in zip(parts[::2], parts[1::2], strict=False):
+            merged.append((1 - a @ b / (2 * a @ a)) * a + (1 - a @ b / (2 * b @ b)) * b)
         parts = merged + parts[len(merged) * 2 :]
-    return parts[0]
+    return parts[0] if parts else np.zeros(size)
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3, 5, 7, 8, 13])
 def test_adasum(replicas: int) -> None:
     d = deltas(replicas)
+    d[::2, 2] = 0  # a row that every other replica touched
     base = np.ones((6, 5), np.float32)
-    expected = 1 + adasum_tree([x.astype(np.float64) for x in d])
-    np.testing.assert_allclose(fold("adasum", base, iter(d)), expected, rtol=0, atol=2e-6)
+    expected = [1 + adasum_tree([x.astype(np.float64) for x in d[:, row] if x.any()]) for row in range(6)]
+    np.testing.assert_allclose(fold("adasum", base, changes(d), replicas), expected, rtol=0, atol=2e-6)
+
+
+numbers = st.floats(-100, 100, width=32).map(lambda x: np.float32(0 if abs(x) < 1e-6 else x))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), array_shapes(min_dims=2, max_dims=2, max_side=9))
+def test_adasum_of_two_is_its_formula(data: st.DataObject, shape: tuple[int, int]) -> None:
+    a, b = (data.draw(arrays(np.float32, shape, elements=numbers)) for _ in "ab")
+    pairs = zip(a.astype(np.float64), b.astype(np.float64), strict=True)
+    expected = np.array(
+        [adasum_tree([x for x in pair if x.any()]) if any(map(np.any, pair)) else 0 * pair[0] for pair in pairs]
+    )
+    found = fold("adasum", np.zeros(shape, np.float32), changes([a, b]), 2)
+    scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), np.abs(b).max(axis=1, keepdims=True))
+    assert (np.abs(found - expected) <= 1e-5 * scale).all()
 
 
 def test_adasum_adds_orthogonal_and_averages_equal() -> None:
     a, b = np.array([[1, 0]], np.float32), np.array([[0, 2]], np.float32)
     zero = np.zeros((1, 2), np.float32)
-    assert fold("adasum", zero, [a, b]).tolist() == [[1, 2]]
-    assert fold("adasum", zero, [a, a]).tolist() == [[1, 0]]
+    assert fold("adasum", zero, changes([a, b]), 2).tolist() == [[1, 2]]
+    assert fold("adasum", zero, changes([a, a]), 2).tolist() == [[1, 0]]
 
 
-def test_adasum_leaves_its_input_alone() -> None:
-    d = deltas(3)
-    before = d.copy()
-    d.setflags(write=False)
-    fold("adasum", np.zeros((6, 5), np.float32), iter(d))
-    assert np.array_equal(d, before)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_leaves_its_input_alone_and_takes_what_may_not_be_written(rule: str) -> None:
+    d = [Change(c.rows, c.values, np.ones(len(c.rows), np.int64)) for c in changes(deltas(3))]
+    before = [c.values.copy() for c in d]
+    for change in d:
+        change.rows.setflags(write=False)
+        change.values.setflags(write=False)
+    fold(rule, np.zeros((6, 5), np.float32), iter(d), 3)
+    assert all(np.array_equal(c.values, b) for c, b in zip(d, before, strict=True))
+
+
+def test_changes_that_do_not_fit_their_block_are_refused() -> None:
+    with pytest.raises(ValueError, match="changes of 2 rows have the shape"):
+        adasum_add(
+            np.zeros((1, 4, 3), np.float32), np.zeros(4, np.int64), np.arange(2, dtype=np.int32), np.zeros((2, 4))
+        )
+
+
+@given(st.integers(1, 9), st.integers(1, 40), st.data())
+def test_changed_rows_are_those_that_differ(size: int, rows: int, data: st.DataObject) -> None:
+    before = np.random.default_rng(0).normal(size=(rows, size)).astype(np.float32)
+    now = np.pad(before, ((0, 0), (0, 3)), constant_values=9)
+    changed = sorted(data.draw(st.sets(st.integers(0, rows - 1))))
+    now[changed, data.draw(st.integers(0, size - 1))] += 1
+    found, values = changed_rows(now, before)
+    assert found.tolist() == changed
+    np.testing.assert_array_equal(values, now[changed, :size] - before[changed])
 
 
 def test_means() -> None:
     d = deltas(4)
     base = np.full((6, 5), 2, np.float32)
-    np.testing.assert_allclose(fold("mean", base, d), 2 + d.mean(0), rtol=0, atol=1e-6)
-    touched = fold("mean_touched", base, d)
+    np.testing.assert_allclose(fold("mean", base, changes(d), 4), 2 + d.mean(0), rtol=0, atol=1e-6)
+    touched = fold("mean_touched", base, changes(d), 4)
     np.testing.assert_allclose(touched[1], 2 + d[0, 1], rtol=0, atol=1e-6)
     np.testing.assert_allclose(touched[2:], 2 + d[:, 2:].mean(0), rtol=0, atol=1e-6)
     assert touched[0].tolist() == [2] * 5
 
 
-@pytest.mark.parametrize("rule", ["adasum", "mean", "mean_touched"])
-def test_nothing_to_merge(rule: str) -> None:
-    with pytest.raises(ValueError, match="nothing to merge"):
-        fold(rule, np.zeros((1, 1), np.float32), [])
+def test_count_weighted() -> None:
+    rows = np.array([0, 2], np.int32)
+    of = [Change(rows, np.full((2, 5), v, np.float32), np.array([n, 0])) for v, n in ((1, 3), (5, 1))]
+    merged = fold("count_weighted", np.zeros((3, 5), np.float32), of, 2)
+    assert merged[:, 0].tolist() == [2, 0, 3]  # (3 x 1 + 1 x 5) / 4; nobody; negatives alone, equal weights
+    with pytest.raises(ValueError, match="needs the counts"):
+        fold("count_weighted", np.zeros((3, 5), np.float32), [Change(rows, np.ones((2, 5), np.float32))], 1)
+
+
+def test_every_rule_is_a_choice_of_the_parameter() -> None:
+    assert set(specs()["merge_rule"].choices) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_nobody_changed_anything(rule: str) -> None:
+    base = np.ones((2, 3), np.float32)
+    assert np.array_equal(fold(rule, base, [], 4), base)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 
 import w2v_spark
 from w2v_spark import store, workdir
@@ -20,7 +22,7 @@ from w2v_spark.spark import fit, rounds
 from w2v_spark.spark.read import Source
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.shard import ShardJob
-from w2v_spark.workdir import CorpusIndex, CorpusReader, Pointer
+from w2v_spark.workdir import CorpusIndex, CorpusReader
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -130,6 +132,44 @@ def test_every_kind_of_input(spark: SparkSession, small_text: Path, tmp_path: Pa
         assert vectors_of(tmp_path / f"out{i}") == expected, source
 
 
+def test_chinese(spark: SparkSession, tmp_path: Path) -> None:
+    rjieba = pytest.importorskip("rjieba")
+    lines = ["我们在北京大学学习自然语言处理，用 Spark。", "他来到了网易杭研大厦！"]
+    (tmp_path / "text.txt").write_text("\n".join(lines * 5))
+    w2v_spark.train(tmp_path / "text.txt", tmp_path / "out", **SMALL, tokenizer="chinese")
+    found = [word.lower() for line in lines for word in rjieba.cut(line) if any(c.isalnum() for c in word)]
+    assert {"北京大学", "spark"} <= set(found)
+    assert set(vectors_of(tmp_path / "out")) == set(found)
+
+
+def test_a_function_of_ones_own(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "sentpieces.py").write_text("def cut(text):\n    return text.split('|') + ['']\n\nwords = 3\n")
+    (tmp_path / "text.txt").write_text("New York|is big|\nnew york|is far\n\n" * 5)
+    spark.sparkContext.addPyFile(str(tmp_path / "sentpieces.py"))
+    for lowercase, expected in ((True, {"new york"}), (False, {"New York", "new york"})):
+        output = tmp_path / f"out{lowercase}"
+        w2v_spark.train(tmp_path / "text.txt", output, **SMALL, tokenizer="sentpieces:cut", lowercase=lowercase)
+        assert set(vectors_of(output)) == {*expected, "is big", "is far"}
+    with pytest.raises(ParamError, match="tokenizer 'sentpieces:words' is not a function: it must take a document"):
+        w2v_spark.train(tmp_path / "text.txt", tmp_path / "out", tokenizer="sentpieces:words")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--master", "local-cluster[1,1,1024]", "--py-files", "mywords.py"]],
+    ids=["the working directory, on one machine", "py-files, on a cluster"],
+)
+def test_where_a_function_is_found(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "mywords.py").write_text("def split(text):\n    return text.split('|')\n")
+    (tmp_path / "text.txt").write_text("New York|is big\n" * 5)
+    job = [str(ROOT / "spark-submit.sh"), *options, "jobs/train.py", "--input", "text.txt", "--output", "out"]
+    job += ["--tokenizer", "mywords:split", "--vector-size", "8", "--max-iter", "1"]
+    done = subprocess.run(job, cwd=tmp_path, text=True, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert set(vectors_of(tmp_path / "out")) == {"new york", "is big"}
+
+
 def test_a_ready_vocabulary(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("sea1 17\nsea2\n\nhill1\nnever\n")
     w2v_spark.train(small_text, tmp_path / "out", vocab=tmp_path / "words.txt", **SMALL)
@@ -141,7 +181,7 @@ def test_a_ready_vocabulary(spark: SparkSession, small_text: Path, tmp_path: Pat
 def test_plan_counts_once(
     spark: SparkSession, small_text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plan = fit.plan(small_text, tmp_path / "out", **SMALL, num_replicas=2)
+    plan = fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2).plan
     assert plan.vocabulary == 120 and plan.rounds == 24 and plan.model_bytes == 2 * 4 * 120 * 20
     assert "num_replicas = 2" in plan.text()
     assert not (tmp_path / "out" / "model.json").exists()
@@ -210,26 +250,28 @@ def test_an_output_that_is_not_ours(spark: SparkSession, small_text: Path, tmp_p
 
 def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
     prepared = fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2)
-    output, params = prepared.run.output, prepared.params
-    fit._encoded(spark, prepared.run, prepared.documents, params, prepared.vocabulary)
+    run, params = prepared.run, prepared.params
+    fit._encoded(spark, run, prepared.documents, params, prepared.vocabulary)
     files = [f.to_dict() for f in prepared.vocabulary.files]
     # a model that is about to overflow
     blocks = [workdir.block_batch(m, 0, workdir.BASE, np.full((120, 20), 1e38, np.float32)) for m in workdir.MATRICES]
     frame = spark.createDataFrame(pa.Table.from_batches(blocks))
-    start = rounds._commit(spark, frame, output, 0, "r00000-start")
-    job = ShardJob(output.uri, params, Round(1, 0.0, 0.5), start, files)
+    start = rounds._commit(spark, frame, run, 0)
+    rounds._move(run, start)
+    job = ShardJob(run.output.uri, params, Round(1, 0.0, 0.5), start, files)
     with pytest.raises(DivergenceError, match=r"training diverged: round 1 gave .*; lower --step-size \(now 0.05\)"):
-        rounds.run_round(spark, output, job, prepared.layout, "diverge")
-    assert Pointer.read(output.child("work")).round == 0
-    assert not output.exists("model.json")
+        rounds.run_round(spark, run, job, prepared.layout, "diverge")
+    assert run.output.child("work").read_json(workdir.CURRENT)["round"] == 0
+    assert not run.output.exists("model.json")
 
 
 def test_a_failed_try_leaves_no_stage_that_is_called_done(
     spark: SparkSession, small_text: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "my dir #1 ü"
-    fit.plan(small_text, output, **SMALL)
+    source = Source(paths=(str(small_text),))
+    fit.prepare(source, output, **SMALL)
     with pytest.raises(InputError, match="no word is left"):
-        fit.plan(small_text, output, **{**SMALL, "min_count": 10**6})
+        fit.prepare(source, output, **{**SMALL, "min_count": 10**6})
     w2v_spark.train(small_text, output, **SMALL)
     assert len(vectors_of(output)) == 120

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -113,20 +114,25 @@ def run_train(args: argparse.Namespace) -> int:
     with own_session() as spark:
         common = {"vocab": args.vocab, "overwrite": args.overwrite, "spark": spark, **params}
         if args.plan:
-            sys.stdout.write(fit.plan(source, args.output, **common).text() + "\n")
+            sys.stdout.write(fit.prepare(source, args.output, **common).plan.text() + "\n")
             return 0
         trained = fit.train(source, args.output, keep_work=args.keep_work, **common)
     summary = {
         "output": trained.output,
         "words_per_second": round(trained.words_per_second),
-        "loss": round(trained.loss, 4),
+        "loss": None if math.isnan(trained.loss) else round(trained.loss, 4),
     }
     sys.stdout.write(json.dumps(summary) + "\n")
     return 0
 
 
 def _log_to_stderr(level: str) -> None:
+    from pyspark.logger import PySparkLogger
+
     from w2v_spark.spark.progress import LogHandler
+
+    # what Spark has against a query comes as our own sentence, not as pages of JSON, too
+    PySparkLogger.getLogger("SQLQueryContextLogger").disabled = True
 
     handler = LogHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))

@@ -11,11 +11,12 @@ import dataclasses
 import difflib
 import math
 import numbers
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from w2v_spark.errors import ParamError
 
@@ -34,12 +35,14 @@ class Spec:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    # what a name may be beside the choices: a word for it, and its pattern
+    form: tuple[str, str] | None = None
     unset: str | None = None
 
     def allowed(self) -> str:
         """The allowed values in words, for messages and the README."""
         if self.choices:
-            text = "one of " + ", ".join(self.choices)
+            text = "one of " + ", ".join(self.choices) + (f", or {self.form[0]}" if self.form else "")
         elif self.kind is bool:
             text = "true or false"
         elif self.kind is str:
@@ -87,9 +90,16 @@ class Params:
         None, "merges in an epoch; auto: from the number of replicas", int, low=1, high=10_000, unset=AUTO
     )
     merge_rule: str = _param(
-        "adasum", "how the replicas' changes of a row become one", choices=("adasum", "mean", "mean_touched")
+        "adasum",
+        "how the replicas' changes of a row become one",
+        choices=("adasum", "mean", "mean_touched", "count_weighted"),
     )
-    tokenizer: str = _param("words", "words, whitespace, chinese, or module:function for one of your own")
+    tokenizer: str = _param(
+        "words",
+        "what makes words of the text; a function of your own takes a document and returns its words",
+        choices=("words", "whitespace", "chinese"),
+        form=("module:function", r"[\w.]+:\w+"),
+    )
     lowercase: bool = _param(True, "lower-case the text before it is tokenised")
 
     def __post_init__(self) -> None:
@@ -119,6 +129,29 @@ class Params:
     def replace(self, **changes: Any) -> Params:
         """A copy with some values changed."""
         return dataclasses.replace(self, **changes)
+
+
+class ParamValues(TypedDict, total=False):
+    """The parameters as keyword arguments, for type checkers and editors."""
+
+    vector_size: int
+    window_size: int
+    min_count: int
+    max_vocab: int | None
+    negative: int
+    noise_exponent: float
+    sample: float
+    step_size: float
+    min_step_size: float
+    max_iter: int
+    seed: int
+    max_sentence_length: int
+    num_replicas: int | None
+    threads_per_replica: int | None
+    rounds_per_epoch: int | None
+    merge_rule: str
+    tokenizer: str
+    lowercase: bool
 
 
 def specs() -> dict[str, Spec]:
@@ -188,7 +221,8 @@ def _checked(name: str, spec: Spec, value: Any) -> Any:
         return bool(value)
     if spec.kind is str:
         if not isinstance(value, str) or not value or (spec.choices and value not in spec.choices):
-            raise wrong()
+            if not (isinstance(value, str) and spec.form and re.fullmatch(spec.form[1], value)):
+                raise wrong()
         return value
     number = _number(spec.kind, value)
     if number is None or (spec.low is not None and number < spec.low) or (spec.high is not None and number > spec.high):
@@ -198,12 +232,12 @@ def _checked(name: str, spec: Spec, value: Any) -> Any:
 
 def _number(kind: type, value: Any) -> int | float | None:
     """The value as `kind`, or None where it is no such number."""
-    if isinstance(value, str):
-        try:
+    try:
+        if isinstance(value, str):
             value = kind(value)
-        except ValueError:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
             return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    except (ValueError, OverflowError):  # no number at all, or an integer that no float holds
         return None
     if kind is float:
         return float(value)

@@ -68,12 +68,16 @@ class Place:
         )
 
     def files(self, suffix: str = ".parquet") -> list[FileEntry]:
-        """The files below this directory whose name ends so, sorted by name."""
+        """The files below this directory whose name ends so, sorted by name. As for Spark, what starts with _ or . is
+        hidden, with all that lies below it: a writer's temporary files.
+        """
         selector = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
-        found = [
-            i for i in self.filesystem.get_file_info(selector) if i.type == fs.FileType.File and i.path.endswith(suffix)
-        ]
-        return sorted((FileEntry(i.path[len(self.path) + 1 :], i.size) for i in found), key=lambda f: f.name)
+        found = list[FileEntry]()
+        for info in self.filesystem.get_file_info(selector):
+            name = info.path[len(self.path) + 1 :]
+            if info.type == fs.FileType.File and name.endswith(suffix) and not re.search(r"(^|/)[_.]", name):
+                found.append(FileEntry(name, info.size))
+        return sorted(found, key=lambda f: f.name)
 
     def make(self) -> None:
         """Create the directory and its parents."""
@@ -100,14 +104,27 @@ class Place:
         return value
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Write a JSON object so that a reader sees the old file or the new one, never a part."""
+        """Write a JSON object so that a reader never sees a part of it.
+
+        On a local disk and in an object store (s3, gs) a reader sees the old file or the new one, always. On hdfs,
+        whose rename replaces nothing, pyarrow deletes the old file first: for a moment there is none, and a writer that
+        dies in that moment leaves none, but the new one as `.NAME.*` beside its place. Nothing is promised for what a
+        machine without power loses.
+        """
         data = json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
-        # an object store's PUT is atomic; a file system's write is not, but its rename is
-        temporary = f".{name}.{uuid.uuid4().hex}" if self._renames() else name
-        with self.filesystem.open_output_stream(self.file(temporary)) as stream:
-            stream.write(data)
-        if temporary != name:
-            self.filesystem.move(self.file(temporary), self.file(name))
+        if not self._renames():
+            # a file there appears whole, when it is closed
+            with self.filesystem.open_output_stream(self.file(name)) as stream:
+                stream.write(data)
+            return
+        temporary = f".{name}.{uuid.uuid4().hex}"
+        try:
+            with self.filesystem.open_output_stream(self.file(temporary)) as stream:
+                stream.write(data)
+        except OSError:
+            self.delete(temporary)
+            raise
+        self.filesystem.move(self.file(temporary), self.file(name))
 
     def _renames(self) -> bool:
         return self.filesystem.type_name in ("local", "hdfs")

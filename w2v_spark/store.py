@@ -1,10 +1,14 @@
-"""What lies on disk: names, schemas, manifest and format version. No other file knows them.
+"""What lies on disk when a run has ended: names, schemas, manifest and format version. What lies in OUT/work while it
+goes on is in `workdir`.
 
 OUT/model.json      the manifest: format version, parameters, the files of vectors/ and their sizes; written last
 OUT/vocab/          id, word, count
 OUT/vectors/        id, word, count, vector; rows by count descending
 OUT/metrics/        one row for each replica and round
-OUT/work/           what a run keeps while it goes on: run.json, CURRENT, counts/, corpus/, rounds/
+OUT/work/           what a run keeps while it goes on
+
+model.json says in `input.fingerprint` which files the model was trained on: a digest of their names, sizes and times of
+change, the column and the format; null for a table, a query or a DataFrame, whose content has no such mark.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ MATRICES = (SYN0, SYN1)
 BLOCK_SCHEMA = pa.schema(
     [("matrix", pa.string()), ("block", pa.int32()), ("shard", pa.int32()), ("values", pa.binary())]
 )
+# what a replica sends: of a block only the rows that it changed, and how many words of each it trained
+CHANGE_SCHEMA = pa.schema([*BLOCK_SCHEMA, ("rows", pa.binary()), ("counts", pa.binary())])
 # the shard number of the model itself, which sorts before all replicas
 BASE = -1
 # with a JVM of 1 GB, larger blocks run out of memory in Spark's Parquet writer (4 MB) or reader (2 MB)
@@ -48,10 +50,23 @@ def rows_per_block(vector_size: int) -> int:
 
 def block_batch(matrix: str, block: int, shard: int, values: Any) -> pa.RecordBatch:
     """One row of BLOCK_SCHEMA; `values` is anything with a buffer, and is not copied."""
-    data = pa.py_buffer(values)
-    binary = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(np.array([0, data.size], np.int32)), data])
-    columns = [pa.array([matrix]), pa.array([block], pa.int32()), pa.array([shard], pa.int32()), binary]
+    columns = [pa.array([matrix]), pa.array([block], pa.int32()), pa.array([shard], pa.int32()), _binary(values)]
     return pa.RecordBatch.from_arrays(columns, schema=BLOCK_SCHEMA)
+
+
+def change_batch(
+    matrix: str, block: int, shard: int, values: Any, rows: Any = None, counts: Any = None
+) -> pa.RecordBatch:
+    """One row of CHANGE_SCHEMA; without `rows` the values are those of all rows of the block, or metrics."""
+    columns = block_batch(matrix, block, shard, values).columns
+    return pa.RecordBatch.from_arrays([*columns, _binary(rows), _binary(counts)], schema=CHANGE_SCHEMA)
+
+
+def _binary(values: Any) -> pa.Array:
+    if values is None:
+        return pa.nulls(1, pa.binary())
+    data = pa.py_buffer(values)
+    return pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(np.array([0, data.size], np.int32)), data])
 
 
 @dataclass(frozen=True)
@@ -98,11 +113,7 @@ class CorpusReader:
     def sentences(self, bucket: Bucket) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Ids of a bucket's sentences in a row, and their offsets."""
         file = self._file(bucket.file)
-        groups = [
-            g
-            for g in range(file.num_row_groups)
-            if _may_hold(file.metadata.row_group(g).column(0).statistics, bucket.bucket)
-        ]
+        groups = _groups(file, range(bucket.bucket, bucket.bucket + 1))
         table = file.read_row_groups(groups, columns=["bucket", "ids"], use_threads=False)
         column = table["ids"].filter(pc.equal(table["bucket"], bucket.bucket)).combine_chunks()
         if len(column) != bucket.sentences:
@@ -119,8 +130,16 @@ class CorpusReader:
         return self._open[number]
 
 
-def _may_hold(statistics: Any, bucket: int) -> bool:
-    return statistics is None or not statistics.has_min_max or statistics.min <= bucket <= statistics.max
+def _groups(file: pq.ParquetFile, wanted: range | None) -> list[int]:
+    """The row groups that may hold a wanted number in their first column."""
+    found = []
+    for group in range(file.num_row_groups):
+        statistics = file.metadata.row_group(group).column(0).statistics
+        if wanted is not None and statistics is not None and statistics.has_min_max:
+            if statistics.min >= wanted.stop or statistics.max < wanted.start:
+                continue
+        found.append(group)
+    return found
 
 
 @dataclass(frozen=True)
@@ -156,14 +175,13 @@ class Pointer:
             data["round"], data["directory"], {m: [FileEntry(**f) for f in fs] for m, fs in data["files"].items()}
         )
 
-    def blocks(self, work: Place, matrix: str, wanted: range | None = None) -> Iterator[tuple[int, bytes]]:
-        """Number and values of a matrix's blocks, file by file."""
+    def blocks(self, work: Place, matrix: str, wanted: range | None = None) -> Iterator[tuple[int, pa.Buffer]]:
+        """Number and values of a matrix's blocks, or of those wanted, file by file."""
         place = work.child(ROUNDS).child(self.directory)
         for entry in self.files[matrix]:
             with place.filesystem.open_input_file(place.file(entry.name)) as source:
-                for batch in pq.ParquetFile(source).iter_batches(
-                    batch_size=16, columns=["block", "values"], use_threads=False
-                ):
+                file = pq.ParquetFile(source)
+                for batch in file.iter_batches(16, _groups(file, wanted), ["block", "values"], use_threads=False):
                     for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
                         if wanted is None or block in wanted:
                             yield block, values.as_buffer()

@@ -112,8 +112,8 @@ def load_function(name: str) -> Callable[[str], list[str]]:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as e:
         raise ParamError(
-            f"tokenizer {name!r} cannot be loaded ({e}): make the module importable on driver and executors "
-            "(--py-files)"
+            f"tokenizer {name!r} cannot be loaded ({e}): send the module with --py-files, or from a notebook with "
+            "spark.sparkContext.addPyFile"
         ) from e
     if not callable(found):
         raise ParamError(
@@ -124,7 +124,10 @@ def load_function(name: str) -> Callable[[str], list[str]]:
 
 def _from_function(function: Callable[[str], list[str]]) -> Tokenizer:
     def split(documents: pa.Array) -> pa.ListArray:
-        words = [list(function(d)) if d else [] for d in documents.to_pylist()]
+        try:
+            words = [list(function(d)) if d else [] for d in documents.to_pylist()]
+        except Exception as e:
+            raise ParamError(f"the tokenizer failed on a document: {type(e).__name__}: {e}") from e
         try:
             return pa.array(words, pa.list_(pa.string()))
         except pa.ArrowException as e:

@@ -1,4 +1,4 @@
-"""The merge of two replicas' changes, row by row: the compiled part of `training/merge.py`."""
+"""The merge of replicas' changes, row by row: the compiled part of `training/merge.py`."""
 
 from __future__ import annotations
 
@@ -9,42 +9,113 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from w2v_spark.kernels.cache import compile_now
+from w2v_spark.kernels.cache import compile_now, inner
 
-Block = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+_WRITTEN = types.Array(types.float32, 2, "C")
+_READ = types.Array(types.float32, 2, "A", readonly=True)
+_READ_ROWS = types.Array(types.int32, 1, "C", readonly=True)
 
 
-def adasum_pair(a: Block, b: Block) -> None:
-    """AdaSum of each row of two blocks of changes, into `a`: what is orthogonal adds up, what is parallel is averaged.
+def changed_rows(now: Floats, before: Floats) -> tuple[Rows, Floats]:
+    """The rows in which `now` differs from `before` (float32[n, at least D] and [n, D]), and by how much:
+    int32[k], float32[k, D].
+    """
+    rows = np.empty(len(before), np.int32)
+    count = _find_changed()(now, before, rows)
+    rows = rows[:count].copy()
+    return rows, now[rows, : before.shape[1]] - before[rows]
 
-    merge(a, b) = (1 - a.b / 2|a|^2) a + (1 - a.b / 2|b|^2) b (Maleki et al. 2021, arXiv 2006.02924, here per row). A
-    row of zeros leaves the other as it is. Sums are float64 in a fixed order: the same bytes on every machine.
+
+def adasum_add(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64], rows: Rows, values: Floats) -> None:
+    """Take one more replica's changes into a running AdaSum, which is a binary tree for each row over the replicas
+    that changed it, in the order in which they come: ((0,1),(2,3)),...
+
+    merge(a, b) = (1 - a.b / 2|a|^2) a + (1 - a.b / 2|b|^2) b (Maleki et al. 2021, arXiv 2006.02924, here per row):
+    what is orthogonal adds up, what is parallel is averaged. Sums are float64 in a fixed order: the same bytes on
+    every machine.
 
     Args:
-        a: changes of one replica, float32[rows, D], contiguous; overwritten.
-        b: changes of another, of the same shape; may be read-only.
+        levels: partial results, float32[levels, n, D]; level l of a row holds the merge of 2**l replicas where bit l of
+            `seen` is set. 2**levels must be more than there are replicas.
+        seen: how many replicas have changed the row, int64[n].
+        rows: rows that this replica changed, int32[k], none twice.
+        values: its changes, float32[k, D].
     """
-    if a.shape != b.shape:
-        raise ValueError(f"blocks of changes must have one shape, not {a.shape} and {b.shape}")
-    _compiled()(a, b)
+    if levels.ndim != 3 or values.shape != (len(rows), levels.shape[2]):
+        raise ValueError(f"changes of {len(rows)} rows have the shape {values.shape}, the blocks {levels.shape}")
+    _adder()(levels, seen, rows, values)
+
+
+def adasum_total(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64]) -> Floats:
+    """The AdaSum of all that was added, float32[n, D]: zero in rows that nobody changed."""
+    total = np.zeros(levels.shape[1:], np.float32)
+    _totaller()(levels, seen, total)
+    return total
+
+
+@inner
+def _merge_pair(a: Any, b: Any) -> None:
+    """AdaSum of two rows, into `b`; a row of zeros leaves the other as it is."""
+    ab, aa, bb = 0.0, 0.0, 0.0
+    for d in range(len(a)):
+        x, y = np.float64(a[d]), np.float64(b[d])
+        ab += x * y
+        aa += x * x
+        bb += y * y
+    of_a = 1.0 - ab / (2.0 * aa) if aa > 0.0 else 1.0
+    of_b = 1.0 - ab / (2.0 * bb) if bb > 0.0 else 1.0
+    for d in range(len(a)):
+        b[d] = np.float32(of_a * a[d] + of_b * b[d])
 
 
 @functools.cache
-def _compiled() -> Any:
-    """The fold of two blocks, compiled when it is first needed."""
+def _adder() -> Any:
+    @compile_now(types.void(types.Array(types.float32, 3, "C"), types.int64[::1], _READ_ROWS, _READ))
+    def add(levels: Any, seen: Any, rows: Any, values: Any) -> None:
+        merged = np.empty(levels.shape[2], np.float32)
+        for i in range(len(rows)):
+            row, level = rows[i], 0
+            merged[:] = values[i]
+            while seen[row] >> level & 1:
+                _merge_pair(levels[level, row], merged)
+                level += 1
+            levels[level, row] = merged
+            seen[row] += 1
 
-    @compile_now(types.void(types.Array(types.float32, 2, "C"), types.Array(types.float32, 2, "C", readonly=True)))
-    def fold(a: Any, b: Any) -> None:
-        for row in range(a.shape[0]):
-            ab, aa, bb = 0.0, 0.0, 0.0
-            for d in range(a.shape[1]):
-                x, y = np.float64(a[row, d]), np.float64(b[row, d])
-                ab += x * y
-                aa += x * x
-                bb += y * y
-            of_a = 1.0 - ab / (2.0 * aa) if aa > 0.0 else 1.0
-            of_b = 1.0 - ab / (2.0 * bb) if bb > 0.0 else 1.0
-            for d in range(a.shape[1]):
-                a[row, d] = np.float32(of_a * a[row, d] + of_b * b[row, d])
+    return add
 
-    return fold
+
+@functools.cache
+def _totaller() -> Any:
+    @compile_now(types.void(types.Array(types.float32, 3, "C"), types.int64[::1], _WRITTEN))
+    def total(levels: Any, seen: Any, out: Any) -> None:
+        for row in range(len(seen)):
+            first = True
+            for level in range(len(levels)):
+                if seen[row] >> level & 1:
+                    if first:
+                        out[row] = levels[level, row]
+                    else:
+                        _merge_pair(levels[level, row], out[row])
+                    first = False
+
+    return total
+
+
+@functools.cache
+def _find_changed() -> Any:
+    @compile_now(types.int64(_READ, _READ, types.int32[::1]))
+    def find(now: Any, before: Any, rows: Any) -> Any:
+        count = 0
+        for row in range(len(before)):
+            for d in range(before.shape[1]):
+                if now[row, d] != before[row, d]:
+                    rows[count] = row
+                    count += 1
+                    break
+        return count
+
+    return find

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import SparkSession
 
@@ -16,35 +20,73 @@ from w2v_spark import store
 from w2v_spark.errors import OutputError, W2VError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.session import described, is_local, plain_errors
+from w2v_spark.spark.session import described, is_local, local_cores, plain_errors, worker_problem
 from w2v_spark.training.schedule import auto_rounds_per_epoch
 
 log = logging.getLogger(__name__)
 
+_PROBES = 3
+# executors of one application start together: when none has come for so long, none is expected
+_SETTLED_SECONDS = 3
+_OR_MORE = "executors or more"
+_STATUS_SECONDS = 5
+
 
 @dataclass(frozen=True)
 class Layout:
-    """How a run uses the cluster: executors, cores of each, tasks of a merge, and the profile that gives a replica its
-    cores.
-    """
+    """How a run uses the cluster: executors, tasks of a merge, and the profile that gives a replica its cores."""
 
     executors: int
-    executor_cores: int
     merge_tasks: int
     profile: ResourceProfile | None
 
 
-def probe(spark: SparkSession, output: Place) -> None:
-    """Every executor opens the output before anything long begins; what one cannot do comes back as an OutputError.
+@dataclass(frozen=True)
+class Executor:
+    """An executor that has registered; `since`: when, in seconds as time.time() has them."""
 
-    In local mode the driver has done it already.
+    id: str
+    address: str
+    cores: int
+    since: float
+
+
+def probe(spark: SparkSession, output: Place) -> None:
+    """Executors open the output and load what training needs before anything long begins; what one cannot do comes
+    back as a W2VError.
+
+    Asked are all executors that the configuration promises, once they have registered, or those that have within
+    spark.scheduler.maxRegisteredResourcesWaitingTime (30 s). A standalone master promises no number without
+    spark.cores.max: there it is all that come until none has come for some seconds. One whose cores other jobs keep
+    busy is named in a warning and not asked. Nothing is said of executors that come later: with dynamic allocation, in
+    place of a lost one, or too late. In local mode the driver has opened the output already.
     """
     if is_local(spark):
         return
-    work, where, name = output.child(store.WORK), output.uri, f".probe-{uuid.uuid4().hex}"
+    _wait_for_executors(spark)
+    work, name = output.child(store.WORK), f".probe-{uuid.uuid4().hex}"
     work.write_json(name, {})
+    try:
+        for i in range(_PROBES):
+            time.sleep(min(i, 1))
+            asked = _look_everywhere(spark, output.uri, name)
+            left = [executor for executor in _registered(spark) if executor.id not in asked]
+            if not left:
+                return
+    finally:
+        work.delete(name)
+    log.warning(
+        "busy with other jobs, so not asked whether they open the output: %s",
+        ", ".join(f"executor {executor.id} ({executor.address})" for executor in left),
+    )
+
+
+def _look_everywhere(spark: SparkSession, where: str, name: str) -> set[str]:
+    """Open the output on every free core; the executors that did it. What one cannot do is raised."""
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from w2v_spark.kernels import cpu_sgns  # noqa: F401  # needs packages that a worker may lack
+
         problem = ""
         for _ in batches:
             pass
@@ -53,48 +95,112 @@ def probe(spark: SparkSession, output: Place) -> None:
                 problem = "it does not see the files that the driver wrote there"
         except (W2VError, OSError) as e:
             problem = str(e)
-        yield pa.RecordBatch.from_pydict({"host": [socket.gethostname()], "problem": [problem]})
+        stage = TaskContext.get().stageId()  # type: ignore[union-attr]
+        yield pa.RecordBatch.from_pylist([{"host": socket.gethostname(), "problem": problem, "stage": stage}])
 
-    tasks = spark.sparkContext.defaultParallelism
-    try:
-        with described(spark, "look whether executors open the output"), plain_errors():
-            rows = (
-                spark.range(0, tasks, 1, tasks)
-                .mapInArrow(look, "host string, problem string")
-                .where("problem != ''")
-                .limit(1)
-                .collect()
+    cpus = int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)
+    # Spark offers all tasks to all executors at once, so with one for each core no free executor is left out
+    tasks = max(1, sum(executor.cores // cpus for executor in _registered(spark)))
+    with described(spark, "look whether executors open the output"), plain_errors():
+        rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, "host string, problem string, stage long").collect()
+    for row in rows:
+        if row.problem:
+            raise OutputError(
+                f"the executor on {row.host} cannot open the output {where}: {row.problem}; "
+                "--output must be on storage that driver and executors share (hdfs://, s3a://, a network mount)"
             )
-    finally:
-        work.delete(name)
-    if rows:
-        raise OutputError(
-            f"the executor on {rows[0]['host']} cannot open the output {where}: {rows[0]['problem']}; "
-            "--output must be on storage that driver and executors share (hdfs://, s3a://, a network mount)"
-        )
+    return _succeeded(spark, rows[0].stage, tasks)
+
+
+def _succeeded(spark: SparkSession, stage: int, tasks: int) -> set[str]:
+    """The executors where tasks of a stage succeeded. One where a task failed is raised, though a second try elsewhere
+    may have saved the job.
+    """
+    statuses, end = spark.sparkContext._jsc.sc().statusStore(), time.monotonic() + _STATUS_SECONDS
+    while True:
+        found = statuses.taskList(stage, 0, 8 * tasks)
+        tries = [found.apply(i) for i in range(found.size())]
+        for task in tries:
+            if task.status() == "FAILED":
+                _raise_failure(str(task.executorId()), str(task.errorMessage().getOrElse(None)))
+        succeeded = [str(task.executorId()) for task in tries if task.status() == "SUCCESS"]
+        # Spark notes what tasks did a moment after the job has ended
+        if len(succeeded) >= tasks or time.monotonic() >= end:
+            return set(succeeded)
+        time.sleep(0.1)
+
+
+def _raise_failure(executor: str, error: str) -> None:
+    if error.startswith("ExecutorLostFailure"):  # it is gone, and Spark starts another
+        return
+    first = re.search(r"^[\w.]+(?:Error|Exception): (?!Traceback).+", error, re.MULTILINE)
+    raise W2VError(worker_problem(error) or f"executor {executor} cannot run a task: {first[0] if first else error}")
+
+
+def _registered(spark: SparkSession) -> list[Executor]:
+    """The executors that are there now."""
+    found = spark.sparkContext._jsc.sc().statusStore().executorList(True)
+    return [
+        Executor(str(e.id()), str(e.hostPort()), int(e.totalCores()), e.addTime().getTime() / 1000)
+        for e in (found.apply(i) for i in range(found.size()))
+        if e.id() != "driver"
+    ]
+
+
+def _wait_for_executors(spark: SparkSession) -> None:
+    """Wait until the executors that `probe` speaks of have registered, no longer than Spark itself would."""
+    jvm_conf = spark.sparkContext._jsc.sc().conf()
+    limit = jvm_conf.getTimeAsSeconds("spark.scheduler.maxRegisteredResourcesWaitingTime", "30s")
+    wanted, unit = _promised(spark)
+    begun, told = time.monotonic(), False
+    while True:
+        executors, waited = _registered(spark), time.monotonic() - begun
+        have = sum(executor.cores for executor in executors) if unit == "cores" else len(executors)
+        newest = max((executor.since for executor in executors), default=0.0)
+        if have >= wanted and (unit != _OR_MORE or time.time() - newest >= _SETTLED_SECONDS):
+            return
+        if waited >= limit:
+            log.warning("after %d s there are %d of %d %s: going on without the rest", limit, have, wanted, unit)
+            return
+        if not told and waited >= 1:
+            log.info("waiting at most %d s for executors: there are %d of %d %s", limit, have, wanted, unit)
+            told = True
+        time.sleep(0.2)
+
+
+def _promised(spark: SparkSession) -> tuple[int, str]:
+    """What the configuration says will come: a number of executors or cores."""
+    conf, master = spark.sparkContext.getConf(), str(spark.sparkContext.master)
+    if _is_dynamic(spark):
+        return 0, "executors"  # they come with the tasks
+    if master == "yarn" or master.startswith("k8s"):
+        return int(conf.get("spark.executor.instances", "2") or 2), "executors"
+    most, each = int(conf.get("spark.cores.max", "0") or 0), int(conf.get("spark.executor.cores", "1") or 1)
+    if local_cluster := re.match(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)", master):
+        workers, cores = int(local_cluster[1]), int(local_cluster[2])
+        return min(workers * (cores // each), most // each if most else sys.maxsize) * each, "cores"
+    return (most // each * each, "cores") if most else (1, _OR_MORE)
 
 
 def resolve(spark: SparkSession, params: Params) -> tuple[Params, Layout]:
     """Fill in what is auto, now that the executors are known: replicas, threads of each, rounds in an epoch."""
-    executors, cores = _executors(spark)
+    all_cores = _cores(spark)
+    # a replica may come to any executor, so none asks for more than the smallest has
+    executors, cores = len(all_cores), min(all_cores)
     replicas = params.num_replicas or executors
     side_by_side = min(-(-replicas // executors), cores)
     threads = params.threads_per_replica or max(1, cores // side_by_side)
     rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas)
     resolved = params.replace(num_replicas=replicas, threads_per_replica=threads, rounds_per_epoch=rounds)
-    return resolved, Layout(executors, cores, executors * cores, _profile(spark, threads, cores))
+    return resolved, Layout(executors, sum(all_cores), _profile(spark, threads, cores))
 
 
-def _executors(spark: SparkSession) -> tuple[int, int]:
-    """Number of executors and cores of one."""
-    context = spark.sparkContext
-    total = max(1, context.defaultParallelism)
+def _cores(spark: SparkSession) -> list[int]:
+    """Cores of each executor; where none has registered, of the one that the configuration describes."""
     if is_local(spark):
-        return 1, total
-    # the driver's own block manager is counted, too
-    executors = max(1, int(context._jsc.sc().getExecutorMemoryStatus().size()) - 1)
-    configured = context.getConf().get("spark.executor.cores", None)
-    return executors, int(configured) if configured else max(1, total // executors)
+        return [local_cores(spark)]
+    configured = int(spark.sparkContext.getConf().get("spark.executor.cores", "1") or 1)
+    return [max(1, executor.cores) for executor in _registered(spark)] or [configured]
 
 
 def _profile(spark: SparkSession, threads: int, executor_cores: int) -> ResourceProfile | None:
@@ -104,7 +210,7 @@ def _profile(spark: SparkSession, threads: int, executor_cores: int) -> Resource
     have = int(context.getConf().get("spark.task.cpus", "1") or 1)
     if wanted == have or is_local(spark):
         return None
-    if (context.getConf().get("spark.dynamicAllocation.enabled", "false") or "").lower() == "true":
+    if _is_dynamic(spark):
         log.warning(
             "with dynamic allocation a replica gets spark.task.cpus cores, now %d: set spark.task.cpus = "
             "spark.executor.cores (%d)",
@@ -113,3 +219,8 @@ def _profile(spark: SparkSession, threads: int, executor_cores: int) -> Resource
         )
         return None
     return ResourceProfileBuilder().require(TaskResourceRequests().cpus(wanted)).build
+
+
+def _is_dynamic(spark: SparkSession) -> bool:
+    """Whether executors come and go as tasks do."""
+    return (spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") or "").lower() == "true"

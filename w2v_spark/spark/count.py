@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, plain_errors, qualify
+from w2v_spark.spark.session import described, input_errors, plain_errors, qualify
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ def check_script(documents: Documents, params: Params) -> None:
     if documents.words or params.tokenizer != "words":
         return
     beginning = documents.frame.toDF("document").select(F.substring("document", 1, _SAMPLE_CHARACTERS))
-    sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
+    with input_errors():
+        sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
     hint = tokens.unsegmented_hint(pa.array(sample, pa.string()))
     if hint:
         raise InputError(hint)
@@ -70,7 +72,7 @@ def write_counts(spark: SparkSession, documents: Documents, params: Params, work
             yield count_words(tokenize(batch)[0])
 
     totals = Observation()
-    with described(spark, "count the words"), plain_errors():
+    with described(spark, "count the words"), input_errors():
         counted = (
             documents.frame.mapInArrow(count, "word string, count long")
             .groupBy("word")
@@ -118,12 +120,21 @@ def write_vocabulary(spark: SparkSession, params: Params, work: Place, vocab_fil
     return Vocabulary(words, total, place.files())
 
 
+def check_vocab_file(spark: SparkSession, vocab_file: str) -> None:
+    """Refuse a vocabulary file that is not there or has no words to offer, before anything long begins."""
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(qualify(spark, vocab_file))
+    if not path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(path):
+        raise InputError(f"vocabulary file {vocab_file} does not exist")
+    _ready_words(spark, vocab_file)
+
+
 def _ready_words(spark: SparkSession, vocab_file: str) -> DataFrame:
     """The words of a vocabulary file: Parquet with a column word, or text with a word a line (what follows it is
     ignored).
     """
     path = qualify(spark, vocab_file)
-    with plain_errors():
+    with input_errors():
         if path.rstrip("/").endswith(".parquet"):
             frame = spark.read.parquet(path)
             if "word" not in frame.columns:

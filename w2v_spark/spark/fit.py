@@ -9,27 +9,28 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store
-from w2v_spark.params import Params
+from w2v_spark.params import Params, ParamValues
 from w2v_spark.place import Place
 from w2v_spark.spark import cluster, count, encode, publish, rounds
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.count import Vocabulary
+from w2v_spark.spark.loop import mean_loss, train_rounds
 from w2v_spark.spark.plan import Plan
-from w2v_spark.spark.progress import ReplicaProgress, live, tasks_done, training_line
+from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, read_documents
-from w2v_spark.spark.session import get_session, is_local, qualify, text_settings
-from w2v_spark.training.schedule import Round, plan_rounds, replica_step_size, step_at
-from w2v_spark.training.shard import ShardJob
+from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
 from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir import CorpusIndex, Pointer
 
 log = logging.getLogger(__name__)
+
+Text = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | DataFrame | Source
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Trained:
 
 
 def train(
-    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | DataFrame | Source,
+    source: Text,
     output: str | os.PathLike[str],
     *,
     column: str | None = None,
@@ -57,7 +58,7 @@ def train(
     overwrite: bool = False,
     keep_work: bool = False,
     spark: SparkSession | None = None,
-    **params: Any,
+    **params: Unpack[ParamValues],
 ) -> Trained:
     """Train on text and write the vectors to `output`.
 
@@ -66,26 +67,8 @@ def train(
     `vocab`: a ready list of words. `overwrite` replaces a finished model. `params` are those of `w2v_spark.Params`.
     Errors that a user can mend are W2VErrors.
     """
-    prepared = prepare(_source(source, column, format), output, vocab=vocab, overwrite=overwrite, spark=spark, **params)
-    return prepared.train(keep_work)
-
-
-def plan(
-    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | DataFrame | Source,
-    output: str | os.PathLike[str],
-    *,
-    column: str | None = None,
-    format: str | None = None,
-    vocab: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    spark: SparkSession | None = None,
-    **params: Any,
-) -> Plan:
-    """Count, resolve what is auto, and tell what training would need; what was counted is reused by `train` on the
-    same output.
-    """
-    prepared = prepare(_source(source, column, format), output, vocab=vocab, overwrite=overwrite, spark=spark, **params)
-    return Plan(prepared.params, prepared.vocabulary.words, prepared.vocabulary.total_count, prepared.layout.executors)
+    given = _source(source, column, format)
+    return prepare(given, output, vocab=vocab, overwrite=overwrite, spark=spark, **params).train(keep_work)
 
 
 @dataclass(frozen=True)
@@ -99,26 +82,26 @@ class Prepared:
     layout: Layout
     vocabulary: Vocabulary
 
-    def train(self, keep_work: bool) -> Trained:
+    @property
+    def plan(self) -> Plan:
+        """What training will need."""
+        executors, cores = self.layout.executors, -(-self.layout.merge_tasks // self.layout.executors)
+        words, corpus = self.vocabulary.words, self.vocabulary.total_count
+        return Plan(self.params, words, corpus, executors, cores, is_local(self.spark))
+
+    def train(self, keep_work: bool = False) -> Trained:
         """Encode, train and publish."""
+        spark, run, params, vocabulary = self.spark, self.run, self.params, self.vocabulary
         started = time.perf_counter()
-        corpus = _encoded(self.spark, self.run, self.documents, self.params, self.vocabulary)
-        pointer = rounds.write_start(
-            self.spark, self.run.output, self.vocabulary, self.params.vector_size, self.params.seed
-        )
-        metrics, pointer = _all_rounds(
-            self.spark, self.run.output, self.params, self.layout, self.vocabulary, corpus, pointer
-        )
-        trained = _summary(self.run.output, self.params, metrics)
-        _publish(self.spark, self.run, self.params, self.vocabulary, pointer, metrics)
+        corpus = _encoded(spark, run, self.documents, params, vocabulary)
+        start = rounds.write_start(spark, run, vocabulary, params.vector_size, params.seed)
+        metrics, pointer = train_rounds(spark, run, params, self.layout, vocabulary, corpus, start)
+        trained = _summary(run.output, params, metrics)
+        _publish(spark, run, self.documents, params, vocabulary, pointer, metrics)
         if not keep_work:
-            self.run.output.child(store.WORK).delete()
-        log.info(
-            "wrote %d vectors to %s, %.0f s after counting",
-            self.vocabulary.words,
-            self.run.output.uri,
-            time.perf_counter() - started,
-        )
+            run.remove_work()
+        seconds = time.perf_counter() - started
+        log.info("wrote %d vectors to %s, %.0f s after counting", vocabulary.words, run.output.uri, seconds)
         return trained
 
 
@@ -129,21 +112,27 @@ def prepare(
     vocab: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     spark: SparkSession | None = None,
-    **params: Any,
+    **params: Unpack[ParamValues],
 ) -> Prepared:
-    """Check everything that can be checked, count, and resolve what is auto."""
+    """Check everything that can be checked, count, and resolve what is auto; what was counted is used again by a later
+    run on the same output.
+    """
     checked = Params.from_dict(params)
     spark = spark or get_session()
+    require_classic(spark)
     documents = read_documents(spark, source)
+    if vocab is not None:
+        count.check_vocab_file(spark, os.fspath(vocab))
     run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite)
     cluster.probe(spark, run.output)
     vocabulary = _counted(spark, run, documents, checked, None if vocab is None else os.fspath(vocab))
     resolved, layout = cluster.resolve(spark, checked)
-    log.info("%s", Plan(resolved, vocabulary.words, vocabulary.total_count, layout.executors).line())
-    return Prepared(spark, run, documents, resolved, layout, vocabulary)
+    prepared = Prepared(spark, run, documents, resolved, layout, vocabulary)
+    log.info("%s", prepared.plan.line())
+    return prepared
 
 
-def _source(source: Any, column: str | None, format: str | None) -> Source:
+def _source(source: Text, column: str | None, format: str | None) -> Source:
     if isinstance(source, Source):
         return source
     if isinstance(source, DataFrame):
@@ -208,86 +197,17 @@ def _encoded(
     return corpus
 
 
-def _all_rounds(
-    spark: SparkSession,
-    output: Place,
-    params: Params,
-    layout: Layout,
-    vocabulary: Vocabulary,
-    corpus: CorpusIndex,
-    pointer: Pointer,
-) -> tuple[list[dict[str, Any]], Pointer]:
-    """Train round after round; returns a row of metrics for each shard and round, and the last pointer."""
-    schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
-    vocab_files = [f.to_dict() for f in vocabulary.files]
-    total, metrics, started = corpus.words() * params.max_iter, list[dict[str, Any]](), time.perf_counter()
-    loss = float("nan")
-    with ReplicaProgress(params.num_replicas or 1) as progress:
-        for round in schedule:
-            before = int(round.start * corpus.words())
-
-            def measure(before: int = before, loss: float = loss) -> str:
-                words, now = progress.read()
-                return training_line(before + words, total, time.perf_counter() - started, now if now == now else loss)
-
-            progress.reset()
-            job = ShardJob(output.uri, params, round, pointer, vocab_files, progress.path if is_local(spark) else None)
-            name = _round_name(round, len(schedule), params.max_iter)
-            begun = time.perf_counter()
-            with live(name, measure):
-                result = rounds.run_round(spark, output, job, layout, name)
-            pointer, seconds = result.pointer, time.perf_counter() - begun
-            rows = [_metrics_row(params, round, shard, seconds, result.longest_row) for shard in result.shards]
-            metrics += rows
-            loss = _mean_loss(rows)
-            done = int(round.stop * corpus.words())
-            log.info("%s: %s", name, training_line(done, total, time.perf_counter() - started, loss))
-    return metrics, pointer
-
-
-def _round_name(round: Round, rounds_in_all: int, epochs: int) -> str:
-    return f"round {round.number}/{rounds_in_all} (to epoch {round.stop:.2f} of {epochs})"
-
-
-def _metrics_row(
-    params: Params, round: Round, shard: dict[str, Any], seconds: float, longest_row: float
-) -> dict[str, Any]:
-    """A row of OUT/metrics."""
-    start = step_at(
-        round.start,
-        params.max_iter,
-        replica_step_size(params.step_size, params.num_replicas or 1),
-        params.min_step_size,
-    )
-    loss = shard["loss_sum"] / shard["loss_pairs"] if shard["loss_pairs"] else None
-    own = {
-        "start": round.start,
-        "stop": round.stop,
-        "step_size": start,
-        "loss": loss,
-        "seconds_round": seconds,
-        "longest_row": longest_row,
-    }
-    return {**shard, **own}
-
-
-def _mean_loss(rows: list[dict[str, Any]]) -> float:
-    """The shards' losses, weighted by their pairs."""
-    known = [(r["loss"], r["pairs"]) for r in rows if r["loss"] is not None]
-    pairs = sum(p for _, p in known)
-    return sum(x * p for x, p in known) / pairs if pairs else float("nan")
-
-
 def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Trained:
     last = max(row["round"] for row in metrics)
     seconds = sum({row["round"]: row["seconds_round"] for row in metrics}.values())
     words = sum(row["words"] for row in metrics)
-    return Trained(output.uri, params, words / seconds, _mean_loss([r for r in metrics if r["round"] == last]))
+    return Trained(output.uri, params, words / seconds, mean_loss([r for r in metrics if r["round"] == last]))
 
 
 def _publish(
     spark: SparkSession,
     run: Run,
+    documents: Documents,
     params: Params,
     vocabulary: Vocabulary,
     pointer: Pointer,
@@ -302,7 +222,8 @@ def _publish(
     files = {store.VOCAB: words, store.VECTORS: vectors, store.METRICS: measured}
     about = {
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
-        "input": {"fingerprint": run.key_of("counts")},
+        "input": {"fingerprint": documents.fingerprint},
         "cpu": sorted({row["cpu"] for row in metrics}),
     }
+    run.still_ours()
     run.output.write_json(store.MANIFEST, store.model_manifest(params.to_dict(), files, **about))

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import plan_rounds
 
-# a Python worker with numpy, pyarrow and numba loaded, and what it reads ahead
-_WORKER_BYTES = 400 << 20
-_LANES = 16
+# measured on vectors of 300: a Python worker that trains, beside its model, and one that only merges; Java beside its
+# heap; and the cores that 1 GB of heap is enough for
+_REPLICA_BYTES = 600 << 20
+_MERGE_BYTES = 500 << 20
+_JAVA_BYTES = 700 << 20
+_CORES_OF_A_GIGABYTE = 8
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Resolved parameters with the size of vocabulary and corpus."""
+    """Resolved parameters with the size of vocabulary, corpus and cluster; `cores` are those of one executor, in local
+    mode those that Spark uses of the machine.
+    """
 
     params: Params
     vocabulary: int
     words: int
     executors: int
+    cores: int
+    local: bool
+
+    @property
+    def replicas(self) -> int:
+        """Replicas in all."""
+        return self.params.num_replicas or 1
+
+    @property
+    def side_by_side(self) -> int:
+        """The most replicas that one executor trains at once."""
+        # local mode counts tasks and not their threads
+        room = self.cores if self.local else self.cores // (self.params.threads_per_replica or 1)
+        return min(self.replicas, max(1, room))
 
     @property
     def rounds(self) -> int:
-        """Merges in the whole run."""
-        return len(plan_rounds(self.params.max_iter, self.params.rounds_per_epoch or 1, self.params.num_replicas or 1))
+        """Rounds in the whole run."""
+        return len(plan_rounds(self.params.max_iter, self.params.rounds_per_epoch or 1, self.replicas))
 
     @property
     def model_bytes(self) -> int:
@@ -34,58 +52,97 @@ class Plan:
 
     @property
     def replica_bytes(self) -> int:
-        """Memory of one replica's Python worker, outside the JVM."""
-        padded = -(-self.params.vector_size // _LANES) * _LANES
-        return 2 * 4 * self.vocabulary * padded + 12 * self.vocabulary + _WORKER_BYTES
+        """Memory of one replica's Python worker, outside the JVM: the model, the noise distribution, and itself."""
+        from w2v_spark.kernels.cpu_sgns import padded_size
+
+        return self.vocabulary * (2 * 4 * padded_size(self.params.vector_size) + 12) + _REPLICA_BYTES
 
     @property
-    def round_bytes(self) -> int:
-        """What one merge sends through the shuffle: every replica's changes, and the last model."""
-        return self.model_bytes * ((self.params.num_replicas or 1) + 1)
+    def python_bytes(self) -> int:
+        """Memory of one executor's Python workers: those that train, and those that only merge."""
+        return self.side_by_side * self.replica_bytes + self._mergers * _MERGE_BYTES
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "params": self.params.to_dict(),
-            "vocabulary": self.vocabulary,
-            "words": self.words,
-            "executors": self.executors,
-            "rounds": self.rounds,
-            "model_bytes": self.model_bytes,
-            "replica_bytes": self.replica_bytes,
-            "round_bytes": self.round_bytes,
-        }
+    @property
+    def _mergers(self) -> int:
+        """The workers that an executor has for its other cores, which Spark keeps for the next round. A worker folds
+        one block of 1 MB after another, however large the model is.
+        """
+        return self.cores - self.side_by_side if self.replicas > 1 else 0
+
+    @property
+    def read_bytes(self) -> int:
+        """What a round reads of the last model: every replica to start from it, and again, with the merge, to tell what
+        changed.
+        """
+        return self.model_bytes * (2 * self.replicas + 1 if self.replicas > 1 else 1)
+
+    @property
+    def shuffle_bytes(self) -> int:
+        """The most that a round sends through the shuffle: what every replica changed, and the last model. A lone
+        replica has nothing to merge with.
+        """
+        return self.model_bytes * (self.replicas + 1) if self.replicas > 1 else 0
 
     def line(self) -> str:
         """One line for the log."""
         p = self.params
         return (
             f"train {self.vocabulary:,} words x {p.vector_size} on {self.words:,} words x {p.max_iter} epochs: "
-            f"{p.num_replicas} replicas of {p.threads_per_replica} threads on {self.executors} executors, "
+            f"{self.replicas} replicas of {p.threads_per_replica} threads on {self.executors} executors, "
             f"{self.rounds} rounds"
         )
 
     def text(self) -> str:
         """The plan for a person."""
-        lines = [self.line(), "", "parameters:"]
-        lines += [f"  {name} = {value}" for name, value in self.params.to_dict().items()]
-        lines += [
-            "",
-            "memory and traffic:",
-            "  driver            holds no model and no words; spark.driver.memory=1g is enough",
-            f"  each replica      {_size(self.replica_bytes)} outside the JVM: spark.executor.memoryOverhead must "
-            "hold it for each replica there",
-            f"  model             {_size(self.model_bytes)}",
-            f"  each of {self.rounds} rounds  {_size(self.round_bytes)} through the shuffle, "
-            f"{_size(self.model_bytes)} written",
-            f"  the whole run     {_size(self.round_bytes * self.rounds)} through the shuffle, "
-            f"{_size(self.model_bytes * self.rounds)} written",
+        parameters = [f"  {name} = {value}" for name, value in self.params.to_dict().items()]
+        memory = self._memory_here() if self.local else self._memory_of_executors()
+        return "\n".join([self.line(), "", "parameters:", *parameters, "", *memory, "", *self._traffic()])
+
+    def _memory_here(self) -> list[str]:
+        return [
+            "memory of this machine:",
+            f"  Python  {_size(self.python_bytes)}: {self._workers()}",
+            "  Java    spark.driver.memory=2g, which ./spark-submit.sh sets, holds documents of up to 100 MB",
         ]
-        return "\n".join(lines)
+
+    def _memory_of_executors(self) -> list[str]:
+        overhead = -(-(self.python_bytes + _JAVA_BYTES) // (1 << 20))
+        heap = -(-self.cores // _CORES_OF_A_GIGABYTE)
+        return [
+            "memory:",
+            "  driver         spark.driver.memory=1g is enough: it holds no model and no words",
+            f"  each executor  spark.executor.memory={heap}g is enough, {heap + 1}g where documents reach 100 MB",
+            f"                 spark.executor.memoryOverhead={overhead}m, or as much of the machine left free:",
+            f"                 {self._workers()}, and {_size(_JAVA_BYTES)} for Java",
+        ]
+
+    def _workers(self) -> str:
+        """The Python workers of one executor in words."""
+        text, others = f"{_counted(self.side_by_side, 'replica')} of {_size(self.replica_bytes)}", self._mergers
+        return f"{text}, {_counted(others, 'more worker')} of {_size(_MERGE_BYTES)}" if others else text
+
+    def _traffic(self) -> list[str]:
+        rows = [
+            ("read from the output", self.read_bytes, ""),
+            ("through the shuffle", self.shuffle_bytes, "at most "),
+            ("written to the output", self.model_bytes, ""),
+        ]
+        lines = [f"{f'traffic (the model has {_size(self.model_bytes)}):':<36}{'a round':>16}{'the whole run':>20}"]
+        for what, size, limit in rows:
+            each, all = (f"{limit if n else ''}{_size(n)}" for n in (size, size * self.rounds))
+            lines.append(f"  {what:<34}{each:>16}{all:>20}")
+        return lines
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _size(n: float) -> str:
+    if not n:
+        return "nothing"
     for unit in ("bytes", "KB", "MB", "GB"):
         if n < 1024:
-            return f"{n:,.0f} {unit}"
+            return f"{n:.1f} {unit}" if n < 10 and unit != "bytes" else f"{n:.0f} {unit}"
         n /= 1024
     return f"{n:,.1f} TB"

@@ -21,8 +21,8 @@ _FILE_BYTES = 256 << 20
 
 _METRICS_COLUMNS = (
     "round int, start double, stop double, step_size double, shard int, words long, words_kept long, pairs long, "
-    "loss double, threads int, seconds_open double, seconds_train double, seconds_round double, longest_row double, "
-    "host string, cpu string"
+    "loss double, bytes_sent long, threads int, seconds_open double, seconds_train double, seconds_round double, "
+    "longest_row double, host string, cpu string"
 )
 
 
@@ -64,7 +64,7 @@ def write_vectors(
 def write_vocabulary(spark: SparkSession, output: Place) -> list[FileEntry]:
     """Write OUT/vocab from the run's own."""
     place = output.child(store.VOCAB)
-    with described(spark, "publish the vocabulary"):
+    with described(spark, "publish the vocabulary"), plain_errors():
         spark.read.parquet(output.child(store.WORK).child(store.VOCAB).uri).coalesce(1).sortWithinPartitions(
             "id"
         ).write.mode("overwrite").parquet(place.uri)
@@ -75,7 +75,7 @@ def write_metrics(spark: SparkSession, output: Place, rows: list[dict[str, Any]]
     """Write the metrics of every round and shard."""
     place = output.child(store.METRICS)
     names = [column.split()[0] for column in _METRICS_COLUMNS.split(", ")]
-    with described(spark, "write the metrics"):
+    with described(spark, "write the metrics"), plain_errors():
         frame = spark.createDataFrame([tuple(row[n] for n in names) for row in rows], _METRICS_COLUMNS)
         frame.coalesce(1).write.mode("overwrite").parquet(place.uri)
     return place.files()

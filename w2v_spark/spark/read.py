@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
@@ -16,18 +17,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
-from w2v_spark.spark.session import plain_errors, qualify
+from w2v_spark.spark.session import described, input_errors, qualify
 
 FORMATS = ("text", "parquet", "json", "csv")
 _SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+# so many names tell the format, however many files there are
+_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
 class Source:
-    """What to train on: exactly one of paths, table, sql and dataframe. `format` None: told from the files' names,
-    else text.
-    """
+    """What to train on: exactly one of paths, table, sql and dataframe. `format` None: told from the files' names."""
 
     paths: tuple[str, ...] = ()
     table: str | None = None
@@ -49,7 +50,8 @@ class Documents:
     """The input as a DataFrame with one column; `words` tells an array<string> column, taken as it is, from
     text to tokenise.
 
-    `fingerprint` stands for the input's content; None where only counting again can tell whether it changed.
+    `fingerprint` stands for the content of files: their names, sizes and times of change, the column and the format.
+    It is None for a table, a query or a DataFrame, of which only counting again can tell whether it changed.
     """
 
     frame: DataFrame
@@ -59,59 +61,111 @@ class Documents:
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
     """Open the input; a missing path or column, or a column of the wrong type, is an InputError."""
-    with plain_errors():
-        frame, kind = _frame(spark, source)
+    paths = [qualify(spark, p) for p in source.paths]
+    with input_errors():
+        frame, kind = _frame(spark, source, paths)
         column = _column(frame, source, kind)
         # not renamed: for a lone text column this is no step of its own, which would copy each line once more
         documents = frame.select(F.col(f"`{column}`"))
         words = isinstance(documents.schema[0].dataType, ArrayType)
-        fingerprint = _fingerprint(spark, frame, source, column) if source.paths else None
+        fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
     return Documents(documents, words, fingerprint)
 
 
-def _frame(spark: SparkSession, source: Source) -> tuple[DataFrame, str]:
+def _frame(spark: SparkSession, source: Source, paths: list[str]) -> tuple[DataFrame, str]:
+    """The input as Spark reads it, and a word for what it is."""
     if source.dataframe is not None:
         return source.dataframe, "dataframe"
     if source.table is not None:
         return spark.table(source.table), "table"
     if source.sql is not None:
         return spark.sql(source.sql), "query"
-    paths = [qualify(spark, p) for p in source.paths]
-    found = _existing(spark, paths)
-    kind = source.format or _guess_format(found)
+    names = _file_names(spark, paths)
+    kind = source.format or _guess_format(names)
     if kind == "text":
         return spark.read.text(paths), kind
     reader = spark.read.option("header", True) if kind == "csv" else spark.read
     return reader.format(kind).load(paths), kind
 
 
-def _existing(spark: SparkSession, paths: Sequence[str]) -> list[str]:
-    """The paths and, below directories, one level of names; a path that is not there is an error."""
-    jvm: Any = spark.sparkContext._jvm
-    hadoop, found = spark.sparkContext._jsc.hadoopConfiguration(), list[str]()
-    for text in paths:
-        path = jvm.org.apache.hadoop.fs.Path(text)
+def _file_names(spark: SparkSession, paths: Sequence[str]) -> list[str]:
+    """Names of files that Spark reads at the paths, of each path the first so many; a path without any is an error."""
+    most, names = max(_LOOKED_AT // len(paths), 10), list[str]()
+    for path in paths:
         try:
-            statuses = path.getFileSystem(hadoop).globStatus(path)
-            if not statuses:
-                raise InputError(f"input path {text} does not exist")
-            for status in statuses:
-                inside = path.getFileSystem(hadoop).listStatus(status.getPath()) if status.isDirectory() else [status]
-                found += [str(s.getPath().getName()) for s in inside]
+            seen = list(islice(_entries(spark, path), most))
         except Py4JJavaError as e:
-            raise InputError(f"cannot read input path {text}: {e.java_exception.getMessage()}") from e
-    return found
+            raise InputError(f"cannot read input path {path}: {e.java_exception.getMessage()}") from e
+        read = [entry.name for entry in seen if entry.read]
+        if not read and len(seen) < most:
+            if any(entry.folder for entry in seen):
+                raise InputError(f"input path {path} holds only folders, which Spark does not look into: give {path}/*")
+            raise InputError(f"input path {path} holds no files; those whose names start with _ or . are skipped")
+        names += read
+    return names
+
+
+class _Entry(NamedTuple):
+    """What lies at or below an input path, and whether Spark reads it."""
+
+    name: str
+    folder: bool
+    read: bool
+
+
+def _entries(spark: SparkSession, path: str) -> Iterator[_Entry]:
+    """What lies at and below a path or pattern, listed as it is asked for."""
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    hadoop_path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(path)
+    files = hadoop_path.getFileSystem(hadoop)
+    statuses = files.globStatus(hadoop_path)
+    if not statuses:
+        raise InputError(f"input path {path} does not exist")
+    for status in statuses:
+        if status.isDirectory():
+            yield from _below(files, status.getPath(), read=True, partition=False)
+        else:
+            name = str(status.getPath().getName())
+            yield _Entry(name, folder=False, read=not _skipped(name))
+
+
+def _below(files: Any, directory: Any, read: bool, partition: bool) -> Iterator[_Entry]:
+    """What lies below a directory. Spark reads the files right in an input path, and those of a partitioned table:
+    anywhere below a folder named key=value.
+    """
+    found = files.listStatusIterator(directory)
+    while found.hasNext():
+        status = found.next()
+        name, folder = str(status.getPath().getName()), bool(status.isDirectory())
+        skipped = _skipped(name)
+        yield _Entry(name, folder and not skipped, read and not folder and not skipped)
+        if folder and not skipped:
+            inside = partition or "=" in name
+            yield from _below(files, status.getPath(), inside, inside)
+
+
+def _skipped(name: str) -> bool:
+    """Whether Spark takes a file or folder for a hidden one."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
 def _guess_format(names: Sequence[str]) -> str:
-    """The format that the first telling file name has."""
+    """The format that the files' names tell, text where they tell none; names that tell several are an error."""
+    found: dict[str, str] = {}
     for name in names:
-        for suffix in _COMPRESSED:
-            name = name.removesuffix(suffix)
-        for suffix, kind in _SUFFIXES.items():
-            if name.endswith(suffix):
-                return kind
-    return "text"
+        found.setdefault(_format_of(name), name)
+    if len(found) > 1:
+        (one, first), (other, second) = sorted(found.items())[:2]
+        raise InputError(f"the input mixes formats: {first} is {one}, {second} is {other}; give --format")
+    return next(iter(found), "text")
+
+
+def _format_of(name: str) -> str:
+    """The format that a file's name tells, under whatever compression."""
+    name = name.lower()
+    for suffix in _COMPRESSED:
+        name = name.removesuffix(suffix)
+    return next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), "text")
 
 
 def _column(frame: DataFrame, source: Source, kind: str) -> str:
@@ -136,14 +190,12 @@ def _usable(kind: object) -> bool:
     return isinstance(kind, StringType) or (isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType))
 
 
-def _fingerprint(spark: SparkSession, frame: DataFrame, source: Source, column: str) -> str:
-    """A digest of the files' names, sizes and times of change."""
-    jvm: Any = spark.sparkContext._jvm
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
-    seen: list[object] = [column, source.format]
-    for name in sorted(frame.inputFiles()):
-        # inputFiles() gives encoded URIs; java.net.URI undoes that
-        path = jvm.org.apache.hadoop.fs.Path(jvm.java.net.URI(name))
-        status = path.getFileSystem(hadoop).getFileStatus(path)
-        seen.append([name, status.getLen(), status.getModificationTime()])
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]
+def _fingerprint(spark: SparkSession, paths: Sequence[str], column: str, format: str) -> str:
+    """A digest of the files' names, sizes and times of change, which are as many as may be, so Spark looks at them."""
+    files = spark.read.format("binaryFile").load(list(paths)).coalesce(spark.sparkContext.defaultParallelism)
+    facts = ("path", "length", "modificationTime")
+    # two digests of 64 bits; their order does not matter to xor
+    digests = [F.bit_xor(F.xxhash64(F.lit(salt), *facts)) for salt in ("a", "b")]
+    with described(spark, "look at the input's files"):
+        seen = files.select(*facts).agg(F.count("*"), *digests).head()
+    return hashlib.sha256(json.dumps([column, format, *cast(Any, seen)]).encode()).hexdigest()[:32]

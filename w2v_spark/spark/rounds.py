@@ -9,12 +9,13 @@ are folded in shard order, and Spark's committer writes the new model. The point
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,16 +26,27 @@ from w2v_spark import store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.errors import DivergenceError
 from w2v_spark.place import Place
+from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.count import Vocabulary
 from w2v_spark.spark.session import block_settings, described, plain_errors
-from w2v_spark.training.merge import fold
+from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
-from w2v_spark.workdir import BASE, MATRICES, ROUND_METRICS, SYN0, Pointer, block_batch, rows_per_block
+from w2v_spark.workdir import (
+    BASE,
+    MATRICES,
+    ROUND_METRICS,
+    SYN0,
+    Float32Matrix,
+    Pointer,
+    block_batch,
+    rows_per_block,
+)
 
 log = logging.getLogger(__name__)
 
 _BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
+_CHANGE_COLUMNS = f"{_BLOCK_COLUMNS}, rows binary, counts binary"
 # word2vec's longest rows have norms of some tens; far beyond, training has run away
 _LONGEST_ROW = 1e3
 _KEPT_ROUNDS = 2
@@ -49,9 +61,11 @@ class RoundResult:
     longest_row: float
 
 
-def write_start(spark: SparkSession, output: Place, vocabulary: Vocabulary, vector_size: int, seed: int) -> Pointer:
-    """Commit round 0: syn0 random from (seed, word), syn1 zero."""
-    rows, where, files = rows_per_block(vector_size), output.uri, [f.to_dict() for f in vocabulary.files]
+def write_start(spark: SparkSession, run: Run, vocabulary: Vocabulary, vector_size: int, seed: int) -> Pointer:
+    """Commit round 0: syn0 random from (seed, word), syn1 zero. Rounds of an earlier run are removed."""
+    run.still_ours()
+    run.output.child(store.WORK).child(workdir.ROUNDS).delete()
+    rows, where, files = rows_per_block(vector_size), run.output.uri, [f.to_dict() for f in vocabulary.files]
     blocks = -(-vocabulary.words // rows)
 
     def start(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -65,73 +79,91 @@ def write_start(spark: SparkSession, output: Place, vocabulary: Vocabulary, vect
 
     tasks = min(blocks, spark.sparkContext.defaultParallelism)
     with described(spark, "draw the first vectors"):
-        return _commit(
-            spark, spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS), output, 0, "r00000-start"
-        )
+        pointer = _commit(spark, spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS), run, 0)
+    _move(run, pointer)
+    return pointer
 
 
-def run_round(spark: SparkSession, output: Place, job: ShardJob, layout: Layout, description: str) -> RoundResult:
+def run_round(spark: SparkSession, run: Run, job: ShardJob, layout: Layout, description: str) -> RoundResult:
     """Train and merge one round; moves the pointer, or raises DivergenceError and leaves it."""
-    params, base, work = job.params, job.base, output.child(store.WORK)
+    params, base, work = job.params, job.base, run.output.child(store.WORK)
     replicas = params.num_replicas or 1
     rule, size = params.merge_rule, params.vector_size
 
     def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from merge_blocks(_rows(batches), rule, size)
+        yield from merge_blocks(_rows(batches), rule, size, replicas)
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for shard in batch.column(0).to_pylist():
                 blocks = train_shard(job, shard)
-                # a lone replica's blocks are the new model already: only looked at
                 yield from merge(blocks) if replicas == 1 else blocks
 
     with described(spark, description):
-        blocks = spark.range(0, replicas, 1, replicas).mapInArrow(train, _BLOCK_COLUMNS, profile=layout.profile)
+        # a lone replica's blocks are the new model already: only looked at
+        columns = _BLOCK_COLUMNS if replicas == 1 else _CHANGE_COLUMNS
+        blocks = spark.range(0, replicas, 1, replicas).mapInArrow(train, columns, profile=layout.profile)
         if replicas > 1:
             blocks = _base_blocks(spark, work, base).unionByName(blocks)
             blocks = blocks.repartition(layout.merge_tasks, "matrix", "block")
             blocks = blocks.sortWithinPartitions("matrix", "block", "shard")
             blocks = blocks.mapInArrow(merge, _BLOCK_COLUMNS)
-        name = f"r{job.round.number:05d}"
-        pointer = _commit(spark, blocks, output, job.round.number, name, move=False)
+        pointer = _commit(spark, blocks, run, job.round.number)
     metrics = [json.loads(m) for m in pointer.read_metrics(work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
     longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
     _check_norm(longest, job)
-    pointer.move(work)
+    _move(run, pointer)
     _remove_old_rounds(work, pointer)
     return RoundResult(pointer, shards, longest)
 
 
-def merge_blocks(rows: Iterable[tuple[str, int, int, bytes]], rule: str, vector_size: int) -> Iterator[pa.RecordBatch]:
-    """Fold rows (matrix, block, shard, values), sorted so, into the merged blocks; metrics pass through, the longest
-    row is added.
+def merge_blocks(rows: Iterable[_Row], rule: str, vector_size: int, replicas: int) -> Iterator[pa.RecordBatch]:
+    """Fold rows, sorted by matrix, block and shard, into the merged blocks, one row after another; metrics pass
+    through, the longest row is added.
     """
     longest = 0.0
-    for (matrix, block), group in groupby(rows, key=lambda row: row[:2]):
-        arrays = ((shard, values) for _, _, shard, values in group)
+    for (matrix, block), group in groupby(rows, key=lambda row: (row.matrix, row.block)):
         if matrix == ROUND_METRICS:
-            for shard, values in arrays:
-                yield block_batch(matrix, block, shard, values)
+            yield from (block_batch(matrix, block, row.shard, row.values) for row in group)
             continue
-        shard, values = next(arrays)
-        if shard != BASE:
-            raise ValueError(f"block {block} of {matrix} came without its base")
-        base = np.frombuffer(values, "<f4").reshape(-1, vector_size)
-        deltas = [np.frombuffer(v, "<f4").reshape(-1, vector_size) for _, v in arrays]
-        merged = fold(rule, base, deltas) if deltas else base
+        merged = _merge_block(group, rule, vector_size, replicas)
         squared = float(np.einsum("ij,ij->i", merged, merged).max(initial=0.0))
         longest = max(longest, squared**0.5) if np.isfinite(squared) else float("inf")
         yield block_batch(matrix, block, BASE, merged)
     yield block_batch(ROUND_METRICS, 0, BASE, json.dumps({"kind": "merge", "longest_row": longest}).encode())
 
 
-def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, int, int, bytes]]:
+def _merge_block(rows: Iterator[_Row], rule: str, vector_size: int, replicas: int) -> Float32Matrix:
+    """The base, which comes first, changed by what the replicas changed in it."""
+    first = next(rows)
+    if first.shard != BASE:
+        raise ValueError(f"block {first.block} of {first.matrix} came without its base")
+    base = np.frombuffer(first.values, "<f4").reshape(-1, vector_size)
+    return base if replicas == 1 else fold(rule, base, (row.change(vector_size) for row in rows), replicas)
+
+
+class _Row(NamedTuple):
+    """A row of CHANGE_SCHEMA, its binary columns as buffers or None."""
+
+    matrix: str
+    block: int
+    shard: int
+    values: Any
+    rows: Any
+    counts: Any
+
+    def change(self, vector_size: int) -> Change:
+        values = np.frombuffer(self.values, "<f4").reshape(-1, vector_size)
+        counts = None if self.counts is None else np.frombuffer(self.counts, "<i8")
+        return Change(np.frombuffer(self.rows, "<i4"), values, counts)
+
+
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[_Row]:
     for batch in batches:
-        columns = [batch.column(i).to_pylist() for i in range(3)]
-        for i, values in enumerate(batch.column(3)):
-            yield columns[0][i], columns[1][i], columns[2][i], values.as_buffer()
+        names = [batch.column(i).to_pylist() for i in range(3)]
+        binaries = [[value.as_buffer() for value in column] for column in batch.columns[3:]]
+        yield from itertools.starmap(_Row, zip(*names, *binaries, strict=True))
 
 
 def _base_blocks(spark: SparkSession, work: Place, base: Pointer) -> DataFrame:
@@ -139,24 +171,26 @@ def _base_blocks(spark: SparkSession, work: Place, base: Pointer) -> DataFrame:
     directory = work.child(workdir.ROUNDS).child(base.directory).uri
     paths = [f"{directory}/{f.name}" for m in MATRICES for f in base.files[m]]
     frame = spark.read.schema(_BLOCK_COLUMNS).option("basePath", directory).parquet(*paths)
-    return frame.select("matrix", "block", F.lit(BASE).alias("shard"), "values")
+    nothing = F.lit(None).cast("binary")
+    return frame.select(
+        "matrix", "block", F.lit(BASE).alias("shard"), "values", nothing.alias("rows"), nothing.alias("counts")
+    )
 
 
-def _commit(
-    spark: SparkSession, blocks: DataFrame, output: Place, number: int, name: str, move: bool = True
-) -> Pointer:
-    """Write blocks into the round's own directory; the pointer moves where asked for."""
-    work = output.child(store.WORK)
-    place = work.child(workdir.ROUNDS).child(name)
+def _commit(spark: SparkSession, blocks: DataFrame, run: Run, number: int) -> Pointer:
+    """Write blocks into the round's own directory, which no other run writes into."""
+    work, name = run.output.child(store.WORK), f"r{number:05d}-{run.tag}"
     with block_settings(spark), plain_errors():
         writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
-        writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false").parquet(
-            place.uri
-        )
-    pointer = Pointer.of_directory(work, number, name)
-    if move:
-        pointer.move(work)
-    return pointer
+        writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
+        writer.parquet(work.child(workdir.ROUNDS).child(name).uri)
+    return Pointer.of_directory(work, number, name)
+
+
+def _move(run: Run, pointer: Pointer) -> None:
+    """Make this the round that counts, unless the output is another run's by now."""
+    run.still_ours()
+    pointer.move(run.output.child(store.WORK))
 
 
 def _check_norm(longest: float, job: ShardJob) -> None:
@@ -174,5 +208,5 @@ def _remove_old_rounds(work: Place, pointer: Pointer) -> None:
     """Keep the last rounds only."""
     rounds = work.child(workdir.ROUNDS)
     for name in rounds.names():
-        if int(name[1:6]) <= pointer.round - _KEPT_ROUNDS:
+        if int(name[1:].partition("-")[0]) <= pointer.round - _KEPT_ROUNDS:
             rounds.delete(name)

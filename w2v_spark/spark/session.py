@@ -1,6 +1,5 @@
 """The Spark session: making one, settings that a job needs for a while, paths as Spark resolves them, job
-descriptions, and Spark's errors
-turned into sentences.
+descriptions, and Spark's errors turned into sentences.
 """
 
 from __future__ import annotations
@@ -13,15 +12,28 @@ from contextlib import contextmanager
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.errors import (
+    AnalysisException,
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+    PySparkException,
+    PySparkImportError,
+    PySparkRuntimeError,
+    SparkRuntimeException,
+)
+from pyspark.sql import SparkSession, is_remote
 
 from w2v_spark import errors
 from w2v_spark.errors import InputError, W2VError
+from w2v_spark.spark.java import find_java
 
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them
 _BLOCK_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "8",
+    # a round is one job; adaptive execution makes a job of each of its stages and has nothing to adapt
+    "spark.sql.adaptive.enabled": "false",
     "spark.sql.parquet.columnarReaderBatchSize": "8",
     "spark.sql.maxConcurrentOutputFileWriters": "3",
     "spark.sql.files.maxRecordsPerFile": "0",
@@ -35,19 +47,28 @@ _TEXT_SETTINGS = {
 
 def get_session() -> SparkSession:
     """The session that spark-submit or a notebook has, else a new one on this machine."""
-    active = SparkSession.getActiveSession()
+    active = _active()
     if active is not None:
         return active
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         # no spark-submit in front, so Spark starts here, and its workers need this Python's packages
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return SparkSession.builder.appName("w2v_spark").config("spark.ui.showConsoleProgress", "false").getOrCreate()
+        find_java()
+    builder = SparkSession.builder.appName("w2v_spark").config("spark.ui.showConsoleProgress", "false")
+    try:
+        session = builder.getOrCreate()
+    except PySparkRuntimeError as e:
+        if e.getCondition() == "JAVA_GATEWAY_EXITED":
+            raise W2VError(_NO_JAVA) from e
+        raise
+    require_classic(session)
+    return session
 
 
 @contextmanager
 def own_session() -> Iterator[SparkSession]:
     """The session that is there, or a new one that ends with the block."""
-    ours = SparkSession.getActiveSession() is None
+    ours = _active() is None
     session = get_session()
     try:
         yield session
@@ -56,17 +77,55 @@ def own_session() -> Iterator[SparkSession]:
             session.stop()
 
 
+_CONNECT = (
+    "training needs a Spark driver of its own, and a Spark Connect session has none: start it with a master (local[*], "
+    "yarn, spark://..., k8s://...), without --remote, spark.remote and SPARK_REMOTE"
+)
+
+
+def require_classic(spark: object) -> None:
+    """Refuse a Spark Connect session: it has no SparkContext, on which rounds and file access are built."""
+    if type(spark).__module__.startswith("pyspark.sql.connect"):
+        raise W2VError(_CONNECT)
+
+
+def _active() -> SparkSession | None:
+    """The session that is there already."""
+    # asked for before a session of Spark Connect is, which needs packages of its own even to be refused
+    if is_remote():
+        raise W2VError(_CONNECT)
+    active = SparkSession.getActiveSession()
+    if active is None and ("SPARK_REMOTE" in os.environ or os.environ.get("SPARK_API_MODE", "").lower() == "connect"):
+        raise W2VError(_CONNECT)
+    return active
+
+
+_NO_JAVA = (
+    "Spark could not start Java (its own words are above): it needs Java 17 or newer, in JAVA_HOME or on the PATH; "
+    "pip install 'w2v_spark[jre]' brings one"
+)
+
+
 def is_local(spark: SparkSession) -> bool:
     """Whether tasks run in the driver's own process tree (local[N])."""
     return str(spark.sparkContext.master).startswith("local[") or spark.sparkContext.master == "local"
 
 
+def local_cores(spark: SparkSession) -> int:
+    """Cores of local mode: the N of local[N] and local[N,F]; for * those of the machine, as Java counts them."""
+    found = re.match(r"local\[\s*(\d+|\*)", str(spark.sparkContext.master))
+    if found is None:
+        return 1
+    if found[1] != "*":
+        return max(1, int(found[1]))
+    jvm: Any = spark.sparkContext._jvm
+    return int(jvm.java.lang.Runtime.getRuntime().availableProcessors())
+
+
 @contextmanager
 def text_settings(spark: SparkSession) -> Iterator[None]:
     """SQL settings for stages whose rows are lines or words."""
-    extra = (
-        {} if not is_local(spark) else {"spark.sql.shuffle.partitions": str(2 * spark.sparkContext.defaultParallelism)}
-    )
+    extra = {"spark.sql.shuffle.partitions": str(2 * local_cores(spark))} if is_local(spark) else {}
     with _settings(spark, _TEXT_SETTINGS | extra):
         yield
 
@@ -127,32 +186,80 @@ _OURS = re.compile(r"w2v_spark\.errors\.(\w+): (.+)")
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns an error of ours that a task raised, and Spark's own about the input, back into one sentence."""
+    """Turns an error of ours that a task raised, a damaged file, and workers that cannot run us into one sentence."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as e:
-        text = str(e)
-        ours = _OURS.search(text)
-        if ours and hasattr(errors, ours[1]):
-            kind = getattr(errors, ours[1])
-            raise (kind(ours[2]) if not issubclass(kind, errors.MissingExtraError) else W2VError(ours[2])) from e
-        condition = e.getCondition() if isinstance(e, PySparkException) else None
-        if condition is not None and condition in _INPUT_CONDITIONS:
-            raise InputError(f"Spark cannot read the input: {_first_line(text)}") from e
+        if sentence := _sentence(e):
+            raise sentence from e
         raise
 
 
-_INPUT_CONDITIONS = frozenset(
-    {
-        "PATH_NOT_FOUND",
-        "TABLE_OR_VIEW_NOT_FOUND",
-        "PARSE_SYNTAX_ERROR",
-        "UNABLE_TO_INFER_SCHEMA",
-        "FAILED_READ_FILE.NO_HINT",
-        "UNRESOLVED_COLUMN.WITH_SUGGESTION",
-    }
+@contextmanager
+def input_errors() -> Iterator[None]:
+    """`plain_errors` for a block that only reads the input: what Spark says against the input, the user can mend."""
+    try:
+        with plain_errors():
+            yield
+    except _AGAINST_THE_INPUT as e:
+        raise InputError(f"Spark cannot read the input: {_first_line(str(e))}") from e
+
+
+# a query or a table that is not there or makes no sense, and what a query's own expressions raise on its rows
+_AGAINST_THE_INPUT = (
+    AnalysisException,
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+    SparkRuntimeException,
 )
 
 
+def _sentence(error: PySparkException | Py4JJavaError) -> W2VError | None:
+    """The error in one sentence, where its cause is one that a user can mend."""
+    text = str(error)
+    ours = _OURS.search(text)
+    if ours and hasattr(errors, ours[1]):
+        kind = getattr(errors, ours[1])
+        return W2VError(ours[2]) if issubclass(kind, errors.MissingExtraError) else kind(ours[2])
+    if damaged := re.search(r"\[FAILED_READ_FILE[.\w]*\] .*", text):
+        return InputError(f"Spark cannot read the input: {' '.join(damaged[0].split())}{_root_cause(text)}")
+    lacking = worker_problem(text) if not isinstance(error, PySparkImportError) else None
+    return W2VError(lacking) if lacking else None
+
+
+def _root_cause(text: str) -> str:
+    """The last cause that a Java stack trace names, in parentheses."""
+    causes = re.findall(r"^Caused by: (.+)", text, re.MULTILINE)
+    return f" ({causes[-1].rpartition('Exception: ')[2]})" if causes else ""
+
+
+def worker_problem(text: str) -> str | None:
+    """What keeps Spark's Python workers from running us, read from a failed task's error, and the cure."""
+    if found := re.search(r"worker has different version: (\S+) than that in driver: ([\d.]+)", text):
+        return (
+            f"Spark's workers run Python {found[1]}, this driver {found[2]}: both must be of one minor version; set "
+            f"PYSPARK_PYTHON to their Python {found[2]}, or W2V_PYTHON to a Python {found[1]} here and run "
+            "./spark-submit.sh --pack"
+        )
+    # the words of the packed environment's own launcher
+    if found := re.search(r"this worker has no Python [\d.]+, for which the environment was packed: .+", text):
+        return found[0]
+    if found := re.search(r"^[\w.]*(?:ModuleNotFoundError|ImportError): (.+)", text, re.MULTILINE):
+        return (
+            f"Spark's workers lack a package that training needs ({found[1]}): run ./spark-submit.sh --pack once and "
+            "submit with ./spark-submit.sh, which sends w2v_spark and all that it needs; or install them in the "
+            "workers' Python (PYSPARK_PYTHON)"
+        )
+    found = re.search(r'Error from python worker:\s+(.+)|Cannot run program "(.+?)": (?:error=\d+, )?(.+)', text)
+    if found and "org.apache.spark.api.python" in text:
+        return (
+            f"Spark's workers cannot start Python ({found[1] or f'{found[2]}: {found[3]}'}): set PYSPARK_PYTHON to a "
+            "Python that they have, or send an environment with ./spark-submit.sh --pack"
+        )
+    return None
+
+
 def _first_line(text: str | None) -> str:
-    return (text or "unknown reason").strip().splitlines()[0]
+    return (text or "unknown reason").strip().splitlines()[0].rstrip("; ")

@@ -1,73 +1,90 @@
-"""How the replicas' changes of a model become one: rules that fold blocks of rows, one replica after another, in shard
-order.
+"""How the replicas' changes of a model become one: rules that fold a block of rows, one replica after another.
+
+A rule takes the changes in the order of the replicas and keeps a bounded number of blocks, however many replicas there
+are. It needs from a replica only the rows that it changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Block = npt.NDArray[np.float32]
+Shape = tuple[int, int]
 
 
-def fold(rule: str, base: Block, deltas: Iterable[Block]) -> Block:
-    """The merged block: base (rows x vector_size) changed by the replicas' deltas of the same shape, which must come
-    in shard order.
+@dataclass(frozen=True)
+class Change:
+    """What one replica changed in a block: the rows, int32[k], none twice; by how much, float32[k, D]; and, where the
+    rule weighs by it, how many words of each row it trained, int64[k].
     """
-    return base + _RULES[rule](deltas)
+
+    rows: npt.NDArray[np.int32]
+    values: Block
+    counts: npt.NDArray[np.int64] | None = None
 
 
-def mean(deltas: Iterable[Block]) -> Block:
-    """Sum of deltas / number of replicas: parameter averaging (McDonald et al. 2010; Spark MLlib, BlazingText)."""
-    total, count = None, 0
-    for delta in deltas:
-        total = delta.astype(np.float64) if total is None else total + delta
-        count += 1
-    return _float32(total, count)
+def fold(rule: str, base: Block, changes: Iterable[Change], replicas: int) -> Block:
+    """The merged block: base (rows x vector_size) changed by what the replicas, `replicas` in all, changed; the changes
+    come in the order of the replicas, and one that changed nothing here may be missing.
+    """
+    return base + RULES[rule]((base.shape[0], base.shape[1]), changes, replicas)
 
 
-def mean_touched(deltas: Iterable[Block]) -> Block:
-    """Sum of deltas / number of replicas that changed the row, row by row (Spark MLlib since 2.4.5; FedSubAvg)."""
-    total, count = None, None
-    for delta in deltas:
-        touched = delta.any(axis=1, keepdims=True)
-        total = delta.astype(np.float64) if total is None else total + delta
-        count = touched.astype(np.int64) if count is None else count + touched
-    return _float32(total, np.maximum(count, 1) if count is not None else 1)
+def mean(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+    """Sum of changes / number of replicas: parameter averaging (McDonald et al. 2010; Spark MLlib, BlazingText)."""
+    total = np.zeros(shape, np.float64)
+    for change in changes:
+        total[change.rows] += change.values
+    return (total / replicas).astype(np.float32)
 
 
-def adasum(deltas: Iterable[Block]) -> Block:
+def mean_touched(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+    """Sum of changes / number of replicas that changed the row (Spark MLlib since 2.4.5; FedSubAvg, Ding et al.
+    2021).
+    """
+    total, touched = np.zeros(shape, np.float64), np.zeros((shape[0], 1), np.int64)
+    for change in changes:
+        total[change.rows] += change.values
+        touched[change.rows] += 1
+    return (total / np.maximum(touched, 1)).astype(np.float32)
+
+
+def count_weighted(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+    """Sum of n * change / sum of n, n how many of the row's words the replica trained (FedAvg, McMahan et al. 2017,
+    here per row). A row that changed as a negative alone counts as one word.
+    """
+    total, weight = np.zeros(shape, np.float64), np.zeros((shape[0], 1), np.float64)
+    for change in changes:
+        if change.counts is None:
+            raise ValueError("count_weighted needs the counts of words beside the changes")
+        of_row = np.maximum(change.counts, 1)[:, None]
+        total[change.rows] += of_row * change.values.astype(np.float64)
+        weight[change.rows] += of_row
+    return (total / np.maximum(weight, 1)).astype(np.float32)
+
+
+def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
     """AdaSum, row by row (Maleki et al. 2021, arXiv 2006.02924): adds what is orthogonal and averages what is parallel.
 
-    merge(a, b) = (1 - a.b / 2|a|^2) a + (1 - a.b / 2|b|^2) b, along a binary tree over the replicas: ((0,1),(2,3)),...
-    Streaming: only one partial result for each level of the tree is kept.
+    merge(a, b) = (1 - a.b / 2|a|^2) a + (1 - a.b / 2|b|^2) b, along a binary tree over the replicas that changed the
+    row, in their order. One partial result for each level of the tree is kept.
     """
-    from w2v_spark.kernels.fold import adasum_pair
+    from w2v_spark.kernels.fold import adasum_add, adasum_total
 
-    levels: list[tuple[int, Block]] = []
-    for delta in deltas:
-        level, merged = 0, np.array(delta, np.float32)
-        while levels and levels[-1][0] == level:
-            earlier = levels.pop()[1]
-            adasum_pair(earlier, merged)
-            level, merged = level + 1, earlier
-        levels.append((level, merged))
-    if not levels:
-        raise ValueError("nothing to merge: there is no delta")
-    merged = levels.pop()[1]
-    while levels:
-        earlier = levels.pop()[1]
-        adasum_pair(earlier, merged)
-        merged = earlier
-    return merged
+    levels = np.empty((replicas.bit_length(), *shape), np.float32)
+    seen = np.zeros(shape[0], np.int64)
+    for change in changes:
+        adasum_add(levels, seen, change.rows, change.values)
+    return adasum_total(levels, seen)
 
 
-def _float32(total: npt.NDArray[np.float64] | None, count: int | npt.NDArray[np.int64]) -> Block:
-    if total is None:
-        raise ValueError("nothing to merge: there is no delta")
-    return (total / count).astype(np.float32)
-
-
-_RULES = {"adasum": adasum, "mean": mean, "mean_touched": mean_touched}
+RULES: dict[str, Callable[[Shape, Iterable[Change], int], Block]] = {
+    "adasum": adasum,
+    "mean": mean,
+    "mean_touched": mean_touched,
+    "count_weighted": count_weighted,
+}

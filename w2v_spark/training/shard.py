@@ -23,6 +23,7 @@ from w2v_spark import store, workdir
 from w2v_spark.corpus.noise import alias_table, keep_probability, noise_distribution
 from w2v_spark.params import Params
 from w2v_spark.place import Place
+from w2v_spark.training.merge import Change
 from w2v_spark.training.schedule import Round, replica_step_size, step_at
 from w2v_spark.training.sentences import Piece, replica_buckets, replica_pieces
 from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer
@@ -46,8 +47,8 @@ class ShardJob:
 
 @dataclass
 class ShardMetrics:
-    """What a replica did in a round: words of the corpus, words kept after subsampling, pairs, and the loss summed
-    over sampled pairs.
+    """What a replica did in a round: words of the corpus, words kept after subsampling, pairs, the loss summed over
+    sampled pairs, and the bytes of the rows that it sent.
     """
 
     round: int
@@ -57,6 +58,7 @@ class ShardMetrics:
     pairs: int = 0
     loss_sum: float = 0.0
     loss_pairs: int = 0
+    bytes_sent: int = 0
     threads: int = 1
     seconds_open: float = 0.0
     seconds_train: float = 0.0
@@ -68,7 +70,7 @@ class ShardMetrics:
 
 
 def train_shard(job: ShardJob, shard: int) -> Iterator[pa.RecordBatch]:
-    """Train replica number `shard`; yields row blocks of what changed (new - base, float32), then its metrics.
+    """Train replica number `shard`; yields what it changed, block by block (CHANGE_SCHEMA), then its metrics.
 
     A replica that is alone has nothing to merge with: its blocks are the new model, as shard BASE.
     """
@@ -94,8 +96,10 @@ def train_shard(job: ShardJob, shard: int) -> Iterator[pa.RecordBatch]:
         report(metrics)
     metrics.seconds_train = time.perf_counter() - started
     alone = job.params.num_replicas == 1
-    yield from replica.blocks() if alone else replica.delta_blocks(job.base, work, shard)
-    yield workdir.block_batch(workdir.ROUND_METRICS, 0, shard, metrics.to_bytes())
+    for batch in replica.blocks() if alone else replica.changes(job.base, work, shard):
+        metrics.bytes_sent += batch.nbytes
+        yield batch
+    yield workdir.change_batch(workdir.ROUND_METRICS, 0, shard, metrics.to_bytes())
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class Replica:
     vocabulary: Sampling
     kernel: Any
     step_size: float
+    # words trained of each row, where the merge weighs by it
+    counts: npt.NDArray[np.int64] | None
 
     @classmethod
     def open(cls, job: ShardJob, work: Place) -> Replica:
@@ -127,7 +133,8 @@ class Replica:
 
         kernel = compile_sgns(params.vector_size, params.window_size, params.negative)
         step_size = replica_step_size(params.step_size, params.num_replicas or 1)
-        return cls(params, syn0, syn1, sampling, kernel, step_size)
+        counts = np.zeros(len(syn0), np.int64) if params.merge_rule == "count_weighted" else None
+        return cls(params, syn0, syn1, sampling, kernel, step_size, counts)
 
     def train(self, piece: Piece) -> tuple[int, int, float, int]:
         """Train a piece: words kept, pairs, loss summed over sampled pairs, sampled pairs."""
@@ -147,6 +154,8 @@ class Replica:
             step_to,
             np.uint64(piece.key),
         )
+        if self.counts is not None:
+            np.add.at(self.counts, piece.ids, 1)
         return result  # type: ignore[no-any-return]
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
@@ -155,9 +164,9 @@ class Replica:
         for matrix, now in zip(MATRICES, (self.syn0, self.syn1), strict=True):
             for block, first in enumerate(range(0, len(now), step)):
                 values = np.ascontiguousarray(now[first : first + step, :size])
-                yield workdir.block_batch(matrix, block, workdir.BASE, values)
+                yield workdir.change_batch(matrix, block, workdir.BASE, values)
 
-    def delta_blocks(self, base: Pointer, work: Place, shard: int) -> Iterator[pa.RecordBatch]:
+    def changes(self, base: Pointer, work: Place, shard: int) -> Iterator[pa.RecordBatch]:
         """What changed, block by block; the base is read again rather than kept, so that a replica holds one copy of
         the model.
         """
@@ -165,8 +174,16 @@ class Replica:
         for matrix, now in zip(MATRICES, (self.syn0, self.syn1), strict=True):
             for block, values in base.blocks(work, matrix):
                 before = np.frombuffer(values, "<f4").reshape(-1, size)
-                delta = now[block * step : block * step + len(before), :size] - before
-                yield workdir.block_batch(matrix, block, shard, delta)
+                change = self.change(now, slice(block * step, block * step + len(before)), before)
+                if len(change.rows):
+                    yield workdir.change_batch(matrix, block, shard, change.values, change.rows, change.counts)
+
+    def change(self, now: Float32Matrix, rows: slice, before: Float32Matrix) -> Change:
+        """What this replica made of some rows of a matrix, which were `before`."""
+        from w2v_spark.kernels.fold import changed_rows
+
+        changed, values = changed_rows(now[rows], before)
+        return Change(changed, values, None if self.counts is None else self.counts[rows][changed])
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,25 @@ class AnalogyReport:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Every question of a file of analogies: its section, int64[n]; the ids of its four words, int64[n, 4], -1 for one
+    that is not in the vocabulary; and whether it was answered correctly, bool[n].
+    """
+
+    names: tuple[str, ...]
+    section: npt.NDArray[np.int64]
+    words: npt.NDArray[np.int64]
+    correct: npt.NDArray[np.bool_]
+    vocabulary: int
+
+    @property
+    def asked(self) -> npt.NDArray[np.bool_]:
+        """Which questions were asked: those whose words are all in the vocabulary."""
+        known: npt.NDArray[np.bool_] = np.all(self.words >= 0, axis=1)
+        return known
+
+
+@dataclass(frozen=True)
 class PairReport:
     """Spearman's rho of a file of rated word pairs; None where fewer than two different values are left to compare."""
 
@@ -82,18 +101,30 @@ def evaluate_analogies(
     Only the `restrict_vocab` most frequent words count. Case is ignored as in gensim's evaluate_word_analogies,
     and the counts are the same. InputError where the file is not in the format of word2vec's questions-words.txt.
     """
+    answers = answer_analogies(vectors, path, restrict_vocab, case_insensitive)
+    scores = []
+    for number, name in enumerate(answers.names):
+        asked = answers.asked[answers.section == number]
+        correct = int(answers.correct[answers.section == number].sum())
+        scores.append(Score(name, correct, int(asked.sum()), int((~asked).sum())))
+    return AnalogyReport(os.fspath(path), answers.vocabulary, tuple(scores))
+
+
+def answer_analogies(
+    vectors: Vectors,
+    path: str | os.PathLike[str],
+    restrict_vocab: int = RESTRICT_VOCAB,
+    case_insensitive: bool = True,
+) -> Answers:
+    """Each question of a file of analogies, answered as `evaluate_analogies` says."""
     names, questions = read_questions(path)
     ids, forms = _vocabulary(vectors, restrict_vocab, case_insensitive)
     section = np.array([number for number, _ in questions], np.int64)
-    asked = np.array([[ids.get(_form(w, case_insensitive), -1) for w in words] for _, words in questions], np.int64)
-    known = np.all(asked >= 0, axis=1)
+    words = np.array([[ids.get(_form(w, case_insensitive), -1) for w in four] for _, four in questions], np.int64)
+    asked = np.all(words >= 0, axis=1)
     correct = np.zeros(len(questions), bool)
-    correct[known] = _answered(vectors, forms, asked[known])
-    scores = []
-    for number, name in enumerate(names):
-        mine = section == number
-        scores.append(Score(name, int(correct[mine].sum()), int(known[mine].sum()), int((~known[mine]).sum())))
-    return AnalogyReport(os.fspath(path), len(forms), tuple(scores))
+    correct[asked] = _answered(vectors, forms, words[asked])
+    return Answers(tuple(names), section, words, correct, len(forms))
 
 
 def evaluate_pairs(

@@ -1,0 +1,166 @@
+"""Claiming an output: what is taken, what is refused, and how a run learns that another has taken over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from w2v_spark import store
+from w2v_spark.errors import OutputError
+from w2v_spark.place import FileEntry, Place
+from w2v_spark.spark import fit
+from w2v_spark.spark.claim import Run, claim_output
+from w2v_spark.spark.read import Source
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def claim(directory: Path, application: str = "local-1", overwrite: bool = False) -> Run:
+    return claim_output(Place.open(directory), application, overwrite)
+
+
+def refusal(directory: Path, overwrite: bool = False) -> str:
+    with pytest.raises(OutputError) as caught:
+        claim(directory, overwrite=overwrite)
+    return str(caught.value)
+
+
+def put(directory: Path, *names: str, text: str = "{}") -> None:
+    for name in names:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+
+
+def not_ours(directory: Path, names: str) -> str:
+    return f"output {directory} holds files that are not ours ({names}): give an empty or new directory"
+
+
+def test_a_later_run_takes_over_what_is_done(tmp_path: Path) -> None:
+    first = claim(tmp_path / "new" / "out")
+    key = first.key("the input", 5)
+    assert key and first.key(None, 5) is None
+    first.begin("counts")
+    first.mark("counts", key, {"words": 7})
+    first.mark("vocabulary", key, {})
+    second = claim(tmp_path / "new" / "out", "local-2")
+    assert second.done("counts", key) == {"key": key, "words": 7} and second.done("counts", None) is None
+    assert second.tag != first.tag and second.tag.isalnum()
+    second.begin("vocabulary")
+    assert second.key_of("vocabulary") is None and second.key_of("counts") == key
+
+
+def test_a_run_that_lost_its_output_stops(tmp_path: Path) -> None:
+    first = claim(tmp_path)
+    first.still_ours()
+    second = claim(tmp_path, "application_17_0001")
+    expected = (
+        f"output {tmp_path} is no longer this run's: application application_17_0001 has taken it over from "
+        "application local-1; give each run a directory of its own"
+    )
+    for step in (
+        first.still_ours,
+        first.make_room,
+        lambda: first.begin("counts"),
+        lambda: first.mark("counts", None, {}),
+    ):
+        with pytest.raises(OutputError) as caught:
+            step()
+        assert str(caught.value) == expected
+    first.remove_work()
+    second.still_ours()
+    second.remove_work()
+    assert not (tmp_path / "work").exists()
+    second.remove_work()
+    with pytest.raises(OutputError, match=r"its work/run.json is gone, removed or brought to its end by another run"):
+        second.still_ours()
+
+
+def test_two_runs_of_one_application_are_told_apart(tmp_path: Path) -> None:
+    first, second = claim(tmp_path), claim(tmp_path)
+    second.still_ours()
+    with pytest.raises(OutputError, match="application local-1 has taken it over from application local-1"):
+        first.still_ours()
+
+
+def test_what_a_run_left_that_died_early_can_be_claimed(tmp_path: Path) -> None:
+    (tmp_path / "a" / "work").mkdir(parents=True)
+    put(tmp_path / "b", "work/.run.json.1f", "work/counts/_temporary/0/part")
+    put(tmp_path / "c", "work/run.json", text="")
+    put(tmp_path / "d", "work/run.json", text='{"format": "w2v_spark", "stages": [1]}')
+    put(tmp_path / "e", "work/run.json", "vectors/part", "vocab/part", text='{"format": "w2v_spark"}')
+    put(tmp_path / "f", ".DS_Store")
+    for name in "abcdef":
+        assert claim(tmp_path / name).stages == {}
+
+
+def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "mine", "letter.txt", "work/draft.txt")
+    put(tmp_path / "draft", "work/draft.txt", "work/vocab")
+    put(tmp_path / "other", "work/run.json", "work/go.sh")
+    put(tmp_path / "bare", "vectors/part-0", "vocab/part-0")
+    put(tmp_path / "mixed", "model.json", "letter.txt")
+    put(tmp_path / "alien", "model.json")
+    for overwrite in (False, True):
+        assert refusal(tmp_path / "mine", overwrite) == not_ours(tmp_path / "mine", "letter.txt")
+        assert refusal(tmp_path / "draft", overwrite) == not_ours(tmp_path / "draft", "work/draft.txt")
+        assert refusal(tmp_path / "other", overwrite) == not_ours(tmp_path / "other", "work/go.sh")
+        assert refusal(tmp_path / "bare", overwrite) == not_ours(tmp_path / "bare", "vectors, vocab")
+        assert refusal(tmp_path / "mixed", overwrite) == not_ours(tmp_path / "mixed", "letter.txt")
+        assert refusal(tmp_path / "alien", overwrite) == (
+            f"output {tmp_path}/alien holds a model.json that is not ours: give an empty or new directory "
+            f"({tmp_path}/alien/model.json was not written by w2v_spark)"
+        )
+    assert (tmp_path / "mine" / "letter.txt").exists()
+
+
+def test_a_finished_model_and_a_file(tmp_path: Path) -> None:
+    manifest = store.model_manifest({"vector_size": 2}, {store.VECTORS: []})
+    put(tmp_path / "done", "model.json", text=json.dumps(manifest))
+    assert refusal(tmp_path / "done") == (
+        f"output {tmp_path}/done holds a finished model: give --overwrite to replace it, or another directory"
+    )
+    run = claim(tmp_path / "done", overwrite=True)
+    run.make_room()
+    assert not (tmp_path / "done" / "model.json").exists()
+    put(tmp_path, "file")
+    assert refusal(tmp_path / "file").startswith(f"output {tmp_path}/file cannot be written: ")
+    assert refusal(tmp_path / "file" / "out").startswith(f"output {tmp_path}/file/out cannot be written: ")
+
+
+def test_the_second_of_two_runs_on_one_output_wins(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    source, small = Source(paths=(str(small_text),)), {"vector_size": 10, "max_iter": 1}
+    first = fit.prepare(source, tmp_path / "out", **small)
+    second = fit.prepare(source, tmp_path / "out", **small)
+    with pytest.raises(OutputError, match=r"is no longer this run's: application local-\d+ has taken it over"):
+        first.train()
+    second.train()
+    assert store.open_model(str(tmp_path / "out")).params["vector_size"] == 10
+
+
+def test_files_leave_out_what_is_hidden(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "b.parquet",
+        "matrix=syn0/a.parquet",
+        "_temporary/0/c.parquet",
+        "x/.d/e.parquet",
+        "_f.parquet",
+        "g.crc",
+    )
+    put(tmp_path, "matrix=syn1/_temporary/h.parquet", text="")
+    assert Place.open(tmp_path).files() == [FileEntry("b.parquet", 2), FileEntry("matrix=syn0/a.parquet", 2)]
+    # hidden is what lies so below the directory, not the directory itself
+    assert Place.open(tmp_path / "_temporary").files() == [FileEntry("0/c.parquet", 2)]
+
+
+def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = Place.open(tmp_path)
+    place.write_json("a.json", {"x": 1})
+    place.write_json("a.json", {"x": 2})
+    assert place.read_json("a.json") == {"x": 2} and place.names() == ["a.json"]
+    with pytest.raises(OSError, match="No such file or directory"):
+        Place.open(tmp_path / "missing").write_json("a.json", {})

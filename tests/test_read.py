@@ -1,0 +1,120 @@
+"""Reading the input: which files count, what their names tell, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from w2v_spark.errors import InputError
+from w2v_spark.spark import read
+from w2v_spark.spark.read import Source, read_documents
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# not files of the input, whatever their names tell
+HIDDEN = ("_SUCCESS", ".part.json.crc", "_temporary/0/part.json", "_delta_log/0.json", ".hidden/part.csv")
+
+
+def put(directory: Path, *names: str) -> Path:
+    """A file of one line at each name."""
+    for name in names:
+        file = directory / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'{{"body": "{Path(name).name}"}}\n')
+    return directory
+
+
+def documents(spark: SparkSession, *paths: Path, column: str | None = None, format: str | None = None) -> list[str]:
+    source = Source(paths=tuple(map(str, paths)), column=column, format=format)
+    return sorted(row[0] for row in read_documents(spark, source).frame.collect())
+
+
+def refusal(spark: SparkSession, path: Path | str) -> str:
+    with pytest.raises(InputError) as caught:
+        read_documents(spark, Source(paths=(str(path),)))
+    return str(caught.value)
+
+
+def test_a_partitioned_table_is_known_by_its_leaves(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.createDataFrame([("one", 1, "x"), ("two", 2, "y")], "body string, day int, lang string")
+    for kind in ("parquet", "json", "csv"):
+        frame.write.partitionBy("day", "lang").option("header", True).format(kind).save(str(tmp_path / kind))
+        assert documents(spark, tmp_path / kind, column="body") == ["one", "two"]
+    frame.select("body", "day").write.partitionBy("day").text(str(tmp_path / "text"))
+    assert documents(spark, tmp_path / "text") == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        (["a.txt", "b", "c.md", "d.txt.gz"], "text"),
+        (["A.PARQUET", "b.snappy.parquet"], "parquet"),
+        (["a.json", "b.jsonl.gz", "c.ndjson.zst"], "json"),
+        (["a.csv.bz2"], "csv"),
+        ([], "text"),
+    ],
+)
+def test_names_tell_the_format(files: list[str], kind: str) -> None:
+    assert read._guess_format(files) == kind
+
+
+def test_what_spark_skips_tells_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    put(tmp_path, "a.txt", *HIDDEN)
+    assert documents(spark, tmp_path) == ['{"body": "a.txt"}']
+    put(tmp_path / "folders", "b.txt", "more/c.json")
+    assert documents(spark, tmp_path / "folders") == ['{"body": "b.txt"}']
+    put(tmp_path / "table", "deep/day=1/hour=_/x/d.json", "deep/day=2/hour=3/e.json", "deep/NOTES")
+    assert documents(spark, tmp_path / "table", column="body") == ["d.json", "e.json"]
+
+
+def test_a_mixture_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    put(tmp_path, "b.txt", "a.json")
+    assert refusal(spark, tmp_path) == "the input mixes formats: a.json is json, b.txt is text; give --format"
+    assert documents(spark, tmp_path, format="text") == ['{"body": "a.json"}', '{"body": "b.txt"}']
+    assert documents(spark, tmp_path, format="json") == ["a.json", "b.txt"]
+
+
+def test_paths_without_files(spark: SparkSession, tmp_path: Path) -> None:
+    put(tmp_path, "years/2024/a.txt", "years/2025/b.txt", "hidden/_SUCCESS", "hidden/.a.txt")
+    years, hidden = f"file:{tmp_path}/years", f"file:{tmp_path}/hidden"
+    no_files = "holds no files; those whose names start with _ or . are skipped"
+    assert refusal(spark, tmp_path / "years") == (
+        f"input path {years} holds only folders, which Spark does not look into: give {years}/*"
+    )
+    assert documents(spark, tmp_path / "years" / "*") == ['{"body": "a.txt"}', '{"body": "b.txt"}']
+    assert refusal(spark, tmp_path / "hidden") == f"input path {hidden} {no_files}"
+    assert refusal(spark, tmp_path / "hidden" / "_SUCCESS") == f"input path {hidden}/_SUCCESS {no_files}"
+    assert refusal(spark, tmp_path / "none*") == f"input path file:{tmp_path}/none* does not exist"
+    assert refusal(spark, "nowhere://x/y") == 'cannot open nowhere://x/y: No FileSystem for scheme "nowhere"'
+
+
+def test_only_so_many_names_are_looked_at(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "many", *(f"{i}.txt" for i in range(30)))
+    put(tmp_path / "years", *(f"{i}/a.txt" for i in range(30)))
+    monkeypatch.setattr(read, "_LOOKED_AT", 20)
+    assert len(read._file_names(spark, [str(tmp_path / "many")])) == 20
+    assert len(read._file_names(spark, [str(tmp_path / "many")] * 2)) == 20
+    # nothing is said of what was not seen to its end
+    assert read._file_names(spark, [str(tmp_path / "years")]) == []
+
+
+def test_the_fingerprint_is_of_files_alone(spark: SparkSession, tmp_path: Path) -> None:
+    def fingerprint(source: Source) -> str | None:
+        return read_documents(spark, source).fingerprint
+
+    paths = (str(put(tmp_path / "ü #1%20", "a b.txt")),)
+    first = fingerprint(Source(paths))
+    assert first and fingerprint(Source(paths)) == first
+    assert fingerprint(Source(paths, format="text", column="value")) == first
+    assert fingerprint(Source(paths, format="json")) != first
+    put(Path(paths[0]), "_b.txt", "sub/b.txt")
+    assert fingerprint(Source(paths)) == first
+    put(Path(paths[0]), "b.txt")
+    assert fingerprint(Source(paths)) != first
+    frame = spark.read.text(paths[0])
+    frame.createOrReplaceTempView("lines")
+    for source in (Source(table="lines"), Source(sql="SELECT * FROM lines"), Source(dataframe=frame)):
+        assert fingerprint(source) is None

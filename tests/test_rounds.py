@@ -1,0 +1,70 @@
+"""The rounds on Spark: the same bytes as the simulation of `bench/`, one job each, and replicas of every size."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import w2v_spark
+from w2v_spark import store
+from w2v_spark.training.merge import RULES
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+from simulate import Corpus, plan_syncs, simulate, volume  # noqa: E402
+
+from w2v_spark.training.schedule import plan_rounds  # noqa: E402
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_spark_gives_the_bytes_of_the_simulation(
+    spark: SparkSession, small_text: Path, tmp_path: Path, rule: str
+) -> None:
+    options = {**SMALL, "num_replicas": 3, "rounds_per_epoch": 2, "merge_rule": rule}
+    trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
+    _, _, vectors = store.read_vectors(store.open_model(str(tmp_path / "out")))
+    simulated = simulate(Corpus.open(str(tmp_path / "out")), trained.params)
+    np.testing.assert_array_equal(np.stack(list(vectors)), simulated)
+
+
+def test_a_round_is_one_job_with_a_task_for_each_replica(
+    spark: SparkSession, event_log: Path, small_text: Path, tmp_path: Path
+) -> None:
+    w2v_spark.train(small_text, tmp_path / "out", **SMALL, num_replicas=3, rounds_per_epoch=2)
+    log = (log for log in event_log.rglob("events_*"))
+    events = [json.loads(line) for file in log for line in file.read_text().splitlines()]
+    jobs = [e for e in events if e["Event"] == "SparkListenerJobStart"]
+    rounds = [e for e in jobs if "w2v_spark: round" in (e["Properties"].get("spark.job.description") or "")][-4:]
+    names = [e["Properties"]["spark.job.description"].partition(" (")[0] for e in rounds]
+    assert names == [f"w2v_spark: round {number}/4" for number in (1, 2, 3, 4)]
+    for event in rounds:
+        # what makes the numbers of the replicas is in the stage that trains
+        found = [r for s in event["Stage Infos"] for r in s["RDD Info"] if r["Name"] == "ParallelCollectionRDD"]
+        assert [r["Number of Partitions"] for r in found] == [3]
+
+
+def test_replicas_without_text_and_more_replicas_than_cores(spark: SparkSession, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("one two three\nthree two one\none three two\n")
+    options = {**SMALL, "min_count": 1, "num_replicas": 9, "rounds_per_epoch": 2}
+    trained = w2v_spark.train(text, tmp_path / "out", **options)
+    assert np.isfinite(trained.wv.vectors).all() and len(trained.wv.vectors) == 3
+
+
+def test_a_ladder_merges_the_first_words_more_often() -> None:
+    rounds = plan_rounds(1, 2, 4)
+    syncs = plan_syncs(rounds, 100, {10: 4, 30: 2})
+    assert [s.rows for s in syncs] == [10, 30, 10, 100] * 2
+    assert [s.round.number for s in syncs] == list(range(1, 9))
+    assert [syncs[3].round.stop, syncs[7].round.stop] == [r.stop for r in rounds]
+    assert volume(syncs, 100, 1) == pytest.approx(3.0)
+    assert [s.rows for s in plan_syncs(rounds, 100, {})] == [100, 100]
