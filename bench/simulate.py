@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from w2v_spark import store
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.training.merge import fold
+from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.schedule import Round, plan_rounds
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
-from w2v_spark.training.shard import Replica, Sampling
-from w2v_spark.workdir import CorpusIndex, CorpusReader, Float32Matrix, rows_per_block
+from w2v_spark.training.shard import change_of
+from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, rows_per_block
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,14 @@ class Simulation:
 
     def __init__(self, corpus: Corpus, params: Params):
         self.corpus, self.params = corpus, params
-        size, padded = params.vector_size, padded_size(params.vector_size)
+        size = params.vector_size
         self.base = [initial_vectors(corpus.words, size, params.seed), np.zeros((len(corpus.words), size), np.float32)]
         sampling = Sampling.of_counts(corpus.counts, params.sample, params.noise_exponent)
-        self.replicas = []
-        for _ in range(params.num_replicas or 1):
-            matrices = [np.pad(matrix, ((0, 0), (0, padded - size))) for matrix in self.base]
-            self.replicas.append(Replica.of_model(params, matrices[0], matrices[1], sampling))
+        blocks = {matrix: [(0, rows)] for matrix, rows in zip(MATRICES, self.base, strict=True)}
+        replicas = range(params.num_replicas or 1)
+        self.replicas = [open_replica(params, sampling, blocks.__getitem__, None) for _ in replicas]
+        weighs = params.merge_rule == "count_weighted"
+        self.counts = [np.zeros(len(corpus.words), np.int64) if weighs else None for _ in replicas]
         self.readers = [CorpusReader(corpus.work, corpus.index) for _ in self.replicas]
 
     def run(self, syncs: list[Sync], threads: int) -> Float32Matrix:
@@ -108,17 +109,20 @@ class Simulation:
         buckets = replica_buckets(self.corpus.index, shard, len(self.replicas))
         for piece in replica_pieces(self.readers[shard], buckets, round, self.params.seed):
             self.replicas[shard].train(piece)
+            counts = self.counts[shard]
+            if counts is not None:
+                np.add.at(counts, piece.ids, 1)
 
     def merge(self, matrix: int, rows: slice) -> None:
         """Merge a block of rows, and give the result to all."""
-        base = self.base[matrix][rows]
-        live = [(replica, (replica.syn0, replica.syn1)[matrix]) for replica in self.replicas]
-        changes = (replica.change(now, rows, base) for replica, now in live)
-        base[:] = fold(self.params.merge_rule, base, changes, len(live))
-        for replica, now in live:
-            now[rows, : base.shape[1]] = base
-            if matrix == 1 and replica.counts is not None:
-                replica.counts[rows] = 0
+        base, name = self.base[matrix][rows], MATRICES[matrix]
+        pairs = list(zip(self.replicas, self.counts, strict=True))
+        changes = (change_of(replica, name, rows.start, base, counts) for replica, counts in pairs)
+        base[:] = fold(self.params.merge_rule, base, changes, len(pairs))
+        for replica, counts in pairs:
+            replica.write(name, rows.start, base)
+            if matrix == 1 and counts is not None:
+                counts[rows] = 0
 
 
 def simulate(corpus: Corpus, params: Params, ladder: Ladder | None = None, threads: int = 2) -> Float32Matrix:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from w2v_spark.errors import MissingExtraError, ParamError, W2VError
+from w2v_spark.errors import DeviceError, MissingExtraError, ParamError, W2VError
 from w2v_spark.kernels import cuda_compile, cuda_device
 from w2v_spark.kernels.cuda_compile import compile_kernels, compiled, read_usage
-from w2v_spark.kernels.cuda_device import DeviceError, count_devices, open_card, told
+from w2v_spark.kernels.cuda_device import count_devices, open_card, told
 from w2v_spark.kernels.cuda_plan import TENSOR_CAPABILITY, THREADS, Layout, Shared, device_bytes, plan_layout
 
 # bytes that a block can ask for, and that a multiprocessor has (CUDA C++ Programming Guide, "Technical Specifications")

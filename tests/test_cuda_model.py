@@ -9,12 +9,11 @@ import pytest
 from cuda_emulator import BLOCKS_TOGETHER, CARD, COMPILER, EmulatedCupy, emulate
 
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
-from w2v_spark.errors import ParamError
+from w2v_spark.errors import DeviceError, ParamError
 from w2v_spark.kernels import cuda, cuda_compile, cuda_model, reference
 from w2v_spark.kernels.cpu_sgns import MEASURED, compile_sgns, padded_size
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 from w2v_spark.kernels.cuda import CudaReplica
-from w2v_spark.kernels.cuda_device import DeviceError
 from w2v_spark.kernels.cuda_model import CudaModel, tile_order
 from w2v_spark.kernels.cuda_plan import (
     BEARABLE,

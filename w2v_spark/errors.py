@@ -32,6 +32,10 @@ class DivergenceError(W2VError, ArithmeticError):
     """Training produced a vector that is not finite or far too long."""
 
 
+class DeviceError(W2VError, RuntimeError):
+    """The GPU, its driver or its compiler cannot do what is asked."""
+
+
 class MissingExtraError(W2VError, ImportError):
     """An optional package is needed: names the extra and the pip line."""
 

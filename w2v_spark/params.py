@@ -89,6 +89,11 @@ class Params:
     rounds_per_epoch: int | None = _param(
         None, "merges in an epoch; auto: from the number of replicas", int, low=1, high=10_000, unset=AUTO
     )
+    device: str = _param(
+        "auto",
+        "what trains a replica; auto: a GPU where Spark gives one to each replica, else the CPU",
+        choices=("auto", "cpu", "cuda"),
+    )
     merge_rule: str = _param(
         "adasum",
         "how the replicas' changes of a row become one",
@@ -149,6 +154,7 @@ class ParamValues(TypedDict, total=False):
     num_replicas: int | None
     threads_per_replica: int | None
     rounds_per_epoch: int | None
+    device: str
     merge_rule: str
     tokenizer: str
     lowercase: bool

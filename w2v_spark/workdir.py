@@ -186,20 +186,6 @@ class Pointer:
                         if wanted is None or block in wanted:
                             yield block, values.as_buffer()
 
-    def read_matrix(self, work: Place, matrix: str, rows: int, vector_size: int, padded: int) -> Float32Matrix:
-        """A whole matrix, float32 rows x padded, the columns past vector_size zero."""
-        out = np.zeros((rows, padded), np.float32)
-        step, seen = rows_per_block(vector_size), 0
-        for block, values in self.blocks(work, matrix):
-            part = np.frombuffer(values, "<f4").reshape(-1, vector_size)
-            out[block * step : block * step + len(part), :vector_size] = part
-            seen += len(part)
-        if seen != rows:
-            raise FormatError(
-                f"{work.uri}/{ROUNDS}/{self.directory} holds {seen} rows of {matrix}, the vocabulary has {rows} words"
-            )
-        return out
-
     def read_metrics(self, work: Place) -> list[bytes]:
         """The metrics rows of the round, JSON as bytes."""
         return [bytes(values) for _, values in self.blocks(work, ROUND_METRICS)]

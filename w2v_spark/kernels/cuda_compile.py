@@ -13,10 +13,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from w2v_spark.errors import DeviceError
 from w2v_spark.kernels.cache import cache_directory
 from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES
-from w2v_spark.kernels.cuda_device import DeviceError, import_cupy
+from w2v_spark.kernels.cuda_device import import_cupy
 from w2v_spark.kernels.cuda_plan import (
     SCAN_THREADS,
     STRIP_THREADS,

@@ -10,17 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from w2v_spark.errors import MissingExtraError, W2VError
+from w2v_spark.errors import DeviceError, MissingExtraError
 from w2v_spark.kernels.cuda_plan import LEAST_CAPABILITY, TENSOR_CAPABILITY, Shared
 
 _NO_DEVICE, _INSUFFICIENT_DRIVER = 100, 35  # cudaError_t
 # cudaDeviceAttr
 _MULTIPROCESSORS, _MAJOR, _MINOR, _SHARED_OF_MULTIPROCESSOR, _SHARED_OF_BLOCK = 16, 75, 76, 81, 97
 _TAKE_LESS = "use more replicas on more GPUs, a smaller vector_size or max_vocab, or device=cpu"
-
-
-class DeviceError(W2VError, RuntimeError):
-    """The GPU, its driver or its compiler cannot do what is asked."""
 
 
 def import_cupy() -> Any:

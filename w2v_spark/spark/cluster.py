@@ -20,6 +20,7 @@ from w2v_spark import store
 from w2v_spark.errors import OutputError, W2VError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
+from w2v_spark.spark.devices import choose_gpus, gpu_profile
 from w2v_spark.spark.session import described, is_local, local_cores, plain_errors, worker_problem
 from w2v_spark.training.schedule import auto_rounds_per_epoch
 
@@ -34,10 +35,13 @@ _STATUS_SECONDS = 5
 
 @dataclass(frozen=True)
 class Layout:
-    """How a run uses the cluster: executors, tasks of a merge, and the profile that gives a replica its cores."""
+    """How a run uses the cluster: executors, tasks of a merge, GPUs of an executor that train (0: its CPU does), and
+    the profile that gives a replica its cores or its GPU.
+    """
 
     executors: int
     merge_tasks: int
+    gpus: int
     profile: ResourceProfile | None
 
 
@@ -183,16 +187,26 @@ def _promised(spark: SparkSession) -> tuple[int, str]:
 
 
 def resolve(spark: SparkSession, params: Params) -> tuple[Params, Layout]:
-    """Fill in what is auto, now that the executors are known: replicas, threads of each, rounds in an epoch."""
+    """Fill in what is auto, now that the executors are known: device, replicas, threads of each, rounds in an epoch."""
     all_cores = _cores(spark)
     # a replica may come to any executor, so none asks for more than the smallest has
     executors, cores = len(all_cores), min(all_cores)
-    replicas = params.num_replicas or executors
-    side_by_side = min(-(-replicas // executors), cores)
-    threads = params.threads_per_replica or max(1, cores // side_by_side)
-    rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas)
-    resolved = params.replace(num_replicas=replicas, threads_per_replica=threads, rounds_per_epoch=rounds)
-    return resolved, Layout(executors, sum(all_cores), _profile(spark, threads, cores))
+    gpus = choose_gpus(spark, params.device, executors, cores)
+    replicas = params.num_replicas or executors * max(1, gpus)
+    if gpus:
+        # one thread feeds the GPU
+        threads, profile = 1, gpu_profile(spark, cores // gpus)
+    else:
+        side_by_side = min(-(-replicas // executors), cores)
+        threads = params.threads_per_replica or max(1, cores // side_by_side)
+        profile = _profile(spark, threads, cores)
+    resolved = params.replace(
+        device="cuda" if gpus else "cpu",
+        num_replicas=replicas,
+        threads_per_replica=threads,
+        rounds_per_epoch=params.rounds_per_epoch or auto_rounds_per_epoch(replicas),
+    )
+    return resolved, Layout(executors, sum(all_cores), gpus, profile)
 
 
 def _cores(spark: SparkSession) -> list[int]:

@@ -223,7 +223,7 @@ def _publish(
     about = {
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
         "input": {"fingerprint": documents.fingerprint},
-        "cpu": sorted({row["cpu"] for row in metrics}),
+        "processors": sorted({row["processor"] for row in metrics}),
     }
     run.still_ours()
     run.output.write_json(store.MANIFEST, store.model_manifest(params.to_dict(), files, **about))

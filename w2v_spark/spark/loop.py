@@ -57,7 +57,17 @@ def train_rounds(
             loss = mean_loss(rows)
             done = int(round.stop * corpus.words())
             log.info("%s: %s", name, training_line(done, total, time.perf_counter() - started, loss))
+    _log_share(metrics, time.perf_counter() - started)
     return metrics, pointer
+
+
+def _log_share(metrics: list[dict[str, Any]], seconds: float) -> None:
+    """How much of the time the replicas trained: the rest went to opening and merging models."""
+    slowest: dict[int, float] = {}
+    for row in metrics:
+        slowest[row["round"]] = max(slowest.get(row["round"], 0.0), row["seconds_train"])
+    trained = sum(slowest.values())
+    log.info("rounds took %.1f s, training %.1f s of them (%.0f %%)", seconds, trained, 100 * trained / seconds)
 
 
 def _round_name(round: Round, rounds_in_all: int, epochs: int) -> str:

@@ -22,7 +22,7 @@ _FILE_BYTES = 256 << 20
 _METRICS_COLUMNS = (
     "round int, start double, stop double, step_size double, shard int, words long, words_kept long, pairs long, "
     "loss double, bytes_sent long, threads int, seconds_open double, seconds_train double, seconds_round double, "
-    "longest_row double, host string, cpu string"
+    "longest_row double, host string, processor string"
 )
 
 

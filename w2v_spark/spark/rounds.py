@@ -29,6 +29,7 @@ from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.count import Vocabulary
+from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.session import block_settings, described, plain_errors
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
@@ -88,7 +89,7 @@ def run_round(spark: SparkSession, run: Run, job: ShardJob, layout: Layout, desc
     """Train and merge one round; moves the pointer, or raises DivergenceError and leaves it."""
     params, base, work = job.params, job.base, run.output.child(store.WORK)
     replicas = params.num_replicas or 1
-    rule, size = params.merge_rule, params.vector_size
+    rule, size, gpus = params.merge_rule, params.vector_size, layout.gpus
 
     def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from merge_blocks(_rows(batches), rule, size, replicas)
@@ -96,7 +97,7 @@ def run_round(spark: SparkSession, run: Run, job: ShardJob, layout: Layout, desc
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for shard in batch.column(0).to_pylist():
-                blocks = train_shard(job, shard)
+                blocks = train_shard(job, shard, own_gpu(gpus) if gpus else None)
                 yield from merge(blocks) if replicas == 1 else blocks
 
     with described(spark, description):

@@ -13,7 +13,7 @@ from w2v_spark.training.schedule import Round
 from w2v_spark.workdir import Bucket, CorpusIndex, CorpusReader
 
 # small enough that threads finish together, large enough that a call into the kernel costs nothing
-_PIECE_WORDS = 1 << 16
+PIECE_WORDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _bucket_pieces(
     first, last = np.searchsorted(offsets[:-1], [low, high])
     number = 0
     while first < last:
-        end = min(last, max(first + 1, int(np.searchsorted(offsets, offsets[first] + _PIECE_WORDS, side="right")) - 1))
+        end = min(last, max(first + 1, int(np.searchsorted(offsets, offsets[first] + PIECE_WORDS, side="right")) - 1))
         begin, finish = int(offsets[first]), int(offsets[end])
         yield Piece(
             ids[begin:finish],
@@ -78,6 +78,25 @@ def _bucket_pieces(
             random_key(*seeds, bucket.bucket, number),
         )
         first, number = end, number + 1
+
+
+def joined(pieces: Iterator[Piece], words: int) -> Iterator[Piece]:
+    """The pieces one after another, several as one while that has at most so many words; its key is the first one's."""
+    waiting: list[Piece] = []
+    for piece in pieces:
+        if waiting and sum(len(p.ids) for p in waiting) + len(piece.ids) > words:
+            yield _join(waiting)
+            waiting = []
+        waiting.append(piece)
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(pieces: list[Piece]) -> Piece:
+    starts = np.cumsum([0] + [len(p.ids) for p in pieces])
+    offsets = [piece.offsets[:-1] + start for piece, start in zip(pieces, starts, strict=False)]
+    ids = np.concatenate([p.ids for p in pieces])
+    return Piece(ids, np.concatenate([*offsets, starts[-1:]]), pieces[0].start, pieces[-1].stop, pieces[0].key)
 
 
 def random_key(*numbers: int) -> int:

@@ -1,0 +1,181 @@
+"""One replica's model in memory, with all that its kernel needs: on the CPU or on a GPU, used alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from w2v_spark import store
+from w2v_spark.corpus.noise import AliasTable, alias_table, keep_probability, noise_distribution
+from w2v_spark.errors import FormatError
+from w2v_spark.params import Params
+from w2v_spark.place import Place
+from w2v_spark.training.schedule import replica_step_size, step_at
+from w2v_spark.training.sentences import PIECE_WORDS, Piece
+from w2v_spark.workdir import SYN0, SYN1, Float32Matrix
+
+_FULL = np.float64(2**32 - 1)
+# a GPU trains thousands of tiles at once, and only a small part of a piece may be in flight at one time
+_GPU_PIECE_WORDS = 16 << 20
+
+# words kept, pairs, loss summed over sampled pairs, sampled pairs
+Result = tuple[int, int, float, int]
+# number and rows of each block of a matrix
+Blocks = Iterable[tuple[int, Float32Matrix]]
+
+
+class Replica(Protocol):
+    """A model that is trained in place, piece by piece."""
+
+    @property
+    def piece_words(self) -> int | None:
+        """Pieces are joined to so many words, where that is faster."""
+
+    @property
+    def processor(self) -> str:
+        """What trains it, as its maker calls it."""
+
+    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+        """Set rows of syn0 or syn1 from float32[n, vector_size]."""
+
+    def train(self, piece: Piece) -> Result:
+        """Train a piece; several threads may do so at once where it is on the CPU."""
+
+    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+        """Rows of syn0 or syn1, at least vector_size columns."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Counts of the vocabulary, its keep probabilities and its noise distribution, as kernels take them: probabilities
+    as uint32.
+    """
+
+    counts: npt.NDArray[np.int64]
+    keep: npt.NDArray[np.uint32]
+    noise: AliasTable
+
+    @classmethod
+    def of_counts(cls, counts: npt.NDArray[np.int64], sample: float, noise_exponent: float) -> Sampling:
+        keep = (keep_probability(counts, sample) * _FULL).astype(np.uint32)
+        return cls(counts, keep, alias_table(noise_distribution(counts, noise_exponent)))
+
+
+@lru_cache(maxsize=1)
+def read_sampling(output: str, vocab_files: str, sample: float, noise_exponent: float) -> Sampling:
+    """From the vocabulary of a run, `vocab_files` as JSON; kept by a worker process that Spark reuses from round to
+    round.
+    """
+    counts = store.read_vocabulary(Place.open(output).child(store.WORK), json.loads(vocab_files))["count"].to_numpy()
+    return Sampling.of_counts(counts, sample, noise_exponent)
+
+
+def open_replica(params: Params, sampling: Sampling, blocks: Callable[[str], Blocks], device: int | None) -> Replica:
+    """A replica that starts from the model whose blocks `blocks(matrix)` reads; on the GPU with that number, or on the
+    CPU.
+    """
+    replica = CpuReplica.empty(params, sampling) if device is None else CudaReplica.empty(params, sampling, device)
+    for matrix in (SYN0, SYN1):
+        seen = 0
+        for first, rows in blocks(matrix):
+            replica.write(matrix, first, rows)
+            seen += len(rows)
+        if seen != len(sampling.counts):
+            raise FormatError(f"the model has {seen} rows of {matrix}, the vocabulary {len(sampling.counts)}")
+    return replica
+
+
+@dataclass(frozen=True)
+class CpuReplica:
+    """A model as two matrices, words x padded vector size, which threads train together (Hogwild)."""
+
+    params: Params
+    syn0: Float32Matrix
+    syn1: Float32Matrix
+    sampling: Sampling
+    kernel: Any
+    step_size: float
+    piece_words: int | None = None
+
+    @classmethod
+    def empty(cls, params: Params, sampling: Sampling) -> CpuReplica:
+        """A model of zeros."""
+        from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
+
+        kernel = compile_sgns(params.vector_size, params.window_size, params.negative)
+        shape = (len(sampling.counts), padded_size(params.vector_size))
+        step_size = replica_step_size(params.step_size, params.num_replicas or 1)
+        return cls(params, np.zeros(shape, np.float32), np.zeros(shape, np.float32), sampling, kernel, step_size)
+
+    @property
+    def processor(self) -> str:
+        from w2v_spark.kernels.cpu_sgns import cpu_name
+
+        return cpu_name()
+
+    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+        self._matrix(matrix)[first : first + len(rows), : rows.shape[1]] = rows
+
+    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+        return self._matrix(matrix)[first:stop]
+
+    def train(self, piece: Piece) -> Result:
+        s = self.sampling
+        steps, key = _steps(self.params, self.step_size, piece), np.uint64(piece.key)
+        tables = (s.keep, s.noise.probability, s.noise.alias)
+        result: Result = self.kernel(piece.ids, piece.offsets, self.syn0, self.syn1, *tables, *steps, key)
+        return result
+
+    def _matrix(self, name: str) -> Float32Matrix:
+        return self.syn0 if name == SYN0 else self.syn1
+
+
+@dataclass(frozen=True)
+class CudaReplica:
+    """A model on a GPU, trained by one thread."""
+
+    params: Params
+    model: Any
+    step_size: float
+    piece_words: int | None = _GPU_PIECE_WORDS
+
+    @classmethod
+    def empty(cls, params: Params, sampling: Sampling, device: int) -> CudaReplica:
+        """A model of zeros on GPU number `device` of those that this process sees; DeviceError says what it cannot
+        do.
+        """
+        from w2v_spark.kernels import cuda, cuda_device
+
+        sizes = (params.vector_size, params.window_size, params.negative)
+        most = max(_GPU_PIECE_WORDS, 2 * PIECE_WORDS, 2 * params.max_sentence_length)
+        card = cuda_device.open_card(device)
+        model = cuda.CudaReplica(card, sizes, sampling.counts, sampling.keep, sampling.noise, most)
+        return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1))
+
+    @property
+    def processor(self) -> str:
+        return str(self.model.card.name)
+
+    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+        self.model.write_rows(matrix, first, rows)
+
+    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+        rows: Float32Matrix = self.model.read_rows(matrix, first, stop)
+        return rows
+
+    def train(self, piece: Piece) -> Result:
+        steps = _steps(self.params, self.step_size, piece)
+        result: Result = self.model.train(piece.ids, piece.offsets, *steps, piece.key)
+        return result
+
+
+def _steps(params: Params, step_size: float, piece: Piece) -> tuple[float, float]:
+    """The learning rates at the piece's ends."""
+    start, stop = (step_at(at, params.max_iter, step_size, params.min_step_size) for at in (piece.start, piece.stop))
+    return start, stop
