@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -190,6 +191,46 @@ def test_manifest_without_what_is_needed(tmp_path: Path, lacking: dict[str, obje
     assert refused(out) == f"{out}/model.json is damaged: it lacks params.vector_size or files.vectors"
 
 
+def rewritten(tmp_path: Path, change: Callable[[dict[str, list[object]]], None]) -> Path:
+    """A model of one file whose columns are changed."""
+    words, vectors, counts = planted_model()
+    out = write_model(tmp_path / "out", words, vectors, counts, parts=1)
+    path = out / "vectors" / "part-00000.parquet"
+    columns = pq.read_table(path).to_pydict()
+    change(columns)
+    pq.write_table(pa.table(columns, schema=store.VECTORS_SCHEMA), path)
+    manifest = json.loads((out / "model.json").read_text())
+    manifest["files"]["vectors"][0]["bytes"] = path.stat().st_size
+    (out / "model.json").write_text(json.dumps(manifest))
+    return out
+
+
+@pytest.mark.parametrize("wrong", [-1, 200, 7, None])
+def test_ids_that_are_not_each_word_once(tmp_path: Path, wrong: int | None) -> None:
+    out = rewritten(tmp_path, lambda columns: columns["id"].__setitem__(3, wrong))
+    assert refused(out) == f"{out}/vectors is damaged: the ids of 200 words are not 0 to 199, each once"
+
+
+def test_vectors_of_different_sizes(tmp_path: Path) -> None:
+    def change(columns: dict[str, list[object]]) -> None:
+        first, second = columns["vector"][3:5]
+        columns["vector"][3:5] = [first[:-1], [*second, 0.0]]  # type: ignore[index, misc]
+
+    out = rewritten(tmp_path, change)
+    word = planted_model()[0][3]
+    assert refused(out) == f"{out}/vectors is damaged: the vector of {word!r} has not 16 numbers"
+
+
+def test_counts_that_are_not_known(tmp_path: Path) -> None:
+    out = rewritten(tmp_path, lambda columns: columns.__setitem__("count", [None] * 200))
+    assert Vectors.open(out).counts is None
+
+
+def test_a_model_without_words(tmp_path: Path) -> None:
+    empty = Vectors.open(write_model(tmp_path / "out", [], np.zeros((0, 4), np.float32), parts=1))
+    assert (len(empty), empty.vectors.shape, empty.most_similar(np.ones(4))) == (0, (0, 4), [])
+
+
 def test_manifest_of_something_else(tmp_path: Path) -> None:
     out = changed(tmp_path, format="other")
     assert refused(out) == f"{out}/model.json was not written by w2v_spark"
@@ -258,7 +299,7 @@ def test_words_are_looked_up_as_the_text_was_normalised(tmp_path: Path) -> None:
     lower = Vectors.open(write_model(tmp_path / "lower", words, numbers))
     assert [lower.get_index(w) for w in ("ÉTÉ", "e\u0301te\u0301", "King", "Rex", "rex", "REX")] == [0, 0, 1, 2, 3, 3]
     assert "KING" in lower
-    assert 1 not in lower
+    assert (3 in lower, 4 in lower, -1 in lower, 1.0 in lower) == (True, False, False, False)  # ids, as in gensim
     exact = Vectors.open(write_model(tmp_path / "exact", words, numbers, params=Params(lowercase=False)))
     assert "King" not in exact
     assert exact.get_index("e\u0301te\u0301") == 0

@@ -1,24 +1,31 @@
-"""How good vectors are: Google analogy questions and word pairs rated by people, counted as gensim counts them."""
+"""How good vectors are: Google analogy questions and word pairs rated by people, counted as gensim counts them, and the
+odd one out.
+"""
 
 from __future__ import annotations
 
-import math
 import os
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.errors import ParamError
-from w2v_spark.vectors import search
-from w2v_spark.vectors.testsets import read_pairs, read_questions
+from w2v_spark.vectors import metrics, search
+from w2v_spark.vectors.correlation import pearson, spearman
+from w2v_spark.vectors.testsets import read_odd_ones, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
+
+Float32Array = npt.NDArray[np.float32]
 
 RESTRICT_VOCAB = 300_000
 
 # gensim asks for the best 5 beside the three words of the question and takes the first that spells none of them
 CANDIDATES = 5 + 3
+
+# how an analogy is answered: 3CosAdd or 3CosMul (Levy and Goldberg 2014)
+METHODS = ("add", "mul")
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,35 @@ class Answers:
 
 @dataclass(frozen=True)
 class PairReport:
-    """Spearman's rho of a file of rated word pairs; None where fewer than two different values are left to compare."""
+    """Correlations of a file of rated word pairs, Spearman's rho and Pearson's r; None where fewer than two different
+    values are left to compare.
+    """
 
     file: str
     vocabulary: int
     pairs: int
     skipped: int
     spearman: float | None
+    pearson: float | None = field(default=None, compare=False)
+
+    @property
+    def unknown(self) -> float:
+        """Share of the pairs that were skipped: a word is not in the vocabulary."""
+        return self.skipped / (self.pairs + self.skipped)
+
+
+@dataclass(frozen=True)
+class OddReport:
+    """Scores of a file of words of which one does not belong, by section in its order."""
+
+    file: str
+    vocabulary: int
+    sections: tuple[Score, ...]
+
+    @property
+    def total(self) -> Score:
+        """All sections."""
+        return _sum("total", list(self.sections))
 
 
 def evaluate_analogies(
@@ -95,13 +124,16 @@ def evaluate_analogies(
     path: str | os.PathLike[str],
     restrict_vocab: int = RESTRICT_VOCAB,
     case_insensitive: bool = True,
+    *,
+    method: str = "add",
 ) -> AnalogyReport:
-    """Answers questions `A B C D` by 3CosAdd: D is the word nearest to B - A + C that is none of the three.
+    """Answers questions `A B C D` by 3CosAdd: D is the word nearest to B - A + C that is none of the three; or, with
+    method="mul", by 3CosMul.
 
     Only the `restrict_vocab` most frequent words count. Case is ignored as in gensim's evaluate_word_analogies,
     and the counts are the same. InputError where the file is not in the format of word2vec's questions-words.txt.
     """
-    answers = answer_analogies(vectors, path, restrict_vocab, case_insensitive)
+    answers = answer_analogies(vectors, path, restrict_vocab, case_insensitive, method=method)
     scores = []
     for number, name in enumerate(answers.names):
         asked = answers.asked[answers.section == number]
@@ -115,15 +147,19 @@ def answer_analogies(
     path: str | os.PathLike[str],
     restrict_vocab: int = RESTRICT_VOCAB,
     case_insensitive: bool = True,
+    *,
+    method: str = "add",
 ) -> Answers:
     """Each question of a file of analogies, answered as `evaluate_analogies` says."""
+    if method not in METHODS:
+        raise ParamError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     names, questions = read_questions(path)
     ids, forms = _vocabulary(vectors, restrict_vocab, case_insensitive)
     section = np.array([number for number, _ in questions], np.int64)
     words = np.array([[ids.get(_form(w, case_insensitive), -1) for w in four] for _, four in questions], np.int64)
     asked = np.all(words >= 0, axis=1)
     correct = np.zeros(len(questions), bool)
-    correct[asked] = _answered(vectors, forms, words[asked])
+    correct[asked] = _answered(vectors, forms, words[asked], method)
     return Answers(tuple(names), section, words, correct, len(forms))
 
 
@@ -133,52 +169,77 @@ def evaluate_pairs(
     restrict_vocab: int = RESTRICT_VOCAB,
     case_insensitive: bool = True,
 ) -> PairReport:
-    """Spearman's rho between people's ratings and cosines, over the pairs whose words are both known.
+    """Spearman's rho and Pearson's r between people's ratings and cosines, over the pairs whose words are both known.
 
     Words are looked up as in `evaluate_analogies`. Lines are `word word rating`; `#` starts a comment, and a header
     is passed over. InputError where a line is something else.
     """
+    ratings, cosines, known = rated_pairs(vectors, path, restrict_vocab, case_insensitive)
+    pairs, vocabulary = int(known.sum()), min(restrict_vocab, len(vectors))
+    rho, r = (of(ratings[known], cosines[known]) for of in (spearman, pearson))
+    return PairReport(os.fspath(path), vocabulary, pairs, len(known) - pairs, rho, r)
+
+
+def rated_pairs(
+    vectors: Vectors, path: str | os.PathLike[str], restrict_vocab: int, case_insensitive: bool
+) -> tuple[npt.NDArray[np.float64], Float32Array, npt.NDArray[np.bool_]]:
+    """Of each pair of a file its rating (n,) float64, its cosine (n,) float32, and whether both words are known, (n,);
+    the cosine of an unknown pair means nothing.
+    """
     pairs = read_pairs(path)
+    ids, _ = _vocabulary(vectors, restrict_vocab, case_insensitive)
+    found = np.array([[ids.get(_form(w, case_insensitive), -1) for w in (a, b)] for a, b, _ in pairs], np.int64)
+    left, right = (search.unit(vectors.vectors[side]) for side in found.T)
+    cosines = np.einsum("ij,ij->i", left, right)
+    return np.array([rating for _, _, rating in pairs], np.float64), cosines, np.all(found >= 0, axis=1)
+
+
+def evaluate_odd_ones(
+    vectors: Vectors,
+    path: str | os.PathLike[str],
+    restrict_vocab: int = RESTRICT_VOCAB,
+    case_insensitive: bool = True,
+) -> OddReport:
+    """How often the word that does not belong is found: the one farthest from the mean of all, as in `doesnt_match`.
+
+    Lines are three words or more, the last the one that does not belong; `: section` starts a section. Words are looked
+    up as in `evaluate_analogies`; a line with an unknown word is skipped.
+    """
+    names, lines = read_odd_ones(path)
     ids, forms = _vocabulary(vectors, restrict_vocab, case_insensitive)
-    found = [(ids.get(_form(a, case_insensitive)), ids.get(_form(b, case_insensitive)), r) for a, b, r in pairs]
-    known = [(a, b, rating) for a, b, rating in found if a is not None and b is not None]
-    left = search.unit(vectors.vectors[np.array([a for a, _, _ in known], np.int64)])
-    right = search.unit(vectors.vectors[np.array([b for _, b, _ in known], np.int64)])
-    rho = spearman(np.array([rating for _, _, rating in known]), np.einsum("ij,ij->i", left, right))
-    return PairReport(os.fspath(path), len(forms), len(known), len(pairs) - len(known), rho)
+    counts = np.zeros((len(names), 3), np.int64)  # correct, asked, skipped
+    for section, words in lines:
+        found = [ids.get(_form(word, case_insensitive)) for word in words]
+        known = [i for i in found if i is not None]
+        if len(known) < len(found):
+            counts[section, 2] += 1
+            continue
+        rows = search.unit(vectors.vectors[known])
+        counts[section, :2] += (int(np.argmin(rows @ rows.sum(axis=0))) == len(rows) - 1, 1)
+    scores = [Score(name, *of) for name, of in zip(names, counts.tolist(), strict=True)]
+    return OddReport(os.fspath(path), len(forms), tuple(scores))
 
 
-def spearman(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> float | None:
-    """Spearman's rank correlation of two arrays, equal values sharing their average rank; None where there is none."""
-    if len(x) < 2:
-        return None
-    a, b = _ranks(x), _ranks(y)
-    a, b = a - a.mean(), b - b.mean()
-    spread = math.sqrt(float(a @ a) * float(b @ b))
-    return float(a @ b) / spread if spread > 0 else None
-
-
-def _ranks(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Ranks from 1, float64; equal values get the mean of the ranks they cover."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    mean_rank: npt.NDArray[np.float64] = np.cumsum(count) - (count - 1) / 2
-    return mean_rank[place]
-
-
-def _answered(vectors: Vectors, forms: npt.NDArray[np.int64], asked: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _answered(
+    vectors: Vectors, forms: npt.NDArray[np.int64], asked: npt.NDArray[np.int64], method: str
+) -> npt.NDArray[np.bool_]:
     """Which of the questions, (n, 4) ids, are answered correctly; `forms` as in `_vocabulary`."""
     rows, lengths = vectors.vectors[: len(forms)], vectors.norms[: len(forms)]
     correct = np.zeros(len(asked), bool)
     for start in range(0, len(asked), search.BLOCK_QUERIES):
         part = slice(start, start + search.BLOCK_QUERIES)
         a, b, c, d = asked[part].T
-        directions = search.unit(rows[b]) + search.unit(rows[c]) - search.unit(rows[a])
-        best, _ = search.top_k(rows, lengths, directions, CANDIDATES)
+        first, second, third = (search.unit(rows[ids]) for ids in (a, b, c))
+        if method == "add":
+            best, _ = search.top_k(rows, lengths, second + third - first, CANDIDATES)
+        else:
+            score = metrics.cosmul_scorer(rows, lengths, [second, third], [first])
+            best, _ = search.best(score, len(rows), len(first), min(CANDIDATES, len(rows)))
         given = np.stack([a, b, c], axis=1)
         # another spelling of a given word (Paris, PARIS) is no answer either
         allowed = ~(forms[best][:, :, None] == given[:, None, :]).any(axis=2)
-        first = best[np.arange(len(best)), allowed.argmax(axis=1)]
-        correct[part] = allowed.any(axis=1) & (forms[first] == d)
+        chosen = best[np.arange(len(best)), allowed.argmax(axis=1)]
+        correct[part] = allowed.any(axis=1) & (forms[chosen] == d)
     return correct
 
 

@@ -1,64 +1,103 @@
-"""Exact cosine top-k: matrix products over blocks of rows, for any number of queries at once."""
+"""Exact top-k: matrix products over blocks of rows, for any number of queries at once."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-Float32Array = npt.NDArray[np.float32]
+from w2v_spark.vectors.metrics import DISTANCES, Float32Array, Matrix, Scorer, between, norms, scorer, unit
+
+__all__ = [
+    "BLOCK_QUERIES",
+    "BLOCK_ROWS",
+    "Float32Array",
+    "IntArray",
+    "best",
+    "norms",
+    "scores",
+    "top_k",
+    "unit",
+    "values",
+]
+
 IntArray = npt.NDArray[np.int64]
 
-# a block of scores (queries x rows, float32) is 4 MB: it stays in the cache between the product and the selection
-BLOCK_ROWS = 4096
-BLOCK_QUERIES = 256
+# a block of scores (queries x rows, float32) is 32 MB: large enough for the product to run at full speed
+BLOCK_ROWS = 8192
+BLOCK_QUERIES = 1024
+
+# euclidean scores are rounded where a vector is long: so many more are kept until the distances themselves are known
+SPARE = 16
 
 
-def norms(vectors: Float32Array) -> Float32Array:
-    """Euclidean length of each row: (rows, size) float32 -> (rows,) float32."""
-    lengths: Float32Array = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return lengths
+def top_k(
+    vectors: Matrix, lengths: Float32Array, queries: Float32Array, k: int, metric: str = "cosine"
+) -> tuple[IntArray, Float32Array]:
+    """The k rows nearest to each query, best first; equal ones go by row number.
 
-
-def unit(vectors: Float32Array) -> Float32Array:
-    """A copy with rows of length one; a row of zeros stays zeros."""
-    units: Float32Array = vectors / _nonzero(norms(vectors))[:, None]
-    return units
-
-
-def top_k(vectors: Float32Array, lengths: Float32Array, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
-    """The k rows with the highest cosine to each query, best first; equal cosines go by row number.
-
-    vectors (rows, size), lengths (rows,) as `norms` gives them, queries (n, size) of any length; float32 and finite.
-    Returns row numbers (n, k) int64 and cosines (n, k) float32; k is cut to the number of rows. A row or query of zeros
-    has cosine 0 with everything. Beside the result it needs one block of scores, not a normalised copy of `vectors`.
+    vectors (rows, size) float32 or float16, lengths (rows,) as `norms` gives them, queries (n, size) float32; all
+    finite. Returns row numbers (n, k) int64 and the metric's values (n, k) float32; k is cut to the number of rows. A
+    row or query of zeros has cosine 0 with everything. Beside the result it needs one block of scores, not a normalised
+    copy of `vectors`.
     """
     k = min(k, len(vectors))
     ids = np.empty((len(queries), k), np.int64)
-    scores = np.empty((len(queries), k), np.float32)
+    found = np.empty((len(queries), k), np.float32)
     if k > 0:
         for start in range(0, len(queries), BLOCK_QUERIES):
             part = slice(start, start + BLOCK_QUERIES)
-            ids[part], scores[part] = _top_k(vectors, lengths, unit(queries[part]), k)
-    return ids, scores
+            ids[part], found[part] = _top_k(vectors, lengths, queries[part], k, metric)
+    return ids, found
+
+
+def values(vectors: Matrix, lengths: Float32Array, queries: Float32Array, metric: str = "cosine") -> Float32Array:
+    """The metric's value of every query with every row, (n, rows) float32."""
+    if metric == "euclidean":  # the distances themselves, not what has their order
+        return np.stack([between(metric, vectors, query) for query in queries])
+    found = scores(scorer(metric, vectors, lengths, queries), len(vectors), len(queries))
+    return -found if metric in DISTANCES else found
+
+
+def scores(score: Scorer, rows: int, count: int) -> Float32Array:
+    """The scores of all rows for each of `count` queries, (count, rows) float32."""
+    out = np.empty((count, rows), np.float32)
+    for start in range(0, rows, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, rows)
+        out[:, start:stop] = score(start, stop)
+    return out
+
+
+def best(score: Scorer, rows: int, count: int, k: int) -> tuple[IntArray, Float32Array]:
+    """The k <= rows rows with the highest scores for each of `count` queries, and these scores."""
+    ids = np.empty((count, 0), np.int64)
+    found = np.empty((count, 0), np.float32)
+    for start in range(0, rows, BLOCK_ROWS):
+        block = score(start, min(start + BLOCK_ROWS, rows))
+        if ids.shape[1] < k:  # not yet k rows seen: k more from this block, or all of it, are enough
+            ids, found = _first_rows(ids, found, block, start, k)
+            continue
+        # a row that only equals the k-th best so far has a higher number and loses
+        changed = np.flatnonzero(block.max(axis=1) > found[:, -1])
+        if len(changed):
+            block = block[changed]
+            query, row = np.nonzero(block > found[changed, -1:])
+            merged = _merge(ids[changed], found[changed], query, row + start, block[query, row], k)
+            ids[changed], found[changed] = merged
+    return ids, found
 
 
 def _top_k(
-    vectors: Float32Array, lengths: Float32Array, queries: Float32Array, k: int
+    vectors: Matrix, lengths: Float32Array, queries: Float32Array, k: int, metric: str
 ) -> tuple[IntArray, Float32Array]:
-    """`top_k` for one block of unit queries and 1 <= k <= rows."""
-    ids = np.empty((len(queries), 0), np.int64)
-    scores = np.empty((len(queries), 0), np.float32)
-    for start in range(0, len(vectors), BLOCK_ROWS):
-        block = queries @ vectors[start : start + BLOCK_ROWS].T
-        block /= _nonzero(lengths[start : start + BLOCK_ROWS])
-        if ids.shape[1] < k:  # not yet k rows seen: k more from this block, or all of it, are enough
-            ids, scores = _first_rows(ids, scores, block, start, k)
-        else:
-            # a row that only equals the k-th best so far has a higher number and loses
-            query, row = np.divmod(np.flatnonzero(block > scores[:, -1:]), block.shape[1])
-            if len(query):
-                ids, scores = _merge(ids, scores, query, row + start, block[query, row], k)
-    return ids, scores
+    """`top_k` for one block of queries and 1 <= k <= rows."""
+    score = scorer(metric, vectors, lengths, queries)
+    if metric != "euclidean":
+        ids, found = best(score, len(vectors), len(queries), k)
+        return ids, -found if metric in DISTANCES else found
+    ids, _ = best(score, len(vectors), len(queries), min(k + SPARE, len(vectors)))
+    distances = np.stack([between(metric, vectors[own], query) for own, query in zip(ids, queries, strict=True)])
+    order = np.lexsort((ids, distances), axis=1)[:, :k]
+    return np.take_along_axis(ids, order, 1), np.take_along_axis(distances, order, 1)
 
 
 def _first_rows(
@@ -85,8 +124,3 @@ def _merge(
     first = np.searchsorted(query[order], np.arange(count))
     chosen = order[first[:, None] + np.arange(k)]
     return row[chosen], score[chosen]
-
-
-def _nonzero(lengths: Float32Array) -> Float32Array:
-    """Lengths to divide by: 1 in place of 0."""
-    return np.where(lengths > 0, lengths, np.float32(1))

@@ -1,4 +1,4 @@
-"""Files that vectors are tested with: analogy questions and rated word pairs, read and checked line by line."""
+"""Files that vectors are tested with: analogies, rated word pairs and odd ones out, read and checked line by line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from w2v_spark.errors import InputError
 
 QUESTION = "expected four words 'A B C D' (A is to B as C is to D) or ': section'"
+ODD = "expected three words or more, the last the one that does not belong, or ': section'"
 PAIR = "expected two words and a number, separated by tabs, commas or spaces"
 
 
@@ -30,6 +31,27 @@ def read_questions(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[
     if not questions:
         raise InputError(f"{os.fspath(path)} holds no questions: {QUESTION} on each line")
     return names, questions
+
+
+def read_odd_ones(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The names of the sections of a file of odd ones out, and its lines as (number of the section, words); lines
+    before the first section make one without a name.
+    """
+    names: list[str] = []
+    found = []
+    for number, line in _lines(path, ODD):
+        if line.startswith(":"):
+            names.append(line.lstrip(": "))
+            continue
+        words = line.split()
+        if len(words) < 3:
+            raise _malformed(path, number, line, ODD)
+        if not names:
+            names.append("")
+        found.append((len(names) - 1, words))
+    if not found:
+        raise InputError(f"{os.fspath(path)} holds no words to choose from: {ODD} on each line")
+    return names, found
 
 
 def read_pairs(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:

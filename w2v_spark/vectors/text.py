@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from w2v_spark.vectors.evaluate import AnalogyReport, PairReport, Score
+from w2v_spark.vectors.evaluate import AnalogyReport, OddReport, PairReport, Score
 
 NUMBERS_A_LINE = 8
 
@@ -23,7 +23,7 @@ def query_lines(answer: Mapping[str, Any]) -> list[str]:
         case "analogy":
             return _neighbour_lines(answer["answers"])
         case "similarity":
-            return [f"{answer['cosine']:.4f}"]
+            return [f"{_value(answer):.4f}"]
         case _:
             numbers = [f"{x:10.6f}" for x in answer["vector"]]
             return [" ".join(numbers[i : i + NUMBERS_A_LINE]) for i in range(0, len(numbers), NUMBERS_A_LINE)]
@@ -45,12 +45,18 @@ def analogy_lines(report: AnalogyReport) -> list[str]:
 
 def pair_lines(reports: Sequence[PairReport]) -> list[str]:
     """A table with one line for each file of word pairs."""
-    rows = [["word pairs", "pairs", "skipped", "share", "rho"]]
+    rows = [["word pairs", "pairs", "skipped", "share", "rho", "r"]]
     for r in reports:
-        rho = "-" if r.spearman is None else f"{r.spearman:.4f}"
-        share = _percent(r.skipped / (r.pairs + r.skipped))
-        rows.append([shown(r.file), f"{r.pairs:,}", f"{r.skipped:,}", share, rho])
+        rho, linear = ("-" if value is None else f"{value:.4f}" for value in (r.spearman, r.pearson))
+        rows.append([shown(r.file), f"{r.pairs:,}", f"{r.skipped:,}", _percent(r.unknown), rho, linear])
     return table(rows)
+
+
+def odd_lines(report: OddReport) -> list[str]:
+    """A table of sections and their total."""
+    scores = report.sections if len(report.sections) == 1 else (*report.sections, report.total)
+    rows = [_score_cells(score) for score in scores]
+    return [shown(report.file), *table([["odd one out", "correct", "asked", "skipped", "accuracy"], *rows])]
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -78,7 +84,12 @@ def shown(word: str) -> str:
 
 
 def _neighbour_lines(neighbours: Sequence[Mapping[str, Any]], indent: str = "") -> list[str]:
-    return table([[indent + shown(n["word"]), f"{n['cosine']:.4f}"] for n in neighbours])
+    return table([[indent + shown(n["word"]), f"{_value(n):.4f}"] for n in neighbours])
+
+
+def _value(answer: Mapping[str, Any]) -> float:
+    """The number of an answer, which stands last, under its metric's name."""
+    return float(list(answer.values())[-1])
 
 
 def _score_cells(score: Score) -> list[str]:

@@ -4,193 +4,303 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
-from typing import overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from w2v_spark import store
-from w2v_spark.corpus.tokens import normalize_word
-from w2v_spark.errors import FormatError, ParamError, UnknownWordError
-from w2v_spark.vectors import search
-from w2v_spark.vectors.search import Float32Array
-from w2v_spark.vectors.spelling import near_spellings
+from w2v_spark.errors import ParamError, W2VError
+from w2v_spark.vectors import metrics, search
+from w2v_spark.vectors.comparisons import Comparisons
+from w2v_spark.vectors.metrics import Float32Array, Matrix
+from w2v_spark.vectors.words import Key
 
-Item = str | npt.NDArray[np.floating]
+if TYPE_CHECKING:
+    from w2v_spark.vectors.correlation import Correlation
+
+Item = Key | npt.NDArray[np.floating]
 Items = Item | Sequence[Item | tuple[Item, float]]
 Neighbours = list[tuple[str, float]]
 
+DTYPES = ("float32", "float16")
 
-class Vectors:
+
+class Indexer(Protocol):
+    """An index that answers instead of the exact search, as gensim's AnnoyIndexer and our `ann.Index` do."""
+
+    def most_similar(self, vector: Any, num_neighbors: int) -> Neighbours: ...
+
+
+class Vectors(Comparisons):
     """Words and their vectors, by id: the most frequent word first.
 
     A word is looked up as it is spelt, then as the model's text was normalised: NFC, and lower-cased where training did
-    so. The vectors lie in memory once, as they are, read-only; of the unit vectors only the lengths are kept.
+    so; an integer is an id. The vectors lie in memory once, as they are, read-only; of the unit vectors only the
+    lengths are kept.
     """
 
-    def __init__(
-        self,
-        words: Sequence[str] | pa.StringArray,
-        vectors: Float32Array,
-        counts: npt.NDArray[np.int64] | None = None,
-        *,
-        lowercase: bool = False,
-    ):
-        """Words (V), vectors (V, D) float32 and, where known, counts (V) int64, all by id."""
-        if vectors.ndim != 2 or len(words) != len(vectors):
-            raise ParamError(f"{len(words)} words and vectors of shape {vectors.shape}: must be one row for each word")
-        self._words = words if isinstance(words, pa.StringArray) else pa.array(words, pa.string())
-        self.vectors: Float32Array = vectors.astype(np.float32, copy=False).view()
-        self.vectors.flags.writeable = False
-        self.counts = counts
-        self.lowercase = lowercase
-
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Vectors:
-        """The vectors of a finished model: OUT or OUT/vectors, a local path or any URI that pyarrow opens."""
-        model = store.open_model(os.fspath(path))
-        words, counts, vectors = store.read_vectors(model)
+    def open(cls, path: str | os.PathLike[str], *, dtype: str = "float32", mmap: bool = False) -> Vectors:
+        """The vectors of a finished model, OUT or OUT/vectors, a local path or any URI that pyarrow opens; or a local
+        .npy or .safetensors file that `convert` wrote.
+
+        dtype "float16" halves the memory and rounds each number to 11 bits. `mmap` leaves the numbers of a file on
+        disk and reads what a query touches; Parquet is compressed, which leaves nothing to map.
+        """
+        if dtype not in DTYPES:
+            raise ParamError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        name = os.fspath(path)
+        if name.endswith((".npy", ".safetensors")):
+            from w2v_spark.vectors.formats import read_file
+
+            found = read_file(name, mmap=mmap)
+            if mmap and found.vectors.dtype != dtype:
+                raise ParamError(f"{name} holds {found.vectors.dtype}: it can be mapped as that alone, not as {dtype}")
+            matrix = found.vectors.astype(dtype, copy=False)
+            return cls(found._words, matrix, found.counts, lowercase=found.lowercase)
+        if mmap:
+            raise ParamError(
+                f"{name} is Parquet, whose compressed pages cannot be mapped: write a .npy once, with "
+                "convert --to numpy, and open that with mmap=True"
+            )
+        from w2v_spark.vectors.load import read_model
+
+        model = store.open_model(name)
+        words, counts, vectors = read_model(model, dtype)
         return cls(words, vectors, counts, lowercase=bool(model.params.get("lowercase", False)))
 
-    @cached_property
-    def index_to_key(self) -> list[str]:
-        """The words, by id."""
-        return self._words.to_pylist()  # type: ignore[no-any-return]
+    @classmethod
+    def load_word2vec_format(
+        cls,
+        fname: str | os.PathLike[str],
+        fvocab: None = None,
+        binary: bool = False,
+        *,
+        unicode_errors: str = "strict",
+        limit: int | None = None,
+    ) -> Vectors:
+        """The vectors of a local file in word2vec's text or binary format; `formats.read_file` knows others."""
+        from w2v_spark.vectors.formats import read_file
 
-    @cached_property
-    def key_to_index(self) -> dict[str, int]:
-        """The id of each word."""
-        return {word: i for i, word in enumerate(self.index_to_key)}
+        if fvocab is not None:
+            raise ParamError("fvocab is not read by itself: formats.read_file(fname, 'gensim') reads fname.vocab, too")
+        name = "word2vec-binary" if binary else "word2vec-text"
+        return read_file(fname, name, unicode_errors=unicode_errors, limit=limit)
 
-    @cached_property
-    def norms(self) -> Float32Array:
-        """Length of each vector, (V,) float32; FormatError where one is not finite."""
-        lengths = search.norms(self.vectors)
-        broken = np.flatnonzero(~np.isfinite(lengths))
-        if len(broken):
-            word = self.index_to_key[broken[0]]
-            raise FormatError(f"{len(broken):,} of the vectors are not finite, the first that of {word!r}: train again")
-        return lengths
+    def save_word2vec_format(self, fname: str | os.PathLike[str], fvocab: None = None, binary: bool = False) -> None:
+        """Write word2vec's text or binary format; `formats.write_file` knows others, with the counts, too."""
+        from w2v_spark.vectors.formats import write_file
 
-    @property
-    def vector_size(self) -> int:
-        """Length D of a vector."""
-        return int(self.vectors.shape[1])
+        if fvocab is not None:
+            raise ParamError(
+                "fvocab is not written by itself: formats.write_file(.., 'gensim') writes fname.vocab, too"
+            )
+        write_file(self, fname, "word2vec-binary" if binary else "word2vec-text")
 
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._find(key) is not None
-
-    @overload
-    def __getitem__(self, key: str) -> Float32Array: ...
-    @overload
-    def __getitem__(self, key: list[str]) -> Float32Array: ...
-    def __getitem__(self, key: str | list[str]) -> Float32Array:
-        """The vector of a word, (D,); of a list of words, (words, D)."""
-        if isinstance(key, str):
-            return self.get_vector(key)
-        return self.vectors[[self.get_index(word) for word in key]]
-
-    def get_index(self, key: str) -> int:
-        """The id of a word; UnknownWordError names near spellings."""
-        found = self._find(key)
-        if found is None:
-            raise UnknownWordError(self._unknown(key))
+    def to_gensim(self) -> Any:
+        """A KeyedVectors of gensim with these words, counts and a copy of the vectors."""
+        try:
+            from gensim.models import KeyedVectors
+        except ImportError as e:
+            raise W2VError("to_gensim needs gensim: install it with pip install gensim") from e
+        found = KeyedVectors(self.vector_size)
+        found.add_vectors(self.index_to_key, self.vectors.astype(np.float32, copy=False))
+        if self.counts is not None:
+            found.expandos["count"] = self.counts.copy()
         return found
 
-    def get_vector(self, key: str, norm: bool = False) -> Float32Array:
-        """The vector of a word, (D,) float32; with `norm` at length one."""
-        row: Float32Array = self.vectors[self.get_index(key)]
-        if norm:
-            row = search.unit(row[None])[0]
-        return row
-
-    def similarity(self, w1: str, w2: str) -> float:
-        """The cosine of two words."""
-        return float(self.get_vector(w1, norm=True) @ self.get_vector(w2, norm=True))
-
+    @overload
     def most_similar(
         self,
         positive: Items | None = None,
         negative: Items | None = None,
         topn: int = 10,
-        *,
+        clip_start: int = 0,
+        clip_end: int | None = None,
         restrict_vocab: int | None = None,
-    ) -> Neighbours:
-        """The topn words nearest to the sum of the positive less the negative items, as (word, cosine), best first.
+        indexer: Indexer | None = None,
+        *,
+        metric: str = "cosine",
+    ) -> Neighbours: ...
+    @overload
+    def most_similar(
+        self,
+        positive: Items | None = None,
+        negative: Items | None = None,
+        *,
+        topn: None,
+        clip_start: int = 0,
+        clip_end: int | None = None,
+        restrict_vocab: int | None = None,
+        metric: str = "cosine",
+    ) -> Float32Array: ...
+    def most_similar(
+        self,
+        positive: Items | None = None,
+        negative: Items | None = None,
+        topn: int | None = 10,
+        clip_start: int = 0,
+        clip_end: int | None = None,
+        restrict_vocab: int | None = None,
+        indexer: Indexer | None = None,
+        *,
+        metric: str = "cosine",
+    ) -> Neighbours | Float32Array:
+        """The topn words nearest to the sum of the positive less the negative items, as (word, cosine), best first;
+        with topn=None the cosines of all words, (words,) float32.
 
         An item is a word (its vector at length one) or a vector (as it is), or a pair of one of these and its weight.
-        The words given are not among the answers. `restrict_vocab` looks at so many most frequent words alone.
+        The words given are not among the answers. Only the ids clip_start..clip_end are looked at; `restrict_vocab`
+        stands for 0..restrict_vocab. An `indexer` answers by itself: its answers hold the words given, and it knows
+        nothing of the range. Metrics other than cosine take words' vectors as they are, and divide the sum by that of
+        the weights, so that two words ask for what lies between them.
         """
-        mean, given = self._mean(_items(positive, 1.0) + _items(negative, -1.0))
-        return self._nearest(mean[None], [given], topn, restrict_vocab)[0]
+        query, given = self._query(_items(positive, 1.0) + _items(negative, -1.0), metrics.checked(metric))
+        start, stop = self._range(clip_start, clip_end, restrict_vocab)
+        if topn is None:
+            values = search.values(self.vectors[start:stop], self.norms[start:stop], query[None], metric)
+            return np.asarray(values[0])
+        if indexer is not None:
+            return indexer.most_similar(query, topn) if topn > 0 else []
+        return self._nearest(query[None], [given], topn, start, stop, metric)[0]
 
     def most_similar_each(
-        self, words: Sequence[str], topn: int = 10, *, restrict_vocab: int | None = None
+        self,
+        words: Sequence[Item] | Matrix,
+        topn: int = 10,
+        *,
+        restrict_vocab: int | None = None,
+        metric: str = "cosine",
     ) -> list[Neighbours]:
-        """`most_similar` of each word by itself, in one pass over the vectors."""
-        ids = [self.get_index(word) for word in words]
-        return self._nearest(self.vectors[ids], [{i} for i in ids], topn, restrict_vocab)
+        """`most_similar` of each word or vector by itself, in one pass over the vectors."""
+        start, stop = self._range(0, None, restrict_vocab)
+        queries = [self._row(word) for word in words]
+        if not queries:
+            return []
+        given = [set[int]() if isinstance(word, np.ndarray) else {self.get_index(word)} for word in words]
+        return self._nearest(np.stack(queries), given, topn, start, stop, metrics.checked(metric))
 
-    def _mean(self, items: list[tuple[Item, float]]) -> tuple[Float32Array, set[int]]:
-        """The direction of the items' weighted mean, (D,) float32, and the ids of those that are words."""
+    def similar_by_key(
+        self, key: Key, topn: int = 10, restrict_vocab: int | None = None, *, metric: str = "cosine"
+    ) -> Neighbours:
+        """The topn words nearest to a word."""
+        return self.most_similar([key], topn=topn, restrict_vocab=restrict_vocab, metric=metric)
+
+    def similar_by_word(
+        self, word: Key, topn: int = 10, restrict_vocab: int | None = None, *, metric: str = "cosine"
+    ) -> Neighbours:
+        """`similar_by_key` under its older name."""
+        return self.similar_by_key(word, topn, restrict_vocab, metric=metric)
+
+    def similar_by_vector(
+        self, vector: Matrix, topn: int = 10, restrict_vocab: int | None = None, *, metric: str = "cosine"
+    ) -> Neighbours:
+        """The topn words nearest to a vector (D,)."""
+        return self.most_similar([vector], topn=topn, restrict_vocab=restrict_vocab, metric=metric)
+
+    def most_similar_cosmul(
+        self,
+        positive: Item | Sequence[Item] | None = None,
+        negative: Item | Sequence[Item] | None = None,
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+    ) -> Neighbours | Float32Array:
+        """The topn words by 3CosMul: the product of the cosines with the positive items by that with the negative
+        ones, all cosines shifted to 0..1; with topn=None the scores of all words, (words,) float32.
+        """
+        above, below = ([item for item, _ in _items(items, 1.0)] for items in (positive, negative))
+        if not above:
+            raise ParamError("most_similar_cosmul needs at least one positive word or vector, got none")
+        _, stop = self._range(0, None, restrict_vocab)
+        given = {self.get_index(item) for item in above + below if not isinstance(item, np.ndarray)}
+        terms = [
+            [self._checked(i)[None] if isinstance(i, np.ndarray) else self.get_vector(i, norm=True)[None] for i in side]
+            for side in (above, below)
+        ]
+        score = metrics.cosmul_scorer(self.vectors[:stop], self.norms[:stop], *terms)
+        if topn is None:
+            return np.asarray(search.scores(score, stop, 1)[0])
+        if topn < 1:
+            return []
+        ids, scores = search.best(score, stop, 1, min(topn + len(given), stop))
+        found = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
+        return [(self._word(i), value) for i, value in found if i not in given][:topn]
+
+    def evaluate_word_analogies(
+        self,
+        analogies: str | os.PathLike[str],
+        restrict_vocab: int = 300_000,
+        case_insensitive: bool = True,
+        dummy4unknown: bool = False,
+        similarity_function: str = "most_similar",
+    ) -> tuple[float, list[dict[str, Any]]]:
+        """Gensim's report of a file of analogies: the share answered correctly, and a section's questions, the last
+        the total; `evaluate.evaluate_analogies` gives counts. 3CosMul where similarity_function is most_similar_cosmul.
+        """
+        from w2v_spark.vectors.as_gensim import word_analogies
+
+        return word_analogies(self, analogies, restrict_vocab, case_insensitive, dummy4unknown, similarity_function)
+
+    def evaluate_word_pairs(
+        self,
+        pairs: str | os.PathLike[str],
+        delimiter: str = "\t",
+        encoding: str = "utf8",
+        restrict_vocab: int = 300_000,
+        case_insensitive: bool = True,
+        dummy4unknown: bool = False,
+    ) -> tuple[Correlation, Correlation, float]:
+        """Gensim's report of a file of rated word pairs: Pearson's and Spearman's correlation, each with its p-value,
+        and the percentage of pairs with an unknown word. `delimiter` is there for gensim's sake: the line tells it.
+        """
+        from w2v_spark.vectors.as_gensim import word_pairs
+
+        return word_pairs(self, pairs, encoding, restrict_vocab, case_insensitive, dummy4unknown)
+
+    def _query(self, items: list[tuple[Item, float]], metric: str) -> tuple[Float32Array, set[int]]:
+        """The vector that the items ask for, (D,) float32, and the ids of those that are words."""
         if not items:
             raise ParamError("most_similar needs at least one positive or negative word or vector, got none")
-        mean = np.zeros(self.vector_size, np.float32)
-        ids = set()
-        for item, weight in items:
-            if isinstance(item, str):
-                ids.add(self.get_index(item))
-                mean += np.float32(weight) * self.get_vector(item, norm=True)
-            else:
-                if item.shape != (self.vector_size,) or not np.isfinite(item).all():
-                    raise ParamError(
-                        f"a vector of {item.shape} was given: must be ({self.vector_size},) finite numbers"
-                    )
-                mean += np.float32(weight) * item.astype(np.float32, copy=False)
-        return mean, ids
+        given = {self.get_index(item) for item, _ in items if not isinstance(item, np.ndarray)}
+        keys, weights = [item for item, _ in items], [weight for _, weight in items]
+        if metric == "cosine":
+            return self.get_mean_vector(keys, weights, post_normalize=True, ignore_missing=False), given
+        total = abs(sum(weights))
+        summed = sum((np.float32(weight) * self._row(item) for item, weight in items), np.zeros(1, np.float32))
+        return np.asarray(summed / (total if total > 1e-6 else 1), np.float32), given
 
-    def _nearest(
-        self, queries: Float32Array, given: list[set[int]], topn: int, restrict_vocab: int | None
-    ) -> list[Neighbours]:
-        """The topn words nearest to each query, without the ids given with it."""
+    def _range(self, clip_start: int, clip_end: int | None, restrict_vocab: int | None) -> tuple[int, int]:
+        """The ids to look at: from the first, up to but without the second."""
         if restrict_vocab is not None and restrict_vocab < 1:
             raise ParamError(f"restrict_vocab must be at least 1, got {restrict_vocab}")
+        if clip_start < 0 or (clip_end or 0) < 0:
+            raise ParamError(f"clip_start and clip_end must be ids from 0, got {clip_start} and {clip_end}")
+        if restrict_vocab is not None:
+            return 0, min(restrict_vocab, len(self))
+        stop = min(clip_end or len(self), len(self))
+        return min(clip_start, stop), stop
+
+    def _nearest(
+        self, queries: Float32Array, given: list[set[int]], topn: int, start: int, stop: int, metric: str
+    ) -> list[Neighbours]:
+        """The topn words nearest to each query, without the ids given with it."""
         if topn < 1:
             return [[] for _ in given]
         extra = max(map(len, given), default=0)
-        rows = slice(0, restrict_vocab)
-        ids, cosines = search.top_k(self.vectors[rows], self.norms[rows], queries, topn + extra)
+        rows = slice(start, stop)
+        ids, values = search.top_k(self.vectors[rows], self.norms[rows], queries, topn + extra, metric)
         answers = []
-        for own, row, cosine in zip(given, ids.tolist(), cosines.tolist(), strict=True):
-            others = [(self.index_to_key[i], c) for i, c in zip(row, cosine, strict=True) if i not in own]
+        for own, row, value in zip(given, (ids + start).tolist(), values.tolist(), strict=True):
+            others = [(self._word(i), c) for i, c in zip(row, value, strict=True) if i not in own]
             answers.append(others[:topn])
         return answers
-
-    def _find(self, key: str) -> int | None:
-        """The id of a word as it is spelt or as the model's text was normalised."""
-        found = self.key_to_index.get(key)
-        return self.key_to_index.get(self.normalise(key)) if found is None else found
-
-    def normalise(self, word: str) -> str:
-        """The word as the tokeniser left the words of the model's text."""
-        return normalize_word(word, self.lowercase)
-
-    def _unknown(self, key: str) -> str:
-        """The message for a word that has no vector."""
-        near = near_spellings(self.normalise(key), self._words)
-        hint = f"; near spellings: {', '.join(near)}" if near else ""
-        return f"word {key!r} is not in the vocabulary of {len(self):,} words{hint}"
 
 
 def _items(given: Items | None, sign: float) -> list[tuple[Item, float]]:
     """What most_similar was given, as (word or vector, weight); a weight given by hand keeps its sign, as in gensim."""
     if given is None:
         return []
-    if isinstance(given, str | np.ndarray) and np.ndim(given) < 2:
+    if isinstance(given, str | int | np.integer) or (isinstance(given, np.ndarray) and given.ndim < 2):
         given = [given]
     return [item if isinstance(item, tuple) else (item, sign) for item in given]

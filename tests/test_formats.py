@@ -1,0 +1,408 @@
+"""Formats of files: round trips, odd words, damage; gensim and safetensors as the other side."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensim.models import KeyedVectors
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from make_model_v1 import write_model
+
+from w2v_spark import store
+from w2v_spark.errors import FormatError, InputError, OutputError, ParamError, W2VError
+from w2v_spark.vectors.formats import FORMATS, read_file, write_file
+from w2v_spark.vectors.save import write_model as save_model
+from w2v_spark.vectors.vectors import Vectors
+
+WORD2VEC = ("word2vec-text", "word2vec-binary", "gensim")
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+ODD_WORDS = {
+    "spaces": "new york",
+    "line end": "a\nb",
+    "carriage return": "a\rb",
+    "tab": "a\tb",
+    "empty": "",
+    "blank": " ",
+    "no-break space": "a\u00a0b",
+    "ideographic space": "東\u3000京",
+    "line separator": "a\u2028b",
+    "next line": "a\x85b",
+    "unit separator": "a\x1fb",
+    "nul": "a\x00b",
+    "emoji": "👩‍👩‍👧",
+    "CJK": "東京都",
+    "combining": "e\u0301",
+    "right to left": "שלום",
+    "long": "é" * 5_000,
+    "number": "12",
+    "numbers": "1.5e3",
+    "hash": "#",
+    "quote": '"a',
+    "BOM": "\ufeffa",
+    "dash": "-",
+}
+# what each format refuses; everything else survives
+REFUSED = {
+    "word2vec-text": {"spaces", "line end", "carriage return", "tab", "empty", "blank"},
+    "word2vec-binary": {"spaces", "line end", "carriage return", "tab", "empty", "blank"},
+    "numpy": {"line end", "carriage return"},
+    "safetensors": set(),
+    "projector": {"line end", "carriage return", "tab", "empty", "blank"},
+}
+REFUSED["gensim"] = REFUSED["word2vec-text"] | {
+    "no-break space", "ideographic space", "line separator", "next line", "unit separator",
+}  # fmt: skip
+
+
+def file_of(folder: Path, name: str) -> Path:
+    return folder / f"v{(FORMATS[name].endings or ('.w2v',))[0]}"
+
+
+def made(words: list[str], size: int = 3, seed: int = 0) -> Vectors:
+    random = np.random.default_rng(seed)
+    numbers = random.normal(size=(len(words), size)).astype(np.float32)
+    return Vectors(words, numbers, np.arange(len(words), 0, -1) * 7, lowercase=True)
+
+
+def in_gensim(path: Path, name: str) -> KeyedVectors:
+    fvocab = f"{path}.vocab" if name == "gensim" else None
+    return KeyedVectors.load_word2vec_format(str(path), fvocab=fvocab, binary=name != "word2vec-text")
+
+
+def equal(mine: Vectors, theirs: Vectors) -> None:
+    assert mine.index_to_key == theirs.index_to_key
+    assert mine.vectors.tobytes() == theirs.vectors.tobytes()
+    assert mine.vectors.dtype == theirs.vectors.dtype
+
+
+# ---- round trips
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_numbers_survive_to_the_bit(tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject) -> None:
+    size, rows = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 5))
+    numbers = data.draw(st.lists(st.lists(FLOATS, min_size=size, max_size=size), min_size=rows, max_size=rows))
+    words = data.draw(st.lists(st.text("ab東😀'12.-", min_size=1), min_size=rows, max_size=rows, unique=True))
+    ours = Vectors(words, np.array(numbers, np.float32), np.arange(rows, 0, -1))
+    path = file_of(tmp_path_factory.mktemp("f"), name)
+    write_file(ours, path, name)
+    back = read_file(path, name)
+    equal(back, ours)
+    if name.startswith("word2vec"):
+        assert back.counts is None
+    else:
+        assert back.counts is not None and back.counts.tolist() == ours.counts.tolist()  # type: ignore[union-attr]
+    if name in WORD2VEC:
+        theirs = in_gensim(path, name)
+        assert theirs.index_to_key == words
+        assert theirs.vectors.tobytes() == ours.vectors.tobytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("kind", ODD_WORDS)
+def test_odd_words_survive_or_are_refused(tmp_path: Path, name: str, kind: str) -> None:
+    word, path = ODD_WORDS[kind], file_of(tmp_path, name)
+    ours = made(["first", word, "last"])
+    if kind in REFUSED[name]:
+        with pytest.raises(InputError) as error:
+            write_file(ours, path, name)
+        assert f"word {word!r} cannot be written as {name}: " in str(error.value)
+        assert "\n" not in str(error.value)
+        assert list(tmp_path.iterdir()) == []
+    else:
+        write_file(ours, path, name)
+        equal(read_file(path, name), ours)
+        if name in WORD2VEC:
+            assert in_gensim(path, name).index_to_key == ours.index_to_key
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=6, unique=True), st.data())
+def test_any_words_survive_or_are_refused(
+    tmp_path_factory: pytest.TempPathFactory, words: list[str], data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(list(FORMATS)))
+    path, ours = file_of(tmp_path_factory.mktemp("f"), name), made(words)
+    try:
+        write_file(ours, path, name)
+    except InputError:
+        assert any(FORMATS[name].unwritable(word) for word in words)
+        return
+    equal(read_file(path, name), ours)
+    if name in WORD2VEC:
+        assert in_gensim(path, name).index_to_key == words
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_more_than_a_block(tmp_path: Path, name: str) -> None:
+    ours, path = made([f"w{i}" for i in range(5_000)], 20), file_of(tmp_path, name)
+    write_file(ours, path, name)
+    equal(read_file(path, name), ours)
+    part = read_file(path, name, limit=2_500)
+    assert (part.index_to_key, part.vectors.tobytes()) == (ours.index_to_key[:2_500], ours.vectors[:2_500].tobytes())
+    if part.counts is not None:
+        assert len(part.counts) == 2_500
+
+
+def test_gensim_reads_the_counts(tmp_path: Path) -> None:
+    ours = made(["a", "東京", "c"])
+    written = write_file(ours, tmp_path / "v.w2v", "gensim")
+    assert [path.name for path in written] == ["v.w2v", "v.w2v.vocab"]
+    theirs = in_gensim(tmp_path / "v.w2v", "gensim")
+    assert [theirs.get_vecattr(word, "count") for word in theirs.index_to_key] == [21, 14, 7]
+
+
+def test_vectors_without_counts(tmp_path: Path) -> None:
+    ours = Vectors(["a", "b"], np.eye(2, dtype=np.float32))
+    for name in FORMATS:
+        path = file_of(tmp_path / name, name)
+        path.parent.mkdir()
+        assert write_file(ours, path, name) == [p for p in FORMATS[name].files(path) if p.exists()]
+        back = read_file(path, name)
+        equal(back, ours)
+        assert back.counts is None
+    save_model(ours, str(tmp_path / "model"), {})
+    opened = Vectors.open(tmp_path / "model")
+    assert opened.counts is None
+    with pytest.raises(KeyError, match="^words have no attribute 'count' here: no attribute is known$"):
+        opened.get_vecattr("a", "count")
+
+
+# ---- what others write
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_files_of_gensim(tmp_path: Path, binary: bool) -> None:
+    ours = made(["a", "東京", "c"])
+    path = tmp_path / ("v.bin" if binary else "v.txt")
+    ours.to_gensim().save_word2vec_format(str(path), binary=binary)
+    equal(read_file(path), ours)
+    assert read_file(path).index_to_key == Vectors.load_word2vec_format(path, binary=binary).index_to_key
+    ours.save_word2vec_format(tmp_path / "mine", binary=binary)
+    theirs = KeyedVectors.load_word2vec_format(str(tmp_path / "mine"), binary=binary)
+    assert np.array_equal(theirs.vectors, ours.vectors)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2 2\na 1 2\nb 3 4\n", ["a", "b"]),
+        ("2 2\na 1 2 \nb 3 4 \n", ["a", "b"]),  # word2vec.c, fastText
+        ("2 2\r\na 1 2\r\nb 3 4", ["a", "b"]),
+        ("a 1 2\nb 3 4\n", ["a", "b"]),  # GloVe has no first line
+        ("a\t1\t2\nb\t3\t4\n", ["a", "b"]),
+        ("2 2\n. . . 1 2\nat name@domain.com 3 4\n", [". . .", "at name@domain.com"]),  # words of GloVe's 840B
+        ("2 2\n1 1 2\n2 3 4\n", ["1", "2"]),
+        ("3 2\na 1 2\nb 3 4\na 5 6\n", ["a", "b"]),  # the first of a repeated word, as in gensim
+    ],
+)
+def test_texts_of_many_writers(tmp_path: Path, text: str, words: list[str]) -> None:
+    for path in (tmp_path / "v.txt", tmp_path / "v.vec.gz"):
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+        found = read_file(path)
+        assert found.index_to_key == words
+        assert found.vectors.tolist() == [[1, 2], [3, 4]]
+
+
+def test_binary_with_and_without_line_ends(tmp_path: Path) -> None:
+    numbers = np.array([[1, 2], [3, 4]], "<f4")
+    for end in (b"", b"\n"):
+        data = b"2 2\n" + b"".join(w + b" " + row.tobytes() + end for w, row in zip((b"a", b"b"), numbers, strict=True))
+        (tmp_path / "v.bin").write_bytes(data)
+        (tmp_path / "v.bin.gz").write_bytes(gzip.compress(data))
+        for name in ("v.bin", "v.bin.gz"):
+            found = read_file(tmp_path / name)
+            assert (found.index_to_key, found.vectors.tolist()) == (["a", "b"], [[1, 2], [3, 4]])
+
+
+def test_words_that_are_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"2 1\na 1\n\xe6\x9d 2\n")
+    with pytest.raises(InputError) as error:
+        read_file(path)
+    assert str(error.value) == (f"{path}: word 2, b'\\xe6\\x9d', is not UTF-8: give --unicode-errors replace or ignore")
+    assert read_file(path, unicode_errors="replace").index_to_key == ["a", "\ufffd"]
+    assert read_file(path, unicode_errors="ignore").index_to_key == ["a", ""]
+
+
+def test_safetensors_library(tmp_path: Path) -> None:
+    library = pytest.importorskip("safetensors.numpy")
+    ours, path = made(["a", "b"]), tmp_path / "v.safetensors"
+    write_file(ours, path, "safetensors")
+    tensors = library.load_file(path)
+    assert np.array_equal(tensors["vectors"], ours.vectors)
+    assert tensors["counts"].tolist() == [14, 7]
+    for name in ("embeddings", "weight"):
+        library.save_file({name: ours.vectors, "other": np.zeros(3)}, path, metadata={"x": "y"})
+        equal(read_file(path), ours)
+
+
+def test_safetensors_layout(tmp_path: Path) -> None:
+    ours, path = made(["a", "b"]), tmp_path / "v.safetensors"
+    write_file(ours, path, "safetensors")
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    assert length % 8 == 0
+    header = json.loads(data[8 : 8 + length])
+    assert header["vectors"] == {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
+    assert data[8 + length : 32 + length] == ours.vectors.tobytes()
+    assert json.loads((tmp_path / "v.vocab.json").read_text()) == ["a", "b"]
+    assert read_file(path).lowercase
+
+
+def test_projector_files(tmp_path: Path) -> None:
+    ours = Vectors(["a", "b c"], np.array([[1, 0.5], [0, -2]], np.float32), np.array([9, 3]))
+    write_file(ours, tmp_path / "v.tsv", "projector")
+    assert (tmp_path / "v.tsv").read_text() == "1\t0.5\n0\t-2\n"
+    assert (tmp_path / "v.metadata.tsv").read_text() == "word\tcount\na\t9\nb c\t3\n"
+
+
+def test_numpy_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.eye(2))  # float64
+    (tmp_path / "v.words.txt").write_text("a\nb")
+    found = read_file(tmp_path / "v.npy")
+    assert (found.index_to_key, found.vectors.dtype) == (["a", "b"], np.float32)
+    np.save(tmp_path / "v.npy", np.array([["a"]], object), allow_pickle=True)
+    with pytest.raises(FormatError, match="is no array that numpy can read without pickle"):
+        read_file(tmp_path / "v.npy")
+
+
+# ---- half precision and mapped files
+
+
+@pytest.mark.parametrize("name", ["numpy", "safetensors"])
+def test_half_precision_and_mapping(tmp_path: Path, name: str) -> None:
+    ours, path = made([f"w{i}" for i in range(300)], 8), file_of(tmp_path, name)
+    write_file(ours, path, name, dtype="float16")
+    half = Vectors.open(path, dtype="float16", mmap=True)
+    assert half.vectors.dtype == np.float16
+    assert isinstance(half.vectors.base, np.memmap)
+    assert np.array_equal(half.vectors, ours.vectors.astype(np.float16))
+    assert [w for w, _ in half.most_similar("w7", topn=3)] == [w for w, _ in ours.most_similar("w7", topn=3)]
+    assert Vectors.open(path).vectors.dtype == np.float32
+    with pytest.raises(ParamError) as error:
+        Vectors.open(path, mmap=True)
+    assert str(error.value) == f"{path} holds float16: it can be mapped as that alone, not as float32"
+    large = Vectors(["a"], np.array([[1e6]], np.float32))
+    with pytest.raises(ParamError, match="^a number is too large for float16 .65504.: write float32$"):
+        write_file(large, tmp_path / path.name.replace("v.", "w."), name, dtype="float16")
+
+
+def test_models_in_half_precision(tmp_path: Path) -> None:
+    ours = made([f"w{i}" for i in range(300)], 8)
+    out = write_model(tmp_path / "out", ours.index_to_key, ours.vectors)
+    half = Vectors.open(out, dtype="float16")
+    assert half.vectors.nbytes == ours.vectors.nbytes // 2
+    assert half.most_similar("w7", topn=3)[0][0] == ours.most_similar("w7", topn=3)[0][0]
+    assert half.similarity("w1", "w2") == pytest.approx(ours.similarity("w1", "w2"), abs=2e-3)
+    with pytest.raises(ParamError) as error:
+        Vectors.open(out, mmap=True)
+    assert str(error.value) == (
+        f"{out} is Parquet, whose compressed pages cannot be mapped: write a .npy once, with convert --to numpy, and "
+        "open that with mmap=True"
+    )
+    with pytest.raises(ParamError, match="^dtype must be one of float32, float16, got 'int8'$"):
+        Vectors.open(out, dtype="int8")
+
+
+# ---- damage
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", " is empty: expected a line 'words numbers', or a word and its numbers"),
+        ("word\n", ", line 1: expected 'words numbers', or a word and its numbers, got b'word'"),
+        ("2 2\na 1 2\n", " ends after 1 vectors, its first line says 2"),
+        ("1 2\na 1 2\nb 1 2\n", " holds more than the 1 vectors that its first line says: b'b 1 2\\n'"),
+        ("2 2\na 1 2\nb 1\n", ", line 3: expected a word and 2 numbers, got b'b 1\\n'"),
+        ("2 2\na 1 2\nb 1 x\n", ", line 3: expected 2 numbers after the word, got b'x'"),
+        ("a 1 2\nb x 2\n", ", line 2: expected 2 numbers after the word, got b'x'"),
+        ("1 2\na 1 nan\n", ": the vector of 'a' is not finite"),
+        ("99999999 300\na 1\n", " is too short for the 99999999 vectors of 300 numbers that its first line says"),
+        ("\x80\x04\x95\x17", ", line 1: expected 'words numbers', or a word and its numbers, got b'"),
+    ],
+)  # fmt: skip
+def test_damaged_text(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "v.txt"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(FormatError) as error:
+        read_file(path)
+    assert str(error.value).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_cut_and_overwritten_files(tmp_path: Path, name: str) -> None:
+    ours, path = made([f"w{i}" for i in range(40)], 4), file_of(tmp_path, name)
+    write_file(ours, path, name)
+    whole = {p: p.read_bytes() for p in FORMATS[name].files(path)}
+    random = np.random.default_rng(0)
+    for file, data in whole.items():
+        for cut in {0, 1, 7, 9, len(data) // 2, len(data) - 5}:
+            if cut > 9 and name in ("word2vec-text", "projector"):
+                cut = data.rindex(b"\n", 0, cut)  # that the last number is cut nobody can tell
+            file.write_bytes(data[:cut])
+            with pytest.raises(W2VError) as error:
+                read_file(path, name)
+            assert "\n" not in str(error.value)
+        for _ in range(30):  # any bytes: vectors or a sentence, never anything else
+            at = int(random.integers(len(data)))
+            file.write_bytes(data[:at] + random.bytes(3) + data[at + 3 :])
+            try:
+                read_file(path, name)
+            except W2VError as e:
+                assert "\n" not in str(e)
+        file.write_bytes(data)
+    for file in whole:
+        file.unlink()
+        if file.name.endswith((".counts.npy", ".vocab")):
+            assert read_file(path, name).counts is None
+        else:
+            with pytest.raises(InputError) as missing:
+                read_file(path, name)
+            assert str(missing.value) == f"cannot read {file}: No such file or directory"
+        file.write_bytes(whole[file])
+
+
+def test_outputs_appear_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = made(["a", "b"])
+    (tmp_path / "v.counts.npy").write_bytes(b"mine")
+    with pytest.raises(OutputError) as error:  # else it would be read as the counts of the new file
+        write_file(ours, tmp_path / "v.npy", "numpy")
+    assert str(error.value) == f"output {tmp_path}/v.counts.npy is there already: give another name, or remove it first"
+    monkeypatch.setattr(np, "save", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError):
+        write_file(ours, tmp_path / "w.npy", "numpy")
+    assert [p.name for p in tmp_path.iterdir()] == ["v.counts.npy"]
+
+
+# ---- models
+
+
+def test_a_model_appears_with_its_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = made(list(ODD_WORDS.values()), 5)
+    save_model(ours, str(tmp_path / "out"), {"converted": {"from": "x"}})
+    back = Vectors.open(tmp_path / "out")
+    equal(back, ours)
+    assert (back.lowercase, back.counts.tolist()) == (True, ours.counts.tolist())  # type: ignore[union-attr]
+    model = store.open_model(str(tmp_path / "out"))
+    words, _, vectors = store.read_vectors(model)
+    assert (words.to_pylist(), vectors.tobytes()) == (ours.index_to_key, ours.vectors.tobytes())
+    assert store.read_vocabulary(model.place, model.manifest["files"]["vocab"])["word"].to_pylist() == words.to_pylist()
+
+    with pytest.raises(OutputError, match="is there already: give a new or empty directory$"):
+        save_model(ours, str(tmp_path / "out"), {})
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(store, "model_manifest", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+    for name in ("empty", "new"):
+        with pytest.raises(OSError):
+            save_model(ours, str(tmp_path / name), {})
+    assert (list((tmp_path / "empty").iterdir()), (tmp_path / "new").exists()) == ([], False)

@@ -1,0 +1,97 @@
+"""The approximate index: what it finds beside the exact search, and what it says without its package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from w2v_spark.errors import FormatError, InputError, MissingExtraError, OutputError, ParamError
+from w2v_spark.vectors import search
+from w2v_spark.vectors.ann import METRICS, Index
+from w2v_spark.vectors.vectors import Vectors
+
+
+def made(rows: int = 2_000, size: int = 12) -> Vectors:
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=(rows, size)) * random.uniform(0.5, 2, (rows, 1))
+    return Vectors([f"w{i}" for i in range(rows)], numbers.astype(np.float32))
+
+
+def recall(vectors: Vectors, index: Index, metric: str) -> float:
+    queries = vectors.vectors[:200].astype(np.float32)
+    exact, values = search.top_k(vectors.vectors, vectors.norms, queries, 10, metric)
+    ids, found = index.search(queries, 10)
+    assert found[0] == pytest.approx(values[0], abs=2e-2)
+    assert (np.diff(found if metric == "euclidean" else -found) >= -1e-6).all()
+    return float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids.tolist(), exact.tolist(), strict=True)]))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_finds_the_neighbours(tmp_path: Path, metric: str, dtype: str) -> None:
+    pytest.importorskip("usearch", reason="needs extra ann")
+    vectors = made()
+    index = Index.build(vectors, metric, dtype=dtype)
+    assert recall(vectors, index, metric) > 0.9
+    index.save(tmp_path / "index")
+    for mmap in (False, True):
+        assert recall(vectors, Index.open(tmp_path / "index", vectors, metric, mmap=mmap), metric) > 0.9
+    with pytest.raises(OutputError, match="is there already: give another name, or remove it first$"):
+        index.save(tmp_path / "index")
+
+
+def test_answers_most_similar() -> None:
+    pytest.importorskip("usearch", reason="needs extra ann")
+    vectors = made()
+    index = Index.build(vectors)
+    found = vectors.most_similar("w7", topn=4, indexer=index)
+    exact = vectors.most_similar("w7", topn=3)
+    # as with gensim's indexers the word itself is among the answers
+    assert [word for word, _ in found] == ["w7", *(word for word, _ in exact)]
+    assert [value for _, value in found[1:]] == pytest.approx([value for _, value in exact], abs=1e-5)
+    half = Vectors(vectors.index_to_key, vectors.vectors.astype(np.float16))
+    assert recall(half, Index.build(half, dtype="int8"), "cosine") > 0.8
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    pytest.importorskip("usearch", reason="needs extra ann")
+    vectors = made(50, 4)
+    index = Index.build(vectors)
+    index.save(tmp_path / "index")
+    (tmp_path / "other").write_bytes(b"no index at all")
+    for call, kind, message in (
+        (
+            lambda: Index.build(vectors, "manhattan"),
+            ParamError,
+            "metric of an index must be one of cosine, dot, euclid",
+        ),
+        (lambda: Index.build(vectors, dtype="int4"), ParamError, "dtype of an index must be one of float32, float16,"),
+        (lambda: Index.build(vectors, "dot", dtype="int8"), ParamError, "dtype int8 goes with cosine alone"),
+        (lambda: Index.open(tmp_path / "none", vectors), InputError, f"cannot read {tmp_path}/none: there is no such"),
+        (lambda: Index.open(tmp_path / "other", vectors), FormatError, f"{tmp_path}/other is no index of usearch: "),
+        (
+            lambda: Index.open(tmp_path / "index", made(49, 4)),
+            FormatError,
+            f"{tmp_path}/index is an index of 50 vectors of 4 numbers by Cos, not of these 49 of 4 by Cos: give what",
+        ),
+        (
+            lambda: Index.open(tmp_path / "index", vectors, "dot"),
+            FormatError,
+            f"{tmp_path}/index is an index of 50 vectors of 4 numbers by Cos, not of these 50 of 4 by IP: give what",
+        ),
+    ):
+        with pytest.raises(kind) as error:
+            call()
+        assert str(error.value).startswith(message)
+
+
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    with pytest.raises(MissingExtraError) as error:
+        Index.build(made(5, 2))
+    assert str(error.value) == (
+        "an approximate index requires extra 'ann': install it with pip install 'w2v_spark[ann]'"
+    )

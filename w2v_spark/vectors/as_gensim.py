@@ -1,0 +1,74 @@
+"""Reports of test files in the shape that gensim's KeyedVectors give them."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from w2v_spark.errors import InputError, ParamError
+from w2v_spark.vectors.correlation import Correlation, pearson, spearman, with_pvalue
+from w2v_spark.vectors.evaluate import answer_analogies, rated_pairs
+from w2v_spark.vectors.testsets import read_questions
+
+if TYPE_CHECKING:
+    from w2v_spark.vectors.vectors import Vectors
+
+METHODS = {"most_similar": "add", "most_similar_cosmul": "mul"}
+
+
+def word_analogies(
+    vectors: Vectors,
+    path: str | os.PathLike[str],
+    restrict_vocab: int,
+    case_insensitive: bool,
+    dummy4unknown: bool,
+    similarity_function: str,
+) -> tuple[float, list[dict[str, Any]]]:
+    """(accuracy, sections): each section {"section": name, "correct": [...], "incorrect": [...]} with the questions'
+    four words, upper-cased where case is ignored; the last is the total. `dummy4unknown` counts questions with an
+    unknown word as answered wrongly; without it they are left out.
+    """
+    if similarity_function not in METHODS:
+        raise ParamError(f"similarity_function must be one of {', '.join(METHODS)}, got {similarity_function!r}")
+    method = METHODS[similarity_function]
+    answers = answer_analogies(vectors, path, restrict_vocab, case_insensitive, method=method)
+    sections: list[dict[str, Any]] = [{"section": name, "correct": [], "incorrect": []} for name in answers.names]
+    _, questions = read_questions(path)
+    for (section, words), asked, correct in zip(questions, answers.asked, answers.correct, strict=True):
+        if asked or dummy4unknown:
+            shown = tuple(word.upper() if case_insensitive else word for word in words)
+            sections[section]["correct" if correct else "incorrect"].append(shown)
+    total = {side: [question for s in sections for question in s[side]] for side in ("correct", "incorrect")}
+    asked_in_all = len(total["correct"]) + len(total["incorrect"])
+    score = len(total["correct"]) / asked_in_all if asked_in_all else 0.0
+    return score, [*sections, {"section": "Total accuracy", **total}]
+
+
+def word_pairs(
+    vectors: Vectors,
+    path: str | os.PathLike[str],
+    encoding: str,
+    restrict_vocab: int,
+    case_insensitive: bool,
+    dummy4unknown: bool,
+) -> tuple[Correlation, Correlation, float]:
+    """(Pearson, Spearman, percentage of pairs with an unknown word). `dummy4unknown` gives such pairs cosine 0; without
+    it they are left out. InputError where no pair is left.
+    """
+    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig", "ascii"):
+        raise ParamError(f"encoding must be utf8, got {encoding!r}: convert the file first")
+    ratings, cosines, known = rated_pairs(vectors, path, restrict_vocab, case_insensitive)
+    if dummy4unknown:
+        cosines = np.where(known, cosines, np.float32(0))
+    else:
+        ratings, cosines = ratings[known], cosines[known]
+    if not len(ratings):
+        raise InputError(
+            f"{os.fspath(path)}: none of its {len(known)} pairs has both words among the "
+            f"{min(restrict_vocab, len(vectors)):,} most frequent"
+        )
+    found = [with_pvalue(of(ratings, cosines), len(ratings)) for of in (pearson, spearman)]
+    return found[0], found[1], 100 * float(np.mean(~known))

@@ -1,0 +1,85 @@
+"""Words compared with words: similarities, distances, ranks and the odd one out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from w2v_spark.errors import ParamError
+from w2v_spark.vectors import metrics, search
+from w2v_spark.vectors.metrics import Float32Array, Matrix
+from w2v_spark.vectors.words import Key, Words
+
+logger = logging.getLogger("w2v_spark")
+
+
+class EmptyListError(ParamError, ZeroDivisionError):
+    """A list of words to compare is empty; gensim raises ZeroDivisionError there."""
+
+
+class Comparisons(Words):
+    """The comparisons of gensim's KeyedVectors. A metric's value is a similarity for cosine and dot (higher is nearer)
+    and a distance for euclidean, manhattan and chebyshev (lower is nearer).
+    """
+
+    def similarity(self, w1: Key, w2: Key, metric: str = "cosine") -> float:
+        """The cosine of two words, or another metric's value."""
+        return float(metrics.between(metrics.checked(metric), self._row(w1), self._row(w2)))
+
+    def distance(self, w1: Key, w2: Key) -> float:
+        """1 - the cosine of two words."""
+        return 1 - self.similarity(w1, w2)
+
+    def distances(self, word_or_vector: Key | Matrix, other_words: Sequence[Key] = ()) -> Float32Array:
+        """1 - the cosines of a word or vector with each of the other words, or with all, (words,) float32."""
+        query = self._row(word_or_vector)
+        ids = [self.get_index(word) for word in other_words] if other_words else slice(None)
+        rows, lengths = self.vectors[ids], self.norms[ids]
+        distances: Float32Array = 1 - search.values(rows, lengths, query[None])[0]
+        return distances
+
+    @staticmethod
+    def cosine_similarities(vector_1: Matrix, vectors_all: Matrix) -> Float32Array:
+        """The cosines of a vector (D,) with each row of (n, D), (n,) float32."""
+        return metrics.between("cosine", vectors_all, vector_1)
+
+    def n_similarity(self, ws1: Sequence[Key], ws2: Sequence[Key]) -> float:
+        """The cosine of the means of two lists of words; words that have no vector are passed over."""
+        if not (len(ws1) and len(ws2)):
+            raise EmptyListError(f"n_similarity needs two lists of words, got lists of {len(ws1)} and {len(ws2)}")
+        means = [self.get_mean_vector(words, pre_normalize=False) for words in (ws1, ws2)]
+        return float(metrics.between("cosine", *means))
+
+    def most_similar_to_given(self, key1: Key, keys_list: Sequence[Key]) -> Key:
+        """The word of the list that is nearest to `key1`."""
+        if not len(keys_list):
+            raise ParamError("most_similar_to_given needs at least one word to choose from, got none")
+        return keys_list[int(np.argmax([self.similarity(key1, key) for key in keys_list]))]
+
+    def closer_than(self, key1: Key, key2: Key) -> list[str]:
+        """The words that are nearer to `key1` than `key2` is, by id."""
+        distances = self.distances(key1)
+        first, second = self.get_index(key1), self.get_index(key2)
+        return [self._word(int(i)) for i in np.flatnonzero(distances < distances[second]) if i != first]
+
+    def rank(self, key1: Key, key2: Key) -> int:
+        """The place of `key2` among the neighbours of `key1`: 1 for the nearest."""
+        return len(self.closer_than(key1, key2)) + 1
+
+    def rank_by_centrality(self, words: Sequence[Key], use_norm: bool = True) -> list[tuple[float, Key]]:
+        """(cosine, word) for each word with the mean of all, best first; words that have no vector are left out."""
+        known = [word for word in words if word in self]
+        if len(known) < len(words):
+            missing = ", ".join(sorted({str(word) for word in words if word not in self}))
+            logger.warning("words that have no vector are left out: %s", missing)
+        if not known:
+            raise ParamError("cannot choose from no words: at least one must be in the vocabulary")
+        rows = np.stack([self.get_vector(word, norm=use_norm).astype(np.float32) for word in known])
+        mean = self.get_mean_vector(rows, post_normalize=True)
+        return sorted(zip((rows @ mean).tolist(), known, strict=True), key=lambda found: -found[0])
+
+    def doesnt_match(self, words: Sequence[Key]) -> Key:
+        """The word that is farthest from the mean of all."""
+        return self.rank_by_centrality(words)[-1][1]

@@ -1,0 +1,125 @@
+"""NAME.safetensors with the tensors `vectors` and `counts`, and NAME.vocab.json, a list of the words.
+
+The format is eight bytes with the length of a JSON header, the header with the place of each tensor, and the tensors:
+https://github.com/huggingface/safetensors. Nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from w2v_spark.errors import FormatError
+from w2v_spark.vectors.formats.words import unique
+from w2v_spark.vectors.vectors import Vectors
+
+DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8"}
+NAMES = ("vectors", "embeddings")  # the second is model2vec's
+LONGEST_HEADER = 100_000_000  # as in the library
+
+
+def files(path: Path) -> list[Path]:
+    """The files of one model, the one that names it first."""
+    return [path, path.with_suffix(".vocab.json")]
+
+
+def unwritable(word: str) -> str | None:
+    """JSON holds every word."""
+    return None
+
+
+def write(vectors: Vectors, handles: Sequence[IO[bytes]]) -> None:
+    """Fill the handles of `files`."""
+    tensors: dict[str, np.ndarray] = {"vectors": np.ascontiguousarray(vectors.vectors)}
+    if vectors.counts is not None:
+        tensors["counts"] = np.ascontiguousarray(vectors.counts, "<i8")
+    header: dict[str, Any] = {"__metadata__": {"lowercase": str(vectors.lowercase).lower()}}
+    at = 0
+    for name, tensor in tensors.items():
+        kind = next(kind for kind, dtype in DTYPES.items() if tensor.dtype == dtype)
+        header[name] = {"dtype": kind, "shape": tensor.shape, "data_offsets": [at, at + tensor.nbytes]}
+        at += tensor.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    handles[0].write(struct.pack("<Q", len(text)) + text)
+    for tensor in tensors.values():
+        handles[0].write(tensor.reshape(-1).view(np.uint8).data)
+    handles[1].write(json.dumps(vectors.index_to_key, ensure_ascii=False).encode())
+
+
+def read(path: Path, limit: int | None = None, mmap: bool = False) -> Vectors:
+    """The tensor `vectors`, or `embeddings`, or the only one of two dimensions. `mmap` leaves the numbers on disk."""
+    header, start = _header(path)
+    matrices = [name for name, about in header.items() if len(about["shape"]) == 2]
+    name = next((name for name in NAMES if name in matrices), matrices[0] if len(matrices) == 1 else None)
+    if name is None:
+        raise FormatError(f"{path} must hold a tensor 'vectors', words x numbers, got {', '.join(header) or 'none'}")
+    vectors = _tensor(path, header[name], start, mmap)
+    vectors = vectors.astype(np.float32) if vectors.dtype == np.float64 else vectors
+    counts = _tensor(path, header["counts"], start, False).astype(np.int64) if "counts" in header else None
+    vocabulary = files(path)[1]
+    try:
+        words = json.loads(vocabulary.read_bytes())
+    except ValueError as e:
+        raise FormatError(f"{vocabulary} is not valid JSON: {e}") from e
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise FormatError(f"{vocabulary} must hold a list of the words, in the order of the vectors")
+    if len(words) != len(vectors) or (counts is not None and counts.shape != (len(words),)):
+        raise FormatError(
+            f"{vocabulary} has {len(words)} words and {path} has {len(vectors)} rows: must be one for each"
+        )
+    lowercase = _metadata(path).get("lowercase") == "true"
+    return unique(path, words[:limit], vectors[:limit], None if counts is None else counts[:limit], lowercase)
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """Where each tensor lies, and where the first begins."""
+    header, start = _json(path)
+    header.pop("__metadata__", None)
+    end = path.stat().st_size - start
+    for name, about in header.items():
+        try:
+            low, high = about["data_offsets"]
+            numbers = int(np.prod(about["shape"], dtype=object))
+            if about["dtype"] in DTYPES and high - low != numbers * np.dtype(DTYPES[about["dtype"]]).itemsize:
+                raise ValueError(f"{high - low} bytes for {numbers} numbers")
+            if not 0 <= low <= high <= end:
+                raise ValueError(f"bytes {low} to {high} of {end}")
+        except (KeyError, TypeError, ValueError) as e:
+            raise FormatError(f"{path} is cut or damaged: tensor {name!r}: {e}") from e
+    return header, start
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    found = _json(path)[0].get("__metadata__")
+    return found if isinstance(found, dict) else {}
+
+
+def _json(path: Path) -> tuple[dict[str, Any], int]:
+    with open(path, "rb") as stream:
+        first = stream.read(8)
+        length = struct.unpack("<Q", first)[0] if len(first) == 8 else LONGEST_HEADER + 1
+        text = stream.read(length) if length <= LONGEST_HEADER else b""
+    try:
+        header = json.loads(text)
+    except ValueError:
+        header = None
+    if len(text) != length or not isinstance(header, dict):
+        raise FormatError(f"{path} is no safetensors file: it has no header that can be read")
+    return header, 8 + length
+
+
+def _tensor(path: Path, about: dict[str, Any], start: int, mmap: bool) -> np.ndarray:
+    if about["dtype"] not in DTYPES:
+        raise FormatError(f"{path} holds {about['dtype']} numbers: must be one of {', '.join(DTYPES)}")
+    dtype, shape, at = DTYPES[about["dtype"]], tuple(about["shape"]), start + about["data_offsets"][0]
+    if mmap and 0 not in shape:
+        return np.memmap(path, dtype, "r", at, shape)
+    with open(path, "rb") as stream:
+        stream.seek(at)
+        return np.fromfile(stream, dtype, int(np.prod(shape))).reshape(shape)

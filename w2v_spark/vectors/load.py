@@ -1,0 +1,108 @@
+"""Reading the vectors of a model into one matrix, batch by batch: no second copy of them is ever in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from w2v_spark import store
+from w2v_spark.errors import FormatError
+from w2v_spark.place import Place
+from w2v_spark.vectors.metrics import Matrix
+
+# rows that are decoded together: 1 MB at 300 numbers
+BATCH_ROWS = 1024
+
+
+def read_model(
+    model: store.Model, dtype: npt.DTypeLike = np.float32
+) -> tuple[pa.StringArray, npt.NDArray[np.int64] | None, Matrix]:
+    """Words, counts (None where one is unknown) and vectors (words, vector_size) of the dtype given, by id."""
+    size, entries = int(model.params["vector_size"]), model.manifest["files"][store.VECTORS]
+    place = model.place.child(store.VECTORS)
+    rows, numbers = _totals(place, entries)
+    if numbers != rows * size:
+        raise _damaged(place, f"{numbers} numbers for {rows} words of {size}")
+    vectors, seen = np.empty((rows, size), dtype), np.zeros(rows, bool)
+    ids, words, counts, at = list[npt.NDArray[np.int32]](), [], [], 0
+    for batch in _batches(place, entries):
+        ids.append(_ids(place, batch["id"], rows))
+        words.append(batch["word"])
+        counts.append(batch["count"])
+        in_order = np.array_equal(ids[-1], np.arange(at, at + len(batch)))
+        vectors[slice(at, at + len(batch)) if in_order else ids[-1]] = _matrix(place, batch, size)
+        seen[ids[-1]] = True
+        at += len(batch)
+    if not seen.all():
+        raise _damaged(place, f"the ids of {rows} words are not 0 to {rows - 1}, each once")
+    word, count = pa.chunked_array(words, pa.string()), pa.chunked_array(counts, pa.int64())
+    every = np.concatenate(ids) if ids else np.zeros(0, np.int32)
+    if not (every[1:] > every[:-1]).all():
+        order = np.argsort(every)
+        word, count = word.take(order), count.take(order)
+    return word.combine_chunks(), None if count.null_count else count.to_numpy(), vectors
+
+
+def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
+    """How many rows and numbers the files hold, by their footers."""
+    rows = numbers = 0
+    for entry in entries:
+        with _opened(place, entry) as file:
+            footer = file.metadata
+            rows += footer.num_rows
+            for group in map(footer.row_group, range(footer.num_row_groups)):
+                columns = map(group.column, range(group.num_columns))
+                numbers += sum(column.num_values for column in columns if column.path_in_schema.startswith("vector."))
+    return rows, numbers
+
+
+def _batches(place: Place, entries: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    for entry in entries:
+        with _opened(place, entry) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=store.VECTORS_SCHEMA.names, use_threads=False):
+                yield batch.cast(store.VECTORS_SCHEMA)
+
+
+@contextmanager
+def _opened(place: Place, entry: dict[str, Any]) -> Iterator[pq.ParquetFile]:
+    """A Parquet file that a manifest names; what fails while it is read is told with its name."""
+    name, path = entry["name"], place.file(entry["name"])
+    try:
+        size = place.filesystem.get_file_info(path).size
+        if size != entry["bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise FormatError(
+                f"{place.uri}/{name} {found}, the manifest says {entry['bytes']}: the directory is damaged"
+            )
+        with pq.ParquetFile(path, filesystem=place.filesystem, buffer_size=1 << 20, pre_buffer=False) as file:
+            yield file
+    except (pa.ArrowException, OSError) as e:
+        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {e}") from e
+
+
+def _ids(place: Place, column: pa.Array, rows: int) -> npt.NDArray[np.int32]:
+    """The ids of a batch, within the matrix."""
+    ids: npt.NDArray[np.int32] = column.fill_null(-1).to_numpy(zero_copy_only=False)
+    if len(ids) and (ids.min() < 0 or ids.max() >= rows):
+        raise _damaged(place, f"the ids of {rows} words are not 0 to {rows - 1}, each once")
+    return ids
+
+
+def _matrix(place: Place, batch: pa.RecordBatch, size: int) -> Matrix:
+    """The vectors of a batch, (rows, size) float32."""
+    column = batch["vector"]
+    lengths = np.diff(column.offsets.to_numpy())
+    if column.null_count or not (lengths == size).all():
+        odd = np.flatnonzero((lengths != size) | ~column.is_valid().to_numpy(zero_copy_only=False))[0]
+        raise _damaged(place, f"the vector of {batch['word'][int(odd)].as_py()!r} has not {size} numbers")
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(batch), size)  # type: ignore[no-any-return]
+
+
+def _damaged(place: Place, what: str) -> FormatError:
+    return FormatError(f"{place.uri} is damaged: {what}")
