@@ -45,7 +45,7 @@ def main() -> None:
             params = Params(
                 vector_size=args.vector_size, max_iter=args.max_iter, num_replicas=replicas, merge_rule=rule,
                 seed=seed, step_size=step_size, threads_per_replica=1,
-                rounds_per_epoch=rounds or auto_rounds_per_epoch(replicas),
+                rounds_per_epoch=rounds or auto_rounds_per_epoch(replicas, corpus.index.words()),
             )  # fmt: skip
             started = time.perf_counter()
             syn0 = simulate(corpus, params, ladder, args.threads)

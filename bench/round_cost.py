@@ -32,7 +32,7 @@ def main() -> None:
     cost = np.array(seconds) - trained
     print(f"{len(rounds)} rounds of {len(rows) // len(rounds)} replicas")
     for name, values in (("GB sent", sent), ("seconds", seconds), ("of them training", trained), ("cost", cost)):
-        low, middle, high = np.percentile(values[1:] or values, [10, 50, 90])
+        low, middle, high = np.percentile(values[1:] if len(rounds) > 1 else values, [10, 50, 90])
         print(f"{name:17} median {middle:6.3f}, 10 % below {low:6.3f}, 10 % above {high:6.3f}")
     if len(rounds) > 3:
         slope, start = np.polyfit(sent[1:], cost[1:], 1)

@@ -123,7 +123,7 @@ def test_a_replica_on_a_gpu_is_used_like_one_on_the_cpu(monkeypatch: pytest.Monk
     emulator.emulate(monkeypatch)
     monkeypatch.setattr(cuda_device, "open_card", lambda number: emulator.CARD)
     params = Params(vector_size=16, window_size=2, sample=0.0, num_replicas=1)
-    sampling = Sampling.of_counts(np.full(50, 20, np.int64), 0.0, 0.75)
+    sampling = Sampling.of_counts(np.full(50, 20, np.int64), params)
     draw = np.random.default_rng(1)
     model = {matrix: draw.normal(scale=0.1, size=(50, 16)).astype(np.float32) for matrix in (SYN0, SYN1)}
     piece = Piece(draw.integers(0, 50, 32, dtype=np.int32), np.array([0, 20, 32]), 0.0, 0.5, 7)
@@ -141,6 +141,7 @@ def test_a_replica_on_a_gpu_is_used_like_one_on_the_cpu(monkeypatch: pytest.Monk
 
 
 def test_blocks_that_lack_rows_are_refused() -> None:
-    params, sampling = Params(vector_size=4), Sampling.of_counts(np.full(3, 5, np.int64), 0.0, 0.75)
+    params = Params(vector_size=4)
+    sampling = Sampling.of_counts(np.full(3, 5, np.int64), params)
     with pytest.raises(w2v_spark.W2VError, match="the model has 2 rows of syn0, the vocabulary 3"):
         open_replica(params, sampling, lambda matrix: [(0, np.zeros((2, 4), np.float32))], None)

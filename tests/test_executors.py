@@ -24,7 +24,7 @@ from w2v_spark.spark import cluster
 found = {}
 for master in json.loads(sys.argv[1]):
     spark = SparkSession.builder.master(master).getOrCreate()
-    resolved, layout = cluster.resolve(spark, Params(num_replicas=2))
+    resolved, layout = cluster.resolve(spark, Params(num_replicas=2), 100)
     parallelism = spark.sparkContext.defaultParallelism
     found[master] = [resolved.threads_per_replica, layout.executors, layout.merge_tasks, parallelism]
     spark.stop()
@@ -45,7 +45,7 @@ output.child("work").make()
 cluster.probe(spark, output)
 output.child("work").write_json("note", {})
 asked = sorted(cluster._look_everywhere(spark, output.uri, "note"))
-resolved, layout = cluster.resolve(spark, Params())
+resolved, layout = cluster.resolve(spark, Params(), 100)
 print("found", json.dumps([there, asked, resolved.num_replicas, resolved.threads_per_replica, layout.merge_tasks]))
 spark.stop()
 """

@@ -1,4 +1,4 @@
-"""The kernels: reference against calculus, the CPU kernel against the reference."""
+"""The CPU kernel of skip-gram with negative sampling against the reference."""
 
 import dataclasses
 import math
@@ -23,58 +23,6 @@ from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 
 FULL = 2**32 - 1
 MASK = 2**64 - 1
-
-
-# --- reference ---
-
-
-def test_gather_is_the_one_hot_product_and_its_backward_adds_up_ids_that_occur_twice():
-    random = np.random.default_rng(1)
-    table, ids, rows = random.normal(size=(7, 3)), np.array([2, 5, 2, 2]), random.normal(size=(4, 3))
-    onehot = np.eye(7)[ids]
-    assert np.allclose(reference.gather(table, ids), onehot @ table)
-    gradient = np.zeros_like(table)
-    reference.scatter_add(gradient, ids, rows)
-    assert np.allclose(gradient, onehot.T @ rows)
-    assert np.allclose(gradient[2], rows[0] + rows[2] + rows[3])
-
-
-def test_loss_of_a_positive_and_its_negatives_is_their_sum():
-    syn0, syn1 = np.array([[0.5, -1.0]]), np.array([[1.0, 1.0], [2.0, 0.0], [-1.0, 3.0]])
-    pairs = reference.Pairs(np.zeros(3, int), np.arange(3), np.array([1, 0, 0]), np.ones(3))
-    expected = sum(math.log(1 + math.exp(x)) for x in (0.5, 1.0, -3.5))
-    assert reference.loss(syn0, syn1, pairs) == pytest.approx(expected)
-
-
-def test_losses_and_sigmoid_do_not_overflow():
-    x = np.array([-1000.0, -20.0, 0.0, 20.0, 1000.0])
-    assert np.allclose(reference.sigmoid(x), [0, 2.0611536e-9, 0.5, 1 - 2.0611536e-9, 1])
-    assert np.allclose(reference.log_loss(x, np.ones(5)), [1000, 20, math.log(2), 2.0611536e-9, 0], rtol=1e-7)
-
-
-def test_gradients_are_those_of_central_differences():
-    random = np.random.default_rng(2)
-    syn0, syn1 = random.normal(size=(6, 5)), random.normal(size=(6, 5))
-    seen = random.random((4, 7)) < 0.5
-    pairs = reference.tile_pairs(
-        random.integers(0, 6, 4), random.integers(0, 6, 7), seen, random.integers(0, 6, 9), negative=5
-    )
-    for table, gradient in zip((syn0, syn1), reference.gradients(syn0, syn1, pairs), strict=True):
-        for at in np.ndindex(table.shape):
-            here = table[at]
-            losses = []
-            for change in (1e-6, -1e-6):
-                table[at] = here + change
-                losses.append(reference.loss(syn0, syn1, pairs))
-            table[at] = here
-            assert gradient[at] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-5, abs=1e-7)
-
-
-def test_a_negative_that_is_the_centre_is_not_used_for_that_pair():
-    seen = np.array([[True, True, False], [True, False, False]])
-    pairs = reference.tile_pairs(np.array([9, 8]), np.array([1, 2, 3]), seen, np.array([1, 3]), negative=4)
-    assert pairs.weight.tolist() == [1, 1, 1, 2 * 1, 2 * 2, 0, 2 * 1]
-    assert pairs.output.tolist() == [1, 2, 1, 1, 3, 1, 3]
 
 
 # --- the CPU kernel against the reference, with the same random numbers ---
@@ -170,7 +118,7 @@ def replay(corpus, window, negative, key, step_from=0.05, step_to=0.02):
 def close(before, kernel, exact):
     """Whether the kernel's change is the exact one, to the precision of float32."""
     error, change = np.linalg.norm(kernel - exact), np.linalg.norm(exact - before)
-    return error < 3e-5 * change + 3e-7 * np.linalg.norm(before)
+    return error <= 3e-5 * change + 3e-7 * np.linalg.norm(before)
 
 
 def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77):

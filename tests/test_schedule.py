@@ -34,7 +34,11 @@ def test_very_long_runs() -> None:
 
 
 def test_auto_and_step() -> None:
-    assert auto_rounds_per_epoch(1) == 1 and auto_rounds_per_epoch(4) == 24 and auto_rounds_per_epoch(32) == 36
+    rounds = {(r, w): auto_rounds_per_epoch(r, w) for r in (1, 2, 8, 32) for w in (10**4, 8 * 10**6, 10**9)}
+    assert rounds == {
+        (1, 10**4): 1, (1, 8 * 10**6): 1, (1, 10**9): 1, (2, 10**4): 1, (2, 8 * 10**6): 4, (2, 10**9): 16,
+        (8, 10**4): 1, (8, 8 * 10**6): 16, (8, 10**9): 64, (32, 10**4): 1, (32, 8 * 10**6): 64, (32, 10**9): 128,
+    }  # fmt: skip
     assert replica_step_size(0.05, 1) == 0.05 and replica_step_size(0.05, 32) == pytest.approx(0.075)
     assert step_at(0, 3, 0.05, 0.01) == 0.05 and step_at(3, 3, 0.05, 0.01) == pytest.approx(0.01)
     assert step_at(1.5, 3, 0.05, 0.01) == pytest.approx(0.03)

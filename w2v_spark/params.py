@@ -64,6 +64,17 @@ def _param(default: Any, help: str, kind: type | None = None, **limits: Any) -> 
 class Params:
     """How to train. Values are checked on construction; `None` means auto (or no limit) and is resolved by the run."""
 
+    architecture: str = _param(
+        "skip_gram",
+        "skip_gram: each word around a centre predicts it; cbow: they predict it together",
+        choices=("skip_gram", "cbow"),
+    )
+    loss: str = _param(
+        "negative_sampling",
+        "how a word is predicted: against negatives, down a Huffman tree, or (up to 32,768 words) against all words",
+        choices=("negative_sampling", "hierarchical_softmax", "softmax"),
+    )
+    cbow_mean: bool = _param(True, "cbow takes the mean of the vectors around a centre, else their sum")
     vector_size: int = _param(100, "length of a word's vector", low=1, high=1024)
     window_size: int = _param(5, "most words between a centre and its context, on each side", low=1, high=20)
     min_count: int = _param(5, "words seen less often are left out", low=1)
@@ -87,7 +98,7 @@ class Params:
         None, "threads of a replica; auto: the cores of its executor", int, low=1, high=256, unset=AUTO
     )
     rounds_per_epoch: int | None = _param(
-        None, "merges in an epoch; auto: from the number of replicas", int, low=1, high=10_000, unset=AUTO
+        None, "merges in an epoch; auto: from the number of replicas and of words", int, low=1, high=10_000, unset=AUTO
     )
     device: str = _param(
         "auto",
@@ -139,6 +150,9 @@ class Params:
 class ParamValues(TypedDict, total=False):
     """The parameters as keyword arguments, for type checkers and editors."""
 
+    architecture: str
+    loss: str
+    cbow_mean: bool
     vector_size: int
     window_size: int
     min_count: int

@@ -1,8 +1,10 @@
-"""Skip-gram with negative sampling as the textbook has it: plain array operations, the oracle of every fast kernel.
+"""The layers of word2vec as the textbook has them, and skip-gram with negative sampling made of them.
 
-Works on numpy and cupy arrays alike, in the precision of the vectors it is given (the tests use float64). A pair is a
-context, whose vector is a row of syn0, and an output word, whose vector is a row of syn1: its label is 1 if that is the
-centre that was seen, 0 if it is a negative.
+Embedding, sigmoid and softmax with their losses: plain array operations, the oracle of every fast kernel. Works on
+numpy and cupy arrays alike, in the precision of the vectors it is given (the tests use float64). All architectures and
+losses are in `reference_models.py`; here are the pairs of the tile that the fast kernels of skip-gram with negative
+sampling train. A pair is a context, whose vector is a row of syn0, and an output word, whose vector is a row of syn1:
+its label is 1 if that is the centre that was seen, 0 if it is a negative.
 """
 
 from __future__ import annotations
@@ -60,6 +62,35 @@ def log_loss(score: Array, label: Array) -> Array:
 def log_loss_gradient(score: Array, label: Array) -> Array:
     """The derivative of `log_loss` by the score: sigmoid(score) - label."""
     return sigmoid(score) - label
+
+
+def log_sum_exp(scores: Array) -> Array:
+    """The logarithm of the sum of exp(scores) along the last axis, without overflow."""
+    xp = array_module(scores)
+    top = scores.max(axis=-1)
+    return top + xp.log(xp.exp(scores - top[..., None]).sum(axis=-1))
+
+
+def softmax(scores: Array) -> Array:
+    """exp(scores) divided by their sum along the last axis, without overflow: the probability of each class."""
+    xp = array_module(scores)
+    return xp.exp(scores - log_sum_exp(scores)[..., None])
+
+
+def softmax_loss(scores: Array, target: Array) -> Array:
+    """-log softmax(scores)[target] of each row.
+
+    Its derivative by the scores is softmax(scores), less 1 at the target.
+
+    Args:
+        scores: [n, classes].
+        target: classes, int[n].
+
+    Returns:
+        [n].
+    """
+    xp = array_module(scores)
+    return log_sum_exp(scores) - scores[xp.arange(len(target)), target]
 
 
 @dataclass(frozen=True)

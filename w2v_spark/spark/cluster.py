@@ -186,12 +186,14 @@ def _promised(spark: SparkSession) -> tuple[int, str]:
     return (most // each * each, "cores") if most else (1, _OR_MORE)
 
 
-def resolve(spark: SparkSession, params: Params) -> tuple[Params, Layout]:
-    """Fill in what is auto, now that the executors are known: device, replicas, threads of each, rounds in an epoch."""
+def resolve(spark: SparkSession, params: Params, words: int) -> tuple[Params, Layout]:
+    """Fill in what is auto, now that the executors and the corpus' `words` are known: device, replicas, threads of
+    each, rounds in an epoch.
+    """
     all_cores = _cores(spark)
     # a replica may come to any executor, so none asks for more than the smallest has
     executors, cores = len(all_cores), min(all_cores)
-    gpus = choose_gpus(spark, params.device, executors, cores)
+    gpus = choose_gpus(spark, params, executors, cores)
     replicas = params.num_replicas or executors * max(1, gpus)
     if gpus:
         # one thread feeds the GPU
@@ -204,7 +206,7 @@ def resolve(spark: SparkSession, params: Params) -> tuple[Params, Layout]:
         device="cuda" if gpus else "cpu",
         num_replicas=replicas,
         threads_per_replica=threads,
-        rounds_per_epoch=params.rounds_per_epoch or auto_rounds_per_epoch(replicas),
+        rounds_per_epoch=params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words),
     )
     return resolved, Layout(executors, sum(all_cores), gpus, profile)
 

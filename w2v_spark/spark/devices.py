@@ -15,7 +15,8 @@ from pyspark import TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import SparkSession
 
-from w2v_spark.errors import DeviceError, W2VError
+from w2v_spark.errors import DeviceError, ParamError, W2VError
+from w2v_spark.params import Params
 from w2v_spark.spark.session import described, is_local, plain_errors
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,18 @@ class Look:
     problem: str
 
 
-def choose_gpus(spark: SparkSession, wanted: str, executors: int, cores: int) -> int:
-    """How many GPUs of each executor train replicas, 0 for the CPU; `wanted` is the parameter device. What `cuda` lacks
-    is a DeviceError, what `auto` lacks is logged.
+def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int) -> int:
+    """How many GPUs of each executor train replicas, 0 for the CPU. What device=cuda lacks is a DeviceError, what auto
+    lacks is logged.
     """
-    if wanted == "cpu":
+    if params.device == "cpu":
+        return 0
+    if (params.architecture, params.loss) != ("skip_gram", "negative_sampling"):
+        if params.device == "cuda":
+            raise ParamError(
+                f"device=cuda trains skip_gram with negative_sampling, not {params.architecture} with {params.loss}: "
+                "use device=cpu"
+            )
         return 0
     gpus = 1 if is_local(spark) else int(spark.sparkContext.getConf().get(_AMOUNT, "0") or 0)
     if gpus:
@@ -50,7 +58,7 @@ def choose_gpus(spark: SparkSession, wanted: str, executors: int, cores: int) ->
         problem = (
             f"Spark gives its executors none: submit with --properties-file conf/gpu-cluster.conf, or set {_AMOUNT}"
         )
-    if problem and wanted == "cuda":
+    if problem and params.device == "cuda":
         raise DeviceError(f"device=cuda needs a GPU: {problem}")
     if problem:
         log.info("replicas train on the CPU (device=auto): %s", problem)

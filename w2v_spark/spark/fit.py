@@ -126,7 +126,8 @@ def prepare(
     run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite)
     cluster.probe(spark, run.output)
     vocabulary = _counted(spark, run, documents, checked, None if vocab is None else os.fspath(vocab))
-    resolved, layout = cluster.resolve(spark, checked)
+    _check_softmax(checked, vocabulary.words)
+    resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count)
     prepared = Prepared(spark, run, documents, resolved, layout, vocabulary)
     log.info("%s", prepared.plan.line())
     return prepared
@@ -173,6 +174,14 @@ def _counted(spark: SparkSession, run: Run, documents: Documents, params: Params
         100 * share,
     )
     return vocabulary
+
+
+def _check_softmax(params: Params, words: int) -> None:
+    """A full softmax over too many words is told before any text is encoded."""
+    if params.loss == "softmax":
+        from w2v_spark.kernels.cpu import check_softmax
+
+        check_softmax(words)
 
 
 def _encoded(

@@ -6,19 +6,22 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from w2v_spark import store
-from w2v_spark.corpus.noise import AliasTable, alias_table, keep_probability, noise_distribution
+from w2v_spark.corpus.noise import AliasTable, keep_probability
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.training.schedule import replica_step_size, step_at
 from w2v_spark.training.sentences import PIECE_WORDS, Piece
 from w2v_spark.workdir import SYN0, SYN1, Float32Matrix
+
+if TYPE_CHECKING:
+    from w2v_spark.kernels.cpu import Outputs
 
 _FULL = np.float64(2**32 - 1)
 # a GPU trains thousands of tiles at once, and only a small part of a piece may be in flight at one time
@@ -53,27 +56,29 @@ class Replica(Protocol):
 
 @dataclass(frozen=True)
 class Sampling:
-    """Counts of the vocabulary, its keep probabilities and its noise distribution, as kernels take them: probabilities
-    as uint32.
+    """What kernels need to know of the vocabulary: counts, keep probabilities (uint32, 2**32 - 1 is one), and the
+    tables of the loss.
     """
 
     counts: npt.NDArray[np.int64]
     keep: npt.NDArray[np.uint32]
-    noise: AliasTable
+    outputs: Outputs
 
     @classmethod
-    def of_counts(cls, counts: npt.NDArray[np.int64], sample: float, noise_exponent: float) -> Sampling:
-        keep = (keep_probability(counts, sample) * _FULL).astype(np.uint32)
-        return cls(counts, keep, alias_table(noise_distribution(counts, noise_exponent)))
+    def of_counts(cls, counts: npt.NDArray[np.int64], params: Params) -> Sampling:
+        from w2v_spark.kernels.cpu import Outputs
+
+        keep = (keep_probability(counts, params.sample) * _FULL).astype(np.uint32)
+        return cls(counts, keep, Outputs.of_counts(params.loss, counts, params.noise_exponent))
 
 
 @lru_cache(maxsize=1)
-def read_sampling(output: str, vocab_files: str, sample: float, noise_exponent: float) -> Sampling:
+def read_sampling(output: str, vocab_files: str, params: Params) -> Sampling:
     """From the vocabulary of a run, `vocab_files` as JSON; kept by a worker process that Spark reuses from round to
     round.
     """
     counts = store.read_vocabulary(Place.open(output).child(store.WORK), json.loads(vocab_files))["count"].to_numpy()
-    return Sampling.of_counts(counts, sample, noise_exponent)
+    return Sampling.of_counts(counts, params)
 
 
 def open_replica(params: Params, sampling: Sampling, blocks: Callable[[str], Blocks], device: int | None) -> Replica:
@@ -106,9 +111,11 @@ class CpuReplica:
     @classmethod
     def empty(cls, params: Params, sampling: Sampling) -> CpuReplica:
         """A model of zeros."""
-        from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
+        from w2v_spark.kernels.cpu import compile_kernel
+        from w2v_spark.kernels.cpu_sgns import padded_size
 
-        kernel = compile_sgns(params.vector_size, params.window_size, params.negative)
+        sizes = (params.vector_size, params.window_size, params.negative)
+        kernel = compile_kernel(params.architecture, params.loss, *sizes, mean=params.cbow_mean)
         shape = (len(sampling.counts), padded_size(params.vector_size))
         step_size = replica_step_size(params.step_size, params.num_replicas or 1)
         return cls(params, np.zeros(shape, np.float32), np.zeros(shape, np.float32), sampling, kernel, step_size)
@@ -126,10 +133,8 @@ class CpuReplica:
         return self._matrix(matrix)[first:stop]
 
     def train(self, piece: Piece) -> Result:
-        s = self.sampling
-        steps, key = _steps(self.params, self.step_size, piece), np.uint64(piece.key)
-        tables = (s.keep, s.noise.probability, s.noise.alias)
-        result: Result = self.kernel(piece.ids, piece.offsets, self.syn0, self.syn1, *tables, *steps, key)
+        steps, tables = _steps(self.params, self.step_size, piece), (self.sampling.keep, self.sampling.outputs)
+        result: Result = self.kernel(piece.ids, piece.offsets, self.syn0, self.syn1, *tables, *steps, piece.key)
         return result
 
     def _matrix(self, name: str) -> Float32Matrix:
@@ -155,7 +160,8 @@ class CudaReplica:
         sizes = (params.vector_size, params.window_size, params.negative)
         most = max(_GPU_PIECE_WORDS, 2 * PIECE_WORDS, 2 * params.max_sentence_length)
         card = cuda_device.open_card(device)
-        model = cuda.CudaReplica(card, sizes, sampling.counts, sampling.keep, sampling.noise, most)
+        noise = AliasTable(*sampling.outputs.tables)
+        model = cuda.CudaReplica(card, sizes, sampling.counts, sampling.keep, noise, most)
         return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1))
 
     @property

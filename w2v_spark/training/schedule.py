@@ -12,8 +12,11 @@ from dataclasses import dataclass
 # the first round is this much shorter than the last
 _DENSE_START = 32.0
 _GROWTH = 1.2
-_ROUNDS_PER_REPLICA = 6
-_MOST_ROUNDS = 36
+# measured in bench/results/merge.md on 32 million words: so many merges hold what one replica reaches, and on a corpus
+# of a quarter of that a quarter of them does as well
+_ROUNDS_PER_REPLICA = 8
+_MOST_ROUNDS = 128
+_WORDS_PER_REPLICA_AND_ROUND = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,14 @@ def plan_rounds(max_iter: int, rounds_per_epoch: int, num_replicas: int) -> list
     return [Round(i + 1, start, stop) for i, (start, stop) in enumerate(zip([0.0, *ends], ends, strict=False))]
 
 
-def auto_rounds_per_epoch(num_replicas: int) -> int:
-    """One round for one replica, else six for each replica, up to the number that was measured to hold 32 of them."""
-    return 1 if num_replicas == 1 else min(_MOST_ROUNDS, _ROUNDS_PER_REPLICA * num_replicas)
+def auto_rounds_per_epoch(num_replicas: int, words: int) -> int:
+    """One round for one replica, else eight for each replica, up to 128; fewer where an epoch of so many words is
+    short: the more replicas, the fewer words all of them together may train between two merges.
+    """
+    if num_replicas == 1:
+        return 1
+    needed = -(-words * num_replicas // _WORDS_PER_REPLICA_AND_ROUND)
+    return max(1, min(_MOST_ROUNDS, _ROUNDS_PER_REPLICA * num_replicas, needed))
 
 
 def replica_step_size(step_size: float, num_replicas: int) -> float:

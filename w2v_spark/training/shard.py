@@ -74,7 +74,7 @@ def train_shard(job: ShardJob, shard: int, device: int | None = None) -> Iterato
     """
     params, started = job.params, time.perf_counter()
     work = Place.open(job.output).child(store.WORK)
-    sampling = read_sampling(job.output, json.dumps(job.vocab_files), params.sample, params.noise_exponent)
+    sampling = read_sampling(job.output, json.dumps(job.vocab_files), params)
     replica = open_replica(params, sampling, lambda matrix: _base_rows(job, work, matrix), device)
     counts = np.zeros(len(sampling.counts), np.int64) if params.merge_rule == "count_weighted" else None
     metrics = ShardMetrics(

@@ -1,0 +1,207 @@
+"""Every architecture and loss beside gensim: python bench/architectures.py --corpus OUTPUT
+
+OUTPUT is the output of a job that kept its encoded corpus (--keep-work). Our kernels are trained on it directly, as one
+replica and without Spark, so that nothing but the kernels is timed; gensim gets the same sentences as a plain file
+(`corpus_file`) and the same counts, parameters and threads. gensim has no full softmax, and ours takes the --words most
+frequent words alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gensim.models import Word2Vec
+from simulate import Corpus
+
+from w2v_spark.corpus.noise import keep_probability
+from w2v_spark.corpus.vocab import initial_vectors
+from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
+from w2v_spark.kernels.cpu_sgns import padded_size
+from w2v_spark.training.schedule import step_at
+from w2v_spark.training.sentences import random_key
+from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
+from w2v_spark.vectors.vectors import Vectors
+from w2v_spark.workdir import CorpusReader
+
+WINDOW, NEGATIVE, EXPONENT, LOWEST_STEP = 5, 5, 0.75, 1e-4
+_RESTRICT_VOCAB = 30_000
+_PIECE_WORDS = 1 << 16
+_GENSIM_LONGEST_LINE = 10_000
+
+
+@dataclass(frozen=True)
+class Text:
+    """Sentences of ids in memory, and the words and counts of the vocabulary."""
+
+    ids: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    words: list[str]
+    counts: npt.NDArray[np.int64]
+
+    @classmethod
+    def read(cls, output: str, share: float) -> Text:
+        """The first buckets of a corpus, which sentences were dealt to at random: so large a share of its words."""
+        corpus = Corpus.open(output)
+        wanted, ids, lengths = share * corpus.counts.sum(), [], []
+        reader = CorpusReader(corpus.work, corpus.index)
+        for bucket in corpus.index.buckets:
+            if sum(map(len, ids)) < wanted:
+                found, offsets = reader.sentences(bucket)
+                ids.append(np.array(found[offsets[0] : offsets[-1]]))
+                lengths.append(np.diff(offsets))
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+        return cls(np.concatenate(ids), offsets, corpus.words, corpus.counts)
+
+    def most_frequent(self, words: int) -> Text:
+        """The text with its most frequent words alone."""
+        known = self.ids < words
+        before = np.concatenate([[0], np.cumsum(known)])
+        return Text(self.ids[known], before[self.offsets], self.words[:words], self.counts[:words])
+
+    def write(self, path: Path) -> None:
+        """As plain text, a sentence a line."""
+        words = np.array(self.words, object)
+        with path.open("w", encoding="utf-8") as out:
+            for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
+                for at in range(start, stop, _GENSIM_LONGEST_LINE):
+                    out.write(" ".join(words[self.ids[at : min(stop, at + _GENSIM_LONGEST_LINE)]]) + "\n")
+
+    def pieces(self) -> list[npt.NDArray[np.int64]]:
+        """The offsets of consecutive sentences, about 65,000 words at a time."""
+        marks = np.arange(0, self.offsets[-1], _PIECE_WORDS)
+        cuts = np.unique([*np.searchsorted(self.offsets, marks), len(self.offsets) - 1])
+        return [self.offsets[a : b + 1] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def train_ours(text: Text, architecture: str, loss: str, args: argparse.Namespace) -> tuple[Vectors, float, float]:
+    """The vectors, the seconds of training, and the mean loss of the last epoch."""
+    kernel = compile_kernel(architecture, loss, args.size, WINDOW, NEGATIVE, not args.sum)
+    outputs = Outputs.of_counts(loss, text.counts, EXPONENT)
+    words, width = len(text.words), padded_size(args.size)
+    keep = (keep_probability(text.counts, args.sample) * np.float64(2**32 - 1)).astype(np.uint32)
+    syn0 = np.pad(initial_vectors(text.words, args.size, args.seed), ((0, 0), (0, width - args.size)))
+    syn1 = np.zeros((kernel.output_rows(words), width), np.float32)
+    step_size = args.step or _usual_step(architecture)
+    total = int(text.offsets[-1])
+
+    def train(epoch: int, number: int, offsets: npt.NDArray[np.int64]) -> tuple[int, int, float, int]:
+        at = [epoch + offset / total for offset in (offsets[0], offsets[-1])]
+        steps = [step_at(position, args.epochs, step_size, LOWEST_STEP) for position in at]
+        key = random_key(args.seed, epoch, number)
+        return kernel(text.ids, offsets, syn0, syn1, keep, outputs, steps[0], steps[1], key)
+
+    pieces, started = text.pieces(), time.perf_counter()
+    with ThreadPoolExecutor(args.threads) as pool:
+        for epoch in range(args.epochs):
+            numbers = range(len(pieces))
+            results = list(pool.map(train, [epoch] * len(pieces), numbers, pieces))
+    seconds = time.perf_counter() - started
+    mean_loss = sum(r[2] for r in results) / max(1, sum(r[3] for r in results))
+    return Vectors(text.words, np.ascontiguousarray(syn0[:, : args.size])), seconds, mean_loss
+
+
+def train_gensim(
+    text: Text, path: Path, architecture: str, loss: str, args: argparse.Namespace
+) -> tuple[Vectors, float]:
+    """The vectors, and the seconds of training."""
+    hierarchical = loss == "hierarchical_softmax"
+    model = Word2Vec(
+        sg=int(architecture == "skip_gram"),
+        hs=int(hierarchical),
+        negative=0 if hierarchical else NEGATIVE,
+        cbow_mean=int(not args.sum),
+        vector_size=args.size,
+        window=WINDOW,
+        ns_exponent=EXPONENT,
+        sample=args.sample,
+        min_count=1,
+        alpha=args.step or _usual_step(architecture),
+        min_alpha=LOWEST_STEP,
+        seed=args.seed,
+        workers=args.threads,
+        epochs=args.epochs,
+    )
+    model.build_vocab_from_freq(dict(zip(text.words, text.counts.tolist(), strict=True)))
+    started = time.perf_counter()
+    sentences, words = len(text.offsets) - 1, int(text.offsets[-1])
+    model.train(corpus_file=str(path), total_examples=sentences, total_words=words, epochs=args.epochs)
+    seconds = time.perf_counter() - started
+    return Vectors(list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)), seconds
+
+
+def _usual_step(architecture: str) -> float:
+    """As word2vec.c has them."""
+    return 0.05 if architecture == "cbow" else 0.025
+
+
+def scores(vectors: Vectors, args: argparse.Namespace) -> str:
+    """Analogies answered in percent and 100 times Spearman's rho of each file of pairs."""
+    parts = []
+    if args.analogies:
+        report = evaluate_analogies(vectors, args.analogies, _RESTRICT_VOCAB)
+        parts.append(f"analogies {100 * (report.total.accuracy or 0):5.1f}")
+    for path in args.pairs:
+        found = evaluate_pairs(vectors, path, len(vectors))
+        parts.append(f"{Path(path).stem} {100 * (found.spearman or 0):5.1f}")
+    return "  ".join(parts)
+
+
+def main() -> None:
+    """Train each pair, print a line for each."""
+    args = _arguments(sys.argv[1:])
+    text = Text.read(args.corpus, args.share)
+    few = text.most_frequent(args.words)
+    with tempfile.TemporaryDirectory(prefix="w2v_spark-bench-") as scratch:
+        path = Path(scratch, "corpus.txt")
+        if not args.ours:
+            text.write(path)
+        print(f"{text.offsets[-1]:,} words, {args.epochs} epochs, {args.threads} threads, {args.size} floats")
+        for architecture, loss in product(args.architecture, args.loss):
+            trained = few if loss == "softmax" else text
+            per_second = {}
+            for tool in ["ours"] if args.ours or loss == "softmax" else ["gensim", "ours"]:
+                if tool == "ours":
+                    vectors, seconds, mean_loss = train_ours(trained, architecture, loss, args)
+                    note = f"loss {mean_loss:.3f}"
+                else:
+                    vectors, seconds = train_gensim(trained, path, architecture, loss, args)
+                    note = ""
+                speed = per_second[tool] = int(trained.offsets[-1]) * args.epochs / seconds
+                if "gensim" in per_second and tool == "ours":
+                    note += f"  {speed / per_second['gensim']:.1f} x gensim"
+                line = f"{architecture:9} {loss:20} {tool:6} {speed:12,.0f} words/s  {scores(vectors, args)}  {note}"
+                print(line, flush=True)
+
+
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("--corpus", required=True, metavar="OUTPUT", help="output of a job with --keep-work")
+    parser.add_argument("--share", type=float, default=1.0, help="train on so much of the corpus (default all)")
+    parser.add_argument("--architecture", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES)
+    parser.add_argument("--loss", nargs="+", choices=LOSSES, default=LOSSES)
+    parser.add_argument("--epochs", type=int, default=1, metavar="N", help="(default 1)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="(default 2)")
+    parser.add_argument("--size", type=int, default=100, metavar="N", help="floats of a vector (default 100)")
+    parser.add_argument("--sample", type=float, default=1e-4, help="as --sample of training (default 1e-4)")
+    parser.add_argument("--step", type=float, help="learning rate (default .025, for CBOW .05)")
+    parser.add_argument("--sum", action="store_true", help="CBOW takes the sum of its contexts instead of their mean")
+    parser.add_argument("--words", type=int, default=3000, metavar="N", help="vocabulary of softmax (default 3000)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--ours", action="store_true", help="leave gensim out")
+    parser.add_argument("--analogies", metavar="FILE", help="analogy questions, such as questions-words.txt")
+    parser.add_argument("--pairs", nargs="*", default=[], metavar="FILE", help="rated word pairs")
+    return parser.parse_args(given)
+
+
+if __name__ == "__main__":
+    main()

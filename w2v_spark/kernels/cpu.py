@@ -1,0 +1,191 @@
+"""The CPU kernels under one roof: architecture and loss by name, one way to call them all.
+
+How a replica uses them:
+
+    kernel = compile_kernel(architecture, loss, vector_size, window_size, negative)
+    outputs = Outputs.of_counts(loss, counts, noise_exponent)
+    syn1 = zeros [kernel.output_rows(V), padded_size(vector_size)]
+    kernel(ids, offsets, syn0, syn1, keep, outputs, step_from, step_to, key)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from w2v_spark.corpus.huffman import huffman_tree
+from w2v_spark.corpus.noise import alias_table, noise_distribution
+from w2v_spark.errors import ParamError
+from w2v_spark.kernels.cpu_cbow import compile_cbow
+from w2v_spark.kernels.cpu_hs import compile_hierarchical
+from w2v_spark.kernels.cpu_sgns import MAX_NEGATIVE, MAX_VECTOR_SIZE, MAX_WINDOW_SIZE, compile_sgns, padded_size
+from w2v_spark.kernels.cpu_softmax import MAX_VOCABULARY, compile_softmax
+from w2v_spark.kernels.cpu_strip import Ids
+from w2v_spark.kernels.cpu_tile import Floats
+from w2v_spark.kernels.emitter import LANES
+
+ARCHITECTURES = ("skip_gram", "cbow")
+LOSSES = ("negative_sampling", "hierarchical_softmax", "softmax")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a loss needs to know of the vocabulary: made once, shared by all calls and threads."""
+
+    loss: str
+    words: int
+    # negative_sampling: the alias table of the noise distribution, uint32[V] and int32[V] (`corpus.noise.AliasTable`);
+    # hierarchical_softmax: the ways of the words (`corpus.huffman.HuffmanTree`), int64[V + 1], int32[bits] and
+    # float32[bits + 16], 1.0 where the code is 0; softmax: nothing
+    tables: tuple[npt.NDArray[Any], ...]
+
+    @classmethod
+    def of_counts(cls, loss: str, counts: npt.NDArray[np.int64], noise_exponent: float = 0.75) -> Outputs:
+        """The tables of a vocabulary; `noise_exponent` matters to negative sampling only.
+
+        Raises:
+            ParamError: the vocabulary is too large for a full softmax.
+        """
+        if loss == "negative_sampling":
+            table = alias_table(noise_distribution(counts, noise_exponent))
+            return cls(loss, len(counts), (table.probability, table.alias))
+        if loss == "hierarchical_softmax":
+            tree = huffman_tree(counts)
+            labels = np.zeros(len(tree.codes) + LANES, np.float32)
+            labels[: len(tree.codes)] = 1 - tree.codes
+            points = np.pad(tree.points, (0, LANES))
+            return cls(loss, len(counts), (tree.starts, points, labels))
+        check_softmax(len(counts))
+        return cls(loss, len(counts), ())
+
+
+def check_softmax(words: int) -> None:
+    """Refuse a vocabulary that is too large for a full softmax."""
+    if words > MAX_VOCABULARY:
+        raise ParamError(
+            f"loss softmax trains every word of the vocabulary at every step, which {words:,} words make too slow: at "
+            f"most {MAX_VOCABULARY:,} are allowed; use loss negative_sampling or hierarchical_softmax, or a larger "
+            "min_count"
+        )
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Trains sentences, for one architecture, loss, vector size and window size; see `__call__`."""
+
+    architecture: str
+    loss: str
+    vector_size: int
+    window_size: int
+    # what the compiled code takes between the tables and the learning rates
+    _arguments: tuple[Any, ...]
+    _train: Any
+
+    def output_rows(self, words: int) -> int:
+        """How many rows of syn1 are used: one for each word, or for each inner node of the Huffman tree."""
+        return words - 1 if self.loss == "hierarchical_softmax" else words
+
+    def __call__(
+        self,
+        ids: Ids,
+        offsets: npt.NDArray[np.int64],
+        syn0: Floats,
+        syn1: Floats,
+        keep: npt.NDArray[np.uint32],
+        outputs: Outputs,
+        step_from: float,
+        step_to: float,
+        key: int | np.uint64,
+    ) -> tuple[int, int, float, int]:
+        """Train every sample of the sentences once, in place and without Python's lock.
+
+        A sample is a pair of context and centre for skip-gram, a centre with the words around it for CBOW. Subsampling
+        takes words out of a sentence before its windows are formed; a centre's window shrinks to 1..window_size words,
+        uniformly: both as in word2vec.c.
+
+        Args:
+            ids: words of consecutive sentences, int32.
+            offsets: where in `ids` each sentence starts, and where the last ends, int64[sentences + 1].
+            syn0: vectors of words as contexts, float32[V, padded_size(vector_size)], zero in the padding.
+            syn1: vectors of what is predicted, of at least `output_rows(V)` rows like those of syn0: of words, or of
+                the inner nodes of the Huffman tree, the root last.
+            keep: probability that a word stays in its sentence, uint32[V], scaled so that 2**32 - 1 is one.
+            outputs: the tables of the loss.
+            step_from: learning rate at the first word.
+            step_to: learning rate at the last word, linear in between.
+            key: all random numbers follow from it.
+
+        Returns:
+            Words kept; samples trained; the loss summed over about one sample in 64 (negative sampling) or in 1,024
+            (hierarchical softmax), or over all (softmax); the number of those.
+        """
+        self._check(ids, offsets, syn0, syn1, keep, outputs)
+        steps = float(step_from), float(step_to), np.uint64(key)
+        result = self._train(ids, offsets, syn0, syn1, keep, *outputs.tables, *self._arguments, *steps)
+        words_kept, samples, loss_sum, loss_samples = result
+        return int(words_kept), int(samples), float(loss_sum), int(loss_samples)
+
+    def _check(
+        self,
+        ids: Ids,
+        offsets: npt.NDArray[np.int64],
+        syn0: Floats,
+        syn1: Floats,
+        keep: npt.NDArray[np.uint32],
+        outputs: Outputs,
+    ) -> None:
+        """Compiled code checks nothing: an id or an offset out of range would write into memory that is not ours."""
+        words, width = len(keep), padded_size(self.vector_size)
+        if words == 0:
+            raise ValueError("the vocabulary must have at least one word")
+        if outputs.loss != self.loss or outputs.words != words:
+            raise ValueError(f"outputs of {outputs.words} words for {outputs.loss} must be of {words} for {self.loss}")
+        rows = self.output_rows(words)
+        if syn0.shape != (words, width) or syn1.ndim != 2 or len(syn1) < rows or syn1.shape[1] != width:
+            raise ValueError(
+                f"syn0 {syn0.shape} must be {(words, width)}, and syn1 {syn1.shape} of {rows} such rows or more"
+            )
+        if len(offsets) == 0 or offsets[0] < 0 or offsets[-1] > len(ids) or (np.diff(offsets) < 0).any():
+            raise ValueError("offsets must rise from 0 or more to at most the number of ids")
+        used = ids[offsets[0] : offsets[-1]]
+        if len(used) and (used.min() < 0 or used.max() >= words):
+            raise ValueError(f"ids must be from 0 to {words - 1}, not from {used.min()} to {used.max()}")
+
+
+def compile_kernel(
+    architecture: str, loss: str, vector_size: int, window_size: int, negative: int = 5, mean: bool = True
+) -> Kernel:
+    """The kernel for these, compiled at the first call and from then on loaded from disk if possible.
+
+    Args:
+        architecture: one of ARCHITECTURES.
+        loss: one of LOSSES.
+        vector_size: floats of a vector.
+        window_size: the most words on either side of a centre.
+        negative: negatives of a sample; matters to negative sampling only.
+        mean: whether CBOW takes the mean of its contexts' vectors, else their sum; matters to CBOW only.
+    """
+    for name, given, allowed in (("architecture", architecture, ARCHITECTURES), ("loss", loss, LOSSES)):
+        if given not in allowed:
+            raise ParamError(f"the CPU has no kernel for {name} {given!r}: it must be one of {', '.join(allowed)}")
+    for name, value, high in (
+        ("vector_size", vector_size, MAX_VECTOR_SIZE),
+        ("window_size", window_size, MAX_WINDOW_SIZE),
+        ("negative", negative if loss == "negative_sampling" else 1, MAX_NEGATIVE),
+    ):
+        if not 1 <= value <= high:
+            raise ParamError(f"the CPU kernel cannot train with {name} {value}: it must be from 1 to {high}")
+    width, bags = padded_size(vector_size), architecture == "cbow"
+    arguments: tuple[Any, ...] = (mean,)
+    if loss == "hierarchical_softmax":
+        train = compile_hierarchical(width, window_size, bags)
+    elif loss == "softmax":
+        train = compile_softmax(width, window_size, bags)
+    elif bags:
+        train, arguments = compile_cbow(width, window_size), (negative, mean)
+    else:
+        train, arguments = compile_sgns(vector_size, window_size, negative)._train, (negative,)
+    return Kernel(architecture, loss, vector_size, window_size, arguments, train)

@@ -1,0 +1,131 @@
+"""Hierarchical softmax on CPU, for skip-gram and for CBOW.
+
+A word's way down the Huffman tree is a row of decisions, each between the branches of an inner node, whose vector is a
+row of syn1 (Morin and Bengio 2005; Mikolov et al. 2013a, with the numbering of word2vec.c). Each centre trains with the
+nodes as the one before left them, all its inputs together: the rows of syn0 of the words around it (skip-gram), or
+their mean or sum (CBOW, whose contexts are read and written for 32 centres at once). The mathematics in plain words is
+in `reference_models.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from w2v_spark.kernels.cache import compile_now
+from w2v_spark.kernels.cpu_bag import ROWS, count_samples, fill_bag, make_bag, spread_steps
+from w2v_spark.kernels.cpu_rows import slabs
+from w2v_spark.kernels.cpu_strip import lay_sentences, make_strip, random_number
+from w2v_spark.kernels.cpu_way import Tree, make_way, prefetch_way, train_contexts, train_hidden
+from w2v_spark.kernels.emitter import LANES
+
+MEASURED = 1024  # the loss is measured on one centre in so many
+
+_INPUT = {
+    kind: types.Array(kind, 1, "C", readonly=True) for kind in (types.int32, types.int64, types.uint32, types.float32)
+}
+_MATRIX = types.Array(types.float32, 2, "C")
+_SIGNATURE = types.Tuple([types.int64, types.int64, types.float64, types.int64])(
+    *(_INPUT[types.int32], _INPUT[types.int64], _MATRIX, _MATRIX),
+    *(_INPUT[types.uint32], _INPUT[types.int64], _INPUT[types.int32], _INPUT[types.float32]),
+    *(types.boolean, types.float64, types.float64, types.uint64),
+)
+
+
+@functools.cache
+def compile_hierarchical(width: int, window: int, bags: bool) -> Any:
+    """The compiled kernel for rows of `width` floats, CBOW's if `bags`; its arguments are made by `cpu.Kernel`."""
+    wide, vectors, narrow, fewer = slabs(width)
+    band = -(-(2 * window + 1) // LANES) * LANES
+
+    @compile_now(_SIGNATURE)
+    def train(
+        ids: Any,
+        offsets: Any,
+        syn0: Any,
+        syn1: Any,
+        keep: Any,
+        starts: Any,
+        points: Any,
+        labels: Any,
+        mean: Any,
+        step_from: Any,
+        step_to: Any,
+        key: Any,
+    ) -> Any:
+        inputs, outputs = syn0.reshape(-1), syn1.reshape(-1)
+        tree = Tree(starts, points, labels)
+        strip, way, bag = make_strip(offsets, window, band), make_way(tree, window, width), make_bag(window, width)
+        words, sentence = strip.words, 0
+        slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
+        words_kept, loss_sum, unmeasured = 0, 0.0, MEASURED
+        samples, loss_samples = np.int64(0), np.int64(0)
+        while sentence < len(offsets) - 1:
+            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, band, random_number(key))
+            words_kept += filled
+            for at in range(0, filled, ROWS):
+                rows, decisions = min(ROWS, filled - at), np.int64(0)
+                found = count_samples(strip, at, rows, window)
+                if bags and found > 0:
+                    fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width, wide, vectors, narrow, fewer)
+                for i in range(rows):
+                    centre = at + window + i
+                    around = np.int64(strip.left[centre] + strip.right[centre])
+                    prefetch_way(tree, words[centre + 1], outputs, width)
+                    if around == 0:
+                        continue
+                    trained = np.int64(1) if bags else around
+                    samples += trained
+                    unmeasured += 1
+                    measure = unmeasured > MEASURED
+                    if measure:
+                        unmeasured = 1
+                        loss_samples += trained
+                    step = step_from + slope * strip.places[centre]
+                    if bags:
+                        word, x = words[centre], i * width
+                        decisions += starts[word + 1] - starts[word]
+                        loss_sum += train_hidden(
+                            way,
+                            tree,
+                            word,
+                            bag.hidden,
+                            bag.steps,
+                            x,
+                            step,
+                            measure,
+                            outputs,
+                            width,
+                            wide,
+                            vectors,
+                            narrow,
+                            fewer,
+                        )
+                    else:
+                        loss_sum += train_contexts(
+                            way,
+                            tree,
+                            strip,
+                            centre,
+                            step,
+                            measure,
+                            inputs,
+                            outputs,
+                            width,
+                            wide,
+                            vectors,
+                            narrow,
+                            fewer,
+                        )
+                if bags and found > 0:
+                    step = step_from + slope * strip.places[at + window]
+                    updates = step * (window + 1) * decisions / found
+                    spread_steps(
+                        bag, strip, at, rows, filled, inputs, updates, window, width, wide, vectors, narrow, fewer
+                    )
+        return words_kept, samples, loss_sum, loss_samples
+
+    return train

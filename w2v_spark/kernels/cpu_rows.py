@@ -1,0 +1,91 @@
+"""Rows of matrices as the CPU kernels handle them: whole rows of any width, in pieces that the registers hold.
+
+Arrays are flat, and an index into them is a row's number times the row's floats. The literals `wide`, `vectors`,
+`narrow` and `fewer` are those of `slabs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from w2v_spark.kernels.cache import inner
+from w2v_spark.kernels.emitter import LANES
+from w2v_spark.kernels.simd import add_combination, copy
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Floats = npt.NDArray[np.float32]
+
+_SLAB = 8  # most vectors of a row in registers at once
+
+
+def inlined(function: Function) -> Function:
+    """Like `cache.inner`, for what is called for each word: its code is put where it is called in any case.
+
+    A call that passes arrays on counts their references, atomically: tens of nanoseconds, half of all time in
+    hierarchical softmax.
+    """
+    options: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "forceinline": True}
+    compiled: Function = numba.njit(**options)(function)
+    return compiled
+
+
+def slabs(width: int) -> tuple[int, int, int, int]:
+    """How a row of so many floats is cut: `wide` slabs of so many `vectors` of 16, then `narrow` slabs of one `fewer`.
+
+    As few slabs as fit the registers, as even as can be.
+    """
+    count = -(-width // (LANES * _SLAB))
+    vectors = -(-width // (LANES * count))
+    narrow = count * vectors - width // LANES
+    return count - narrow, vectors, narrow, vectors - 1
+
+
+@inner
+def aligned_zeros(size: Any) -> Any:
+    """Zeros that start on a cache line."""
+    floats = np.zeros(size + LANES, np.float32)
+    skip = -(floats.ctypes.data >> 2) & (LANES - 1)
+    return floats[skip : skip + size]
+
+
+@inner
+def copy_row(y: Any, to: Any, x: Any, start: Any, wide: Any, vectors: Any, narrow: Any, fewer: Any) -> None:
+    """Copy the row of x at `start` to y at `to`."""
+    column = 0
+    for _ in range(wide):
+        copy(y, to + column, x, start + column, vectors)
+        column += vectors * LANES
+    for _ in range(narrow):
+        copy(y, to + column, x, start + column, fewer)
+        column += fewer * LANES
+
+
+@inner
+def add_rows(
+    y: Any,
+    to: Any,
+    weights: Any,
+    at: Any,
+    step: Any,
+    rows: Any,
+    start: Any,
+    pitch: Any,
+    count: Any,
+    wide: Any,
+    vectors: Any,
+    narrow: Any,
+    fewer: Any,
+) -> None:
+    """Add to a row of y the sum of weights[at + j * step] times the row of `rows` at start + j * pitch, j < count."""
+    column = 0
+    for _ in range(wide):
+        add_combination(y, to + column, weights, at, step, rows, start + column, pitch, count, vectors)
+        column += vectors * LANES
+    for _ in range(narrow):
+        add_combination(y, to + column, weights, at, step, rows, start + column, pitch, count, fewer)
+        column += fewer * LANES

@@ -1,0 +1,226 @@
+"""Full softmax on CPU, for skip-gram and for CBOW: each step touches every word of the vocabulary.
+
+Consecutive words of the strip are trained together, about 32 samples at a time: as contexts, each of which predicts all
+the words around it with one distribution over the vocabulary (skip-gram), or as centres, each of which is predicted by
+the words around it (CBOW). Rows of syn1 are read in blocks that stay in the first cache. The loss is -log
+softmax(syn1 . hidden) at the predicted word (Mikolov et al. 2013b, equation 2). The mathematics in plain words is in
+`reference_models.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from w2v_spark.kernels.cache import compile_now, inner
+from w2v_spark.kernels.cpu_bag import ROWS, fill_bag, make_bag, spread_steps
+from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
+from w2v_spark.kernels.cpu_strip import Strip, lay_sentences, make_strip, random_number
+from w2v_spark.kernels.cpu_tile import MOST_UPDATES
+from w2v_spark.kernels.emitter import LANES
+from w2v_spark.kernels.simd import add_dots
+from w2v_spark.kernels.simd_exp import exponentials
+
+# a word's step costs 6 * V * vector_size operations. At this size and 100 floats that is 20 MFLOP, 0.2 ms on one core:
+# hundreds of times the cost of negative sampling, and the text that has so many words takes hours
+MAX_VOCABULARY = 1 << 15
+
+_BLOCK = 32  # rows of syn1 at a time
+_NOTHING = np.float32(-1e30)  # a score that no softmax notices
+
+
+class Softmax(NamedTuple):
+    """What is computed for up to 32 hidden vectors."""
+
+    scores: Floats  # dot products, later gradients times the learning rate, [ROWS, columns]
+    columns: int  # the vocabulary's size rounded up to whole vectors
+    predicted: Any  # how many words each hidden vector predicts, int32[ROWS]
+
+
+@inner
+def make_softmax(words: Any) -> Softmax:
+    """Scores of zero for so many words."""
+    columns = -(-words // LANES) * LANES
+    return Softmax(aligned_zeros(ROWS * columns + LANES), columns, np.zeros(ROWS, np.int32))
+
+
+@inner
+def meets(strip: Strip, context: Any, centre: Any) -> Any:
+    """Whether the context is within the centre's window."""
+    if context < centre:
+        return strip.left[centre] >= centre - context
+    return centre < context and strip.right[centre] >= context - centre
+
+
+@inner
+def score(softmax: Softmax, hidden: Any, rows: Any, syn1: Any, words: Any, width: Any) -> None:
+    """Dot products of each hidden vector with the vector of each word."""
+    scores, columns, vectors = softmax.scores, softmax.columns, width // LANES
+    scores[:] = 0
+    whole = words // LANES * LANES
+    for k in range(0, whole, LANES):
+        for i in range(rows):
+            add_dots(scores, i * columns + k, hidden, i * width, syn1, k * width, width, LANES, vectors)
+    for k in range(whole, words):
+        for i in range(rows):
+            # it also adds zeros to the lanes behind, the first of the next row among them
+            add_dots(scores, i * columns + k, hidden, i * width, syn1, k * width, width, 1, vectors)
+    for i in range(rows):
+        scores[i * columns + words : (i + 1) * columns] = _NOTHING
+
+
+@inner
+def normalise(softmax: Softmax, i: Any, words: Any) -> Any:
+    """Turn a row's scores into exponentials; their largest score, their sum."""
+    scores, start = softmax.scores, i * softmax.columns
+    top = scores[start]
+    for k in range(start, start + words):
+        top = max(top, scores[k])
+    return top, exponentials(scores, start, softmax.columns // LANES, top)
+
+
+@inner
+def update_outputs(
+    softmax: Softmax,
+    hidden: Any,
+    steps: Any,
+    rows: Any,
+    syn1: Any,
+    words: Any,
+    width: Any,
+    wide: Any,
+    vectors: Any,
+    narrow: Any,
+    fewer: Any,
+) -> None:
+    """Form the steps of the hidden vectors, and make those of syn1, block by block."""
+    scores, columns = softmax.scores, softmax.columns
+    for k in range(0, words, _BLOCK):
+        end = min(words, k + _BLOCK)
+        for i in range(rows):
+            at = i * columns + k
+            add_rows(steps, i * width, scores, at, 1, syn1, k * width, width, end - k, wide, vectors, narrow, fewer)
+        for v in range(k, end):
+            add_rows(syn1, v * width, scores, v, columns, hidden, 0, width, rows, wide, vectors, narrow, fewer)
+
+
+@inner
+def differentiate(
+    softmax: Softmax, strip: Strip, at: Any, i: Any, step: Any, window: Any, words: Any, bags: Any, filled: Any
+) -> Any:
+    """Turn row i of scores into steps: step * (times the word is predicted - times predictions * its probability).
+
+    Returns the loss of its predictions.
+    """
+    own, start = at + window + i, i * softmax.columns
+    scores, total = softmax.scores, 0.0
+    first, last = (own, own + 1) if bags else (max(window, own - window), min(filled + window, own + window + 1))
+    for j in range(first, last):
+        if bags or meets(strip, own, j):
+            total -= np.float64(scores[start + strip.words[j]])
+    top, summed = normalise(softmax, i, words)
+    count = softmax.predicted[i]
+    total += count * (np.float64(top) + math.log(summed))
+    factor = np.float32(-step * count / summed)
+    for k in range(start, start + words):
+        scores[k] *= factor
+    for j in range(first, last):
+        if bags or meets(strip, own, j):
+            scores[start + strip.words[j]] += np.float32(step)
+    return total
+
+
+@inner
+def slowing(strip: Strip, at: Any, i: Any, rows: Any, window: Any, updates: Any) -> Any:
+    """By how much the changes of a context that the tile repeats are made smaller: see `cpu_tile.differentiate`."""
+    times = 0
+    for k in range(rows):
+        times += strip.words[at + window + k] == strip.words[at + window + i]
+    return min(1.0, MOST_UPDATES / (times * updates))
+
+
+_INPUT = {kind: types.Array(kind, 1, "C", readonly=True) for kind in (types.int32, types.int64, types.uint32)}
+_MATRIX = types.Array(types.float32, 2, "C")
+_SIGNATURE = types.Tuple([types.int64, types.int64, types.float64, types.int64])(
+    *(_INPUT[types.int32], _INPUT[types.int64], _MATRIX, _MATRIX),
+    *(_INPUT[types.uint32], types.boolean, types.float64, types.float64, types.uint64),
+)
+
+
+@functools.cache
+def compile_softmax(width: int, window: int, bags: bool) -> Any:
+    """The compiled kernel for rows of `width` floats, CBOW's if `bags`; its arguments are made by `cpu.Kernel`."""
+    wide, vectors, narrow, fewer = slabs(width)
+    band = -(-(2 * window + 1) // LANES) * LANES
+    # a context predicts window + 1 words on average; 32 of them at once diverge where few words share a sentence
+    together = ROWS if bags else max(1, ROWS // (window + 1))
+
+    @compile_now(_SIGNATURE)
+    def train(
+        ids: Any,
+        offsets: Any,
+        syn0: Any,
+        syn1: Any,
+        keep: Any,
+        mean: Any,
+        step_from: Any,
+        step_to: Any,
+        key: Any,
+    ) -> Any:
+        size = len(keep)
+        inputs, outputs = syn0.reshape(-1), syn1.reshape(-1)
+        strip, bag, softmax = make_strip(offsets, window, band), make_bag(window, width), make_softmax(size)
+        words, sentence = strip.words, 0
+        slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
+        words_kept, samples, loss_sum = 0, 0, 0.0
+        while sentence < len(offsets) - 1:
+            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, band, random_number(key))
+            words_kept += filled
+            for at in range(0, filled, together):
+                rows, found = min(together, filled - at), 0
+                for i in range(rows):
+                    own = at + window + i
+                    if bags:
+                        count = int(strip.left[own] + strip.right[own] > 0)
+                    else:
+                        count = 0
+                        for j in range(max(window, own - window), min(filled + window, own + window + 1)):
+                            count += meets(strip, own, j)
+                    softmax.predicted[i] = count
+                    found += count
+                if found == 0:
+                    continue
+                samples += found
+                if bags:
+                    fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width, wide, vectors, narrow, fewer)
+                else:
+                    bag.steps[:] = 0
+                    for i in range(rows):
+                        row = np.int64(words[at + window + i]) * width
+                        copy_row(bag.hidden, i * width, inputs, row, wide, vectors, narrow, fewer)
+                score(softmax, bag.hidden, rows, outputs, size, width)
+                step = step_from + slope * strip.places[at + window]
+                updates = step * (window + 1)
+                for i in range(rows):
+                    if softmax.predicted[i] == 0:
+                        softmax.scores[i * softmax.columns : (i + 1) * softmax.columns] = 0
+                        continue
+                    scaled = step if bags else step * slowing(strip, at, i, rows, window, updates)
+                    loss_sum += differentiate(softmax, strip, at, i, scaled, window, size, bags, filled)
+                update_outputs(softmax, bag.hidden, bag.steps, rows, outputs, size, width, wide, vectors, narrow, fewer)
+                if bags:
+                    spread_steps(
+                        bag, strip, at, rows, filled, inputs, updates, window, width, wide, vectors, narrow, fewer
+                    )
+                else:
+                    for i in range(rows):
+                        row, one = np.int64(words[at + window + i]) * width, bag.ones
+                        x = i * width
+                        add_rows(inputs, row, one, 0, 0, bag.steps, x, width, 1, wide, vectors, narrow, fewer)
+        return words_kept, samples, loss_sum, samples
+
+    return train
