@@ -47,8 +47,8 @@ def ready_environment() -> None:
 def test_the_same_bytes_in_local_mode_and_on_executors(small_text: Path, tmp_path: Path) -> None:
     runs = [
         ("local[1]", "134217728"),
-        ("local[2]", "4096"),
-        ("local-cluster[2,1,2048]", "8192"),
+        ("local[2]", "65536"),
+        ("local-cluster[2,1,2048]", "32768"),
     ]
     found = []
     for i, (master, split) in enumerate(runs):

@@ -25,7 +25,7 @@ def test_a_cluster() -> None:
         "train 1,000,000 words x 300 on 3,000,000,000 words x 5 epochs: 4 replicas of 8 threads on 4 executors, "
         "120 rounds"
     )
-    assert plan.text().startswith(f"{plan.line()}\n\nparameters:\n  vector_size = 300\n  window_size = 5\n")
+    assert plan.text().startswith(f"{plan.line()}\n\nparameters:\n  architecture = skip_gram\n  loss = ")
     assert (
         told(plan)
         == """\
