@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +293,7 @@ def _rows(epochs: int, runs: Sequence[Run]) -> list[tuple[str, ...]]:
     rows.append(_ratio_row(f"whole job, {epochs} epochs, s", both, "{:.1f}", ("<=", _WHOLE_BAR)))
     for name, score in (("analogies, %", "analogies"), ("word pairs, 100 rho", "pairs")):
         if all(getattr(r, score) is not None for r in runs if r.epochs == epochs):
-            both = [_median(tool, epochs, runs, lambda r: getattr(r, score)) for tool in ("gensim", "w2v_spark")]  # noqa: B023
+            both = [_median(tool, epochs, runs, attrgetter(score)) for tool in ("gensim", "w2v_spark")]
             more = both[1] - both[0]
             mark = "met" if more >= 0 else "missed"
             rows.append((f"{name}, {epochs} epochs", f"{both[0]:.1f}", f"{both[1]:.1f}", f"{more:+.1f}", ">= 0", mark))
@@ -316,7 +317,8 @@ def _ratio_row(name: str, both: Sequence[float], shown: str, bar: tuple[str, flo
 def _phases_line(tool: str, epochs: int, runs: Sequence[Run]) -> str:
     """Seconds of each phase of the whole job."""
     names = next(r.phases for r in runs if (r.tool, r.epochs) == (tool, epochs))
-    parts = [f"{name} {_median(tool, epochs, runs, lambda r: r.phases[name]):.1f}" for name in names]  # noqa: B023
+    seconds = {name: [r.phases[name] for r in runs if (r.tool, r.epochs) == (tool, epochs)] for name in names}
+    parts = [f"{name} {statistics.median(found):.1f}" for name, found in seconds.items()]
     return f"{tool}, {epochs} epochs, s: " + (", ".join(parts) or "the job's log does not tell its phases")
 
 

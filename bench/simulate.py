@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +94,7 @@ class Simulation:
         """Train and merge; syn0 at the end."""
         with ThreadPoolExecutor(threads) as pool:
             for sync in syncs:
-                list(pool.map(lambda shard: self.train(shard, sync.round), range(len(self.replicas))))  # noqa: B023
+                list(pool.map(self.train, range(len(self.replicas)), repeat(sync.round)))
                 step = rows_per_block(self.params.vector_size)
                 for matrix in (0, 1):
                     starts = range(0, sync.rows, step)

@@ -4,19 +4,17 @@ of the simulation.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from simulate import Corpus, simulate
 
 import w2v_spark
 from w2v_spark import store
 from w2v_spark.errors import ParamError
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-from simulate import Corpus, simulate  # noqa: E402
+from w2v_spark.vectors.load import read_model
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,7 +32,7 @@ def test_every_pair_trains_on_two_replicas(
     nearest = [word for word, _ in trained.wv.most_similar("sea3", topn=10)]
     # by chance a quarter would be
     assert sum(word.startswith("sea") for word in nearest) >= 5
-    _, _, vectors = store.read_vectors(store.open_model(str(tmp_path / "out")))
+    _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
     simulated = simulate(Corpus.open(str(tmp_path / "out")), trained.params)
     np.testing.assert_array_equal(np.stack(list(vectors)), simulated)
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import ROOT
 
 from w2v_spark import store
+from w2v_spark.vectors.load import read_model
 
 pytestmark = pytest.mark.cluster
 
@@ -33,7 +34,7 @@ def train(options: list[str], source: Path, output: Path | str, *parameters: str
 
 
 def vectors_of(output: Path) -> dict[str, bytes]:
-    words, _, vectors = store.read_vectors(store.open_model(str(output)))
+    words, _, vectors = read_model(store.open_model(str(output)))
     return {w: v.tobytes() for w, v in zip(words.to_pylist(), vectors, strict=True)}
 
 

@@ -16,6 +16,7 @@ from make_model_v1 import write_model
 from w2v_spark import store
 from w2v_spark.errors import FormatError, InputError, OutputError, ParamError, W2VError
 from w2v_spark.vectors.formats import FORMATS, read_file, write_file
+from w2v_spark.vectors.load import read_model
 from w2v_spark.vectors.save import write_model as save_model
 from w2v_spark.vectors.vectors import Vectors
 
@@ -394,7 +395,7 @@ def test_a_model_appears_with_its_manifest(tmp_path: Path, monkeypatch: pytest.M
     equal(back, ours)
     assert (back.lowercase, back.counts.tolist()) == (True, ours.counts.tolist())  # type: ignore[union-attr]
     model = store.open_model(str(tmp_path / "out"))
-    words, _, vectors = store.read_vectors(model)
+    words, _, vectors = read_model(model)
     assert (words.to_pylist(), vectors.tobytes()) == (ours.index_to_key, ours.vectors.tobytes())
     assert store.read_vocabulary(model.place, model.manifest["files"]["vocab"])["word"].to_pylist() == words.to_pylist()
 

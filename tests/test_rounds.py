@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from simulate import Corpus, plan_syncs, simulate, volume
 
 import w2v_spark
 from w2v_spark import store
 from w2v_spark.training.merge import RULES
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-from simulate import Corpus, plan_syncs, simulate, volume  # noqa: E402
-
-from w2v_spark.training.schedule import plan_rounds  # noqa: E402
+from w2v_spark.training.schedule import plan_rounds
+from w2v_spark.vectors.load import read_model
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,7 +28,7 @@ def test_spark_gives_the_bytes_of_the_simulation(
 ) -> None:
     options = {**SMALL, "num_replicas": 3, "rounds_per_epoch": 2, "merge_rule": rule}
     trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
-    _, _, vectors = store.read_vectors(store.open_model(str(tmp_path / "out")))
+    _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
     simulated = simulate(Corpus.open(str(tmp_path / "out")), trained.params)
     np.testing.assert_array_equal(np.stack(list(vectors)), simulated)
 

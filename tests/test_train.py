@@ -22,6 +22,7 @@ from w2v_spark.spark import fit, rounds
 from w2v_spark.spark.read import Source
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.shard import ShardJob
+from w2v_spark.vectors.load import read_model
 from w2v_spark.workdir import CorpusIndex, CorpusReader
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "sample": 0.0, "max_
 
 
 def vectors_of(output: Path) -> dict[str, bytes]:
-    words, _, vectors = store.read_vectors(store.open_model(str(output)))
+    words, _, vectors = read_model(store.open_model(str(output)))
     return {w: v.tobytes() for w, v in zip(words.to_pylist(), vectors, strict=True)}
 
 

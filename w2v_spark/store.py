@@ -14,7 +14,8 @@ change, the column and the format; null for a table, a query or a DataFrame, who
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -91,50 +92,39 @@ def checked_manifest(place: Place) -> dict[str, Any]:
     return manifest
 
 
-def read_vectors(model: Model) -> tuple[pa.StringArray, npt.NDArray[np.int64], Float32Matrix]:
-    """Words, counts and vectors (words x vector_size, float32) of a model, by id."""
-    size = int(model.params["vector_size"])
-    table = read_files(model.place.child(VECTORS), model.manifest["files"][VECTORS], VECTORS_SCHEMA)
-    ids = table["id"].to_numpy()
-    flat = (
-        pa.concat_arrays([chunk.flatten() for chunk in table["vector"].chunks])
-        if len(table)
-        else pa.array([], pa.float32())
-    )
-    if len(flat) != len(table) * size:
-        raise FormatError(
-            f"{model.place.uri}/{VECTORS} is damaged: {len(flat)} numbers for {len(table)} words of {size}"
-        )
-    vectors = flat.to_numpy(zero_copy_only=False).reshape(len(table), size)
-    if not np.array_equal(ids, np.arange(len(ids))):
-        order = np.argsort(ids, kind="stable")
-        table, vectors = table.take(order), vectors[order]
-    return table["word"].combine_chunks(), table["count"].to_numpy(), vectors
-
-
 def read_files(place: Place, files: list[dict[str, Any]], schema: pa.Schema | None = None) -> pa.Table:
     """The rows of the Parquet files that a manifest names, in its order; a missing or cut file is an error, others are
     not looked at.
     """
     tables = []
     for entry in files:
-        path = place.file(entry["name"])
-        try:
-            size = place.filesystem.get_file_info(path).size
-            if size != entry["bytes"]:
-                found = "is missing" if size is None else f"has {size} bytes"
-                raise FormatError(
-                    f"{place.uri}/{entry['name']} {found}, the manifest says {entry['bytes']}: the directory is damaged"
-                )
-            # partitioning=None: the directory names of a partitioned write are not columns of ours
-            tables.append(pq.read_table(path, filesystem=place.filesystem, partitioning=None, schema=schema))
-        except (pa.ArrowException, OSError) as e:
-            raise FormatError(f"{place.uri}/{entry['name']} cannot be read as Parquet: {e}") from e
+        with opened(place, entry) as file:
+            table = file.read()
+            tables.append(table if schema is None else table.select(schema.names).cast(schema))
     if tables:
         return pa.concat_tables(tables)
     if schema is None:
         raise FormatError(f"{place.uri} names no files")
     return schema.empty_table()
+
+
+@contextmanager
+def opened(place: Place, entry: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
+    """A Parquet file that a manifest names, refused where its size is another; what fails while it is read is told with
+    its name.
+    """
+    name, path = entry["name"], place.file(entry["name"])
+    try:
+        size = place.filesystem.get_file_info(path).size
+        if size != entry["bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise FormatError(
+                f"{place.uri}/{name} {found}, the manifest says {entry['bytes']}: the directory is damaged"
+            )
+        with pq.ParquetFile(path, filesystem=place.filesystem, buffer_size=1 << 20, pre_buffer=False) as file:
+            yield file
+    except (pa.ArrowException, OSError) as e:
+        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {e}") from e
 
 
 def read_vocabulary(parent: Place, files: list[dict[str, Any]]) -> pa.Table:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from w2v_spark import store
 from w2v_spark.errors import FormatError
@@ -53,7 +51,7 @@ def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
     """How many rows and numbers the files hold, by their footers."""
     rows = numbers = 0
     for entry in entries:
-        with _opened(place, entry) as file:
+        with store.opened(place, entry) as file:
             footer = file.metadata
             rows += footer.num_rows
             for group in map(footer.row_group, range(footer.num_row_groups)):
@@ -64,26 +62,9 @@ def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
 
 def _batches(place: Place, entries: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     for entry in entries:
-        with _opened(place, entry) as file:
+        with store.opened(place, entry) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=store.VECTORS_SCHEMA.names, use_threads=False):
                 yield batch.cast(store.VECTORS_SCHEMA)
-
-
-@contextmanager
-def _opened(place: Place, entry: dict[str, Any]) -> Iterator[pq.ParquetFile]:
-    """A Parquet file that a manifest names; what fails while it is read is told with its name."""
-    name, path = entry["name"], place.file(entry["name"])
-    try:
-        size = place.filesystem.get_file_info(path).size
-        if size != entry["bytes"]:
-            found = "is missing" if size is None else f"has {size} bytes"
-            raise FormatError(
-                f"{place.uri}/{name} {found}, the manifest says {entry['bytes']}: the directory is damaged"
-            )
-        with pq.ParquetFile(path, filesystem=place.filesystem, buffer_size=1 << 20, pre_buffer=False) as file:
-            yield file
-    except (pa.ArrowException, OSError) as e:
-        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {e}") from e
 
 
 def _ids(place: Place, column: pa.Array, rows: int) -> npt.NDArray[np.int32]:
