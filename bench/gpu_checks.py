@@ -17,7 +17,8 @@ from gpu_data import Corpus, read_packed, zipf_corpus
 
 from w2v_spark.corpus.noise import alias_table, keep_probability, noise_distribution
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
+from w2v_spark.kernels.cpu import Outputs, compile_kernel
+from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cuda import CudaReplica
 from w2v_spark.kernels.cuda_compile import compile_kernels, read_usage
 from w2v_spark.kernels.cuda_device import import_cupy, open_card
@@ -85,10 +86,11 @@ class Task:
 
     def train_cpu(self, epochs: int, seed: int) -> tuple[float, npt.NDArray[np.float32]]:
         """The same on CPU; seconds and syn0."""
-        kernel = compile_sgns(self.size, self.window, self.negative)
+        kernel = compile_kernel("skip_gram", "negative_sampling", self.size, self.window, self.negative)
+        outputs = Outputs("negative_sampling", len(self.keep), (self.noise.probability, self.noise.alias))
         syn0, syn1 = (np.zeros((len(self.corpus.words), padded_size(self.size)), np.float32) for _matrix in "01")
         syn0[:, : self.size] = self.start(seed)
-        pieces, total, tables = list(self.corpus.chunks(PIECE)), epochs * len(self.corpus.ids), self.noise
+        pieces, total = list(self.corpus.chunks(PIECE)), epochs * len(self.corpus.ids)
 
         def train(number: int) -> None:
             epoch, piece = divmod(number, len(pieces))
@@ -96,7 +98,7 @@ class Task:
             at = epoch * len(self.corpus.ids) + np.array([offsets[0], offsets[-1]])
             steps = STEP + (LEAST_STEP - STEP) * at / total
             key = np.uint64(hash((seed, number)) & (2**64 - 1))
-            kernel(ids, offsets, syn0, syn1, self.keep, tables.probability, tables.alias, steps[0], steps[1], key)
+            kernel(ids, offsets, syn0, syn1, self.keep, outputs, steps[0], steps[1], key)
 
         started = time.perf_counter()
         with ThreadPoolExecutor(CPU_THREADS) as pool:

@@ -69,7 +69,6 @@ class EmulatedCupy:
             memcpyHostToDevice=1,
             memcpyDeviceToHost=2,
             memcpy2D=_memcpy2d,
-            memcpyAsync=lambda to, source, size, kind, stream: ctypes.memmove(to, source, size),
             memGetInfo=lambda: (self.free_bytes, 1 << 35),
             deviceSynchronize=lambda: None,
         )
@@ -79,14 +78,11 @@ class EmulatedCupy:
             occupancyMaxActiveBlocksPerMultiprocessor=lambda function, threads, shared: BLOCKS_TOGETHER,
         )
         memory = types.SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (MemoryError,), {}))
-        stream = types.SimpleNamespace(ptr=0, synchronize=lambda: None)
         self.cuda = types.SimpleNamespace(
             runtime=self.runtime,
             driver=driver,
             memory=memory,
             Device=lambda number: contextlib.nullcontext(),
-            Stream=lambda non_blocking: stream,
-            alloc_pinned_memory=_Pinned,
             function=types.SimpleNamespace(Module=lambda: _Module(self)),
         )
 
@@ -100,12 +96,6 @@ class EmulatedCupy:
 
     def get_default_memory_pool(self) -> Any:
         return types.SimpleNamespace(free_bytes=lambda: 0)
-
-
-class _Pinned(bytearray):
-    @property
-    def ptr(self) -> int:
-        return ctypes.addressof((ctypes.c_char * len(self)).from_buffer(self))
 
 
 def _memcpy2d(to: int, to_pitch: int, source: int, source_pitch: int, width: int, height: int, kind: int) -> None:

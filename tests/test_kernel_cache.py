@@ -15,18 +15,19 @@ from w2v_spark.kernels import cache
 
 RUN = """
 import sys, numpy as np
-from w2v_spark.kernels import cache, cpu_sgns, fold
-assert "EXPECT" in cpu_sgns.__file__, cpu_sgns.__file__
+from w2v_spark.kernels import cache, cpu, fold
+assert "EXPECT" in cpu.__file__, cpu.__file__
 block = np.ones((2, 3), np.float32)
 fold.adasum_add(np.zeros((1, 2, 3), np.float32), np.zeros(2, np.int64), np.arange(2, dtype=np.int32), block)
 if len(sys.argv) > 1:
     print(sum(fold._adder().stats.cache_hits.values()))
     sys.exit()
-kernel = cpu_sgns.compile_sgns(8, 1, 2)
+kernel = cpu.compile_kernel("skip_gram", "negative_sampling", 8, 1, 2)
 one = np.full(4, 2**32 - 1, np.uint32)
 model = np.zeros((4, 16), np.float32)
 words = np.arange(4, dtype=np.int32)
-kernel(words, np.array([0, 4]), model, model.copy(), one, one, words, .1, .1, 1)
+outputs = cpu.Outputs("negative_sampling", 4, (one, words))
+kernel(words, np.array([0, 4]), model, model.copy(), one, outputs, .1, .1, 1)
 hits = [sum(f.stats.cache_hits.values()) for f in (kernel._train, fold._adder())]
 print(cache.cache_directory(), *hits)
 """

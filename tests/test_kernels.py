@@ -1,28 +1,24 @@
 """The CPU kernel of skip-gram with negative sampling against the reference."""
 
-import dataclasses
 import math
-import os
-import platform
-import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-import w2v_spark
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
-from w2v_spark.errors import ParamError
 from w2v_spark.kernels import reference
-from w2v_spark.kernels.cpu_sgns import MEASURED, compile_sgns, padded_size
+from w2v_spark.kernels.cpu import Outputs, compile_kernel
+from w2v_spark.kernels.cpu_sgns import MEASURED, padded_size
 from w2v_spark.kernels.cpu_strip import STRIP
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 
 FULL = 2**32 - 1
 MASK = 2**64 - 1
+
+sgns_kernel = partial(compile_kernel, "skip_gram", "negative_sampling")
 
 
 # --- the CPU kernel against the reference, with the same random numbers ---
@@ -54,8 +50,11 @@ class Corpus:
         matrix[:, : self.size] = random.normal(0, self.size**-0.5, (len(matrix), self.size))
         return matrix
 
+    def negatives(self):
+        return Outputs("negative_sampling", len(self.keep), (self.noise.probability, self.noise.alias))
+
     def train(self, kernel, key, step_from=0.05, step_to=0.02):
-        tables = (self.keep, self.noise.probability, self.noise.alias)
+        tables = (self.keep, self.negatives())
         return kernel(self.ids, self.offsets, self.syn0, self.syn1, *tables, step_from, step_to, key)
 
 
@@ -83,35 +82,44 @@ def strip_of(corpus, window, key):
     return np.array(words, int), places, reach, tiles
 
 
+def tile_pairs(corpus, words, reach, rows, number, window, negative, key):
+    """The pairs of the contexts words[rows], with the negatives of tile `number`; how many pairs there are."""
+    around = np.arange(max(0, rows[0] - window), min(len(words), rows[-1] + window + 1))
+    low, high = np.array([reach[j] for j in around]).T
+    seen = (low <= rows[:, None]) & (rows[:, None] <= high) & (rows[:, None] != around)
+    noise_key, negatives = random_number(key ^ MASK, 0), []
+    for j in range(TILE_NEGATIVES):
+        drawn = random_number(noise_key, number * TILE_NEGATIVES + j)
+        slot = (drawn >> 32) * len(corpus.keep) >> 32
+        negatives.append(slot if drawn & FULL <= corpus.noise.probability[slot] else corpus.noise.alias[slot])
+    pairs = reference.tile_pairs(words[rows], words[around], seen, np.array(negatives), negative)
+    return pairs, int(seen.sum())
+
+
+def slowed(pairs, contexts, step, window, negative):
+    """The pairs of a tile, with less weight where it repeats a context often."""
+    most = MOST_UPDATES / ((window + 1) * (negative + 1) * step) if step else np.inf
+    times = (pairs.context[:, None] == contexts).sum(1)
+    return replace(pairs, weight=pairs.weight * np.minimum(1, most / times))
+
+
 def replay(corpus, window, negative, key, step_from=0.05, step_to=0.02):
     """Train as the kernel should, by the reference in float64."""
     syn0, syn1 = corpus.syn0.astype(np.float64), corpus.syn1.astype(np.float64)
     words, places, reach, tiles = strip_of(corpus, window, key)
     total, loss_sum, loss_pairs, measured, last = 0, 0.0, 0, 0, max(1, len(corpus.ids) - 1)
-    noise_key = random_number(key ^ MASK, 0)
     for number, (at, end) in enumerate(tiles):
         rows = np.arange(at, end)
-        around = np.arange(max(0, at - window), min(len(words), rows[-1] + window + 1))
-        low, high = np.array([reach[j] for j in around]).T
-        seen = (low <= rows[:, None]) & (rows[:, None] <= high) & (rows[:, None] != around)
-        negatives = []
-        for j in range(TILE_NEGATIVES):
-            drawn = random_number(noise_key, number * TILE_NEGATIVES + j)
-            slot = (drawn >> 32) * len(corpus.keep) >> 32
-            negatives.append(slot if drawn & FULL <= corpus.noise.probability[slot] else corpus.noise.alias[slot])
-        pairs = reference.tile_pairs(words[rows], words[around], seen, np.array(negatives), negative)
-        if not seen.any():
+        pairs, found = tile_pairs(corpus, words, reach, rows, number, window, negative, key)
+        if not found:
             continue
         if measured % MEASURED == 0:
             loss_sum += reference.loss(syn0, syn1, pairs)
-            loss_pairs += int(seen.sum())
+            loss_pairs += found
         measured += 1
-        total += int(seen.sum())
+        total += found
         step = step_from + (step_to - step_from) * places[at] / last
-        most = MOST_UPDATES / ((window + 1) * (negative + 1) * step) if step else np.inf
-        times = (pairs.context[:, None] == words[rows]).sum(1)
-        slowed = dataclasses.replace(pairs, weight=pairs.weight * np.minimum(1, most / times))
-        reference.step(syn0, syn1, slowed, step)
+        reference.step(syn0, syn1, slowed(pairs, words[rows], step, window, negative), step)
     return syn0, syn1, (len(words), total, loss_sum, loss_pairs)
 
 
@@ -125,7 +133,7 @@ def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77):
     corpus = Corpus(lengths, vocabulary, size, keep)
     before0, before1 = corpus.syn0.copy(), corpus.syn1.copy()
     exact0, exact1, expected = replay(corpus, window, negative, key)
-    words, pairs, loss_sum, loss_pairs = corpus.train(compile_sgns(size, window, negative), key)
+    words, pairs, loss_sum, loss_pairs = corpus.train(sgns_kernel(size, window, negative), key)
     assert (words, pairs, loss_pairs) == (expected[0], expected[1], expected[3])
     assert loss_sum == pytest.approx(expected[2], rel=1e-5)
     assert not corpus.syn0[:, size:].any() and not corpus.syn1[:, size:].any()
@@ -166,7 +174,7 @@ def test_kernel_equals_the_reference_for_other_negatives_and_the_largest_vectors
 
 
 def test_no_sentences_and_empty_sentences():
-    kernel = compile_sgns(16, 5, 5)
+    kernel = sgns_kernel(16, 5, 5)
     for lengths in ([], [0], [0, 0, 1, 0]):
         assert Corpus(lengths, 10, 16).train(kernel, 1) == (sum(lengths), 0, 0.0, 0)
 
@@ -175,7 +183,7 @@ def test_no_sentences_and_empty_sentences():
 
 
 def test_same_key_same_bytes_other_key_other_bytes():
-    kernel = compile_sgns(100, 5, 5)
+    kernel = sgns_kernel(100, 5, 5)
     models = []
     for key in (5, 5, 6, 2**64 - 1):
         corpus = Corpus([50] * 20, 100, 100, keep=0.7)
@@ -185,7 +193,7 @@ def test_same_key_same_bytes_other_key_other_bytes():
 
 
 def test_sentences_in_the_middle_of_a_larger_array_and_read_only_input():
-    kernel = compile_sgns(16, 5, 1)
+    kernel = sgns_kernel(16, 5, 1)
     whole, part = Corpus([40, 60, 50], 30, 16), Corpus([40, 60, 50], 30, 16)
     part.ids, part.offsets = part.ids[40:100].copy(), np.array([0, 60])
     whole.offsets = whole.offsets[1:3]
@@ -196,7 +204,7 @@ def test_sentences_in_the_middle_of_a_larger_array_and_read_only_input():
 
 
 def test_learning_rate_reaches_step_to_at_the_last_word():
-    kernel = compile_sgns(16, 5, 1)
+    kernel = sgns_kernel(16, 5, 1)
     frozen, trained = Corpus([TILE_ROWS + 1], 50, 16), Corpus([TILE_ROWS + 1], 50, 16)
     exact = replay(frozen, 5, 1, 9, 0.0, 1e-3)
     before = trained.syn0.copy()
@@ -230,7 +238,7 @@ def separation(corpus):
 
 
 def test_loss_starts_at_six_ln_two_and_falls_while_topics_separate():
-    kernel, corpus = compile_sgns(16, 5, 5), planted()
+    kernel, corpus = sgns_kernel(16, 5, 5), planted()
     first = Corpus([TILE_ROWS], 1000, 16)
     first.ids, first.syn1 = np.arange(TILE_ROWS, dtype=np.int32), np.zeros_like(first.syn1)
     _, pairs, loss_sum, loss_pairs = first.train(kernel, 1)
@@ -244,8 +252,8 @@ def test_loss_starts_at_six_ln_two_and_falls_while_topics_separate():
 
 
 def test_threads_train_the_same_model_together():
-    kernel, corpus = compile_sgns(16, 5, 5), planted()
-    tables = (corpus.keep, corpus.noise.probability, corpus.noise.alias)
+    kernel, corpus = sgns_kernel(16, 5, 5), planted()
+    tables = (corpus.keep, corpus.negatives())
 
     def train(part):
         offsets = corpus.offsets[part * 50 : part * 50 + 51]
@@ -259,7 +267,7 @@ def test_threads_train_the_same_model_together():
 
 def test_kernel_draws_negatives_as_the_table_says():
     # one pair a tile, its vectors zero but for the context: only rows drawn as negatives or seen as centres change
-    kernel, drawn = compile_sgns(16, 5, 1), np.zeros(40)
+    kernel, drawn = sgns_kernel(16, 5, 1), np.zeros(40)
     corpus = Corpus([2], 40, 16)
     corpus.ids[:] = 39
     expected = noise_distribution(np.arange(40, 0, -1), 0.75)
@@ -273,39 +281,8 @@ def test_kernel_draws_negatives_as_the_table_says():
     assert np.abs(drawn[:39] / drawn[:39].sum() - share).max() < 0.004
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="about x86")
-def test_same_bytes_on_processors_with_and_without_avx512():
-    code = """
-import hashlib
-from test_kernels import Corpus, compile_sgns
-corpus = Corpus([30, 1, 200, 10, 0, 300] * 5, 200, 100, 0.6)
-result = corpus.train(compile_sgns(100, 5, 5), 5)
-print(result, hashlib.sha256(corpus.syn0.tobytes() + corpus.syn1.tobytes()).hexdigest())
-"""
-    answers = []
-    for forced in ({}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}):
-        path = os.pathsep.join([str(Path(__file__).parent), str(Path(w2v_spark.__file__).parents[1])])
-        env = os.environ | {"PYTHONPATH": path} | forced
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-        if forced and done.returncode == -signal.SIGILL:
-            pytest.skip("this machine has no AVX2")
-        assert done.returncode == 0, done.stderr
-        answers.append(done.stdout)
-    assert answers[0] == answers[1]
-
-
-@pytest.mark.parametrize(
-    ("sizes", "name"),
-    [((0, 5, 5), "vector_size"), ((1025, 5, 5), "vector_size"), ((9, 21, 5), "window_size"), ((9, 5, 33), "negative")],
-)
-def test_sizes_the_kernel_cannot_do_are_refused_in_a_sentence(sizes, name):
-    with pytest.raises(ParamError, match=f"the CPU kernel cannot train with {name} .*: it must be from 1 to "):
-        compile_sgns(*sizes)
-
-
 def test_arrays_that_would_break_memory_are_refused():
-    kernel = compile_sgns(16, 5, 1)
+    kernel = sgns_kernel(16, 5, 1)
     for break_it in (
         lambda c: c.ids.__setitem__(3, 10),
         lambda c: c.ids.__setitem__(3, -1),
@@ -321,11 +298,10 @@ def test_arrays_that_would_break_memory_are_refused():
 
 
 def test_no_vocabulary_is_refused():
-    kernel, none = compile_sgns(16, 5, 1), np.zeros(0, np.uint32)
+    kernel, none = sgns_kernel(16, 5, 1), np.zeros(0, np.uint32)
     model = np.zeros((0, 16), np.float32)
+    outputs = Outputs("negative_sampling", 0, (none, none.astype(np.int32)))
     with pytest.raises(ValueError, match="at least one word"):
-        kernel(
-            none.astype(np.int32), np.zeros(1, np.int64), model, model, none, none, none.astype(np.int32), 0.1, 0.1, 1
-        )
+        kernel(none.astype(np.int32), np.zeros(1, np.int64), model, model, none, outputs, 0.1, 0.1, 1)
     with pytest.raises(ValueError, match="at least one word"):
         alias_table(np.zeros(0))

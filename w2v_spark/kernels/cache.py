@@ -35,6 +35,16 @@ def inner(function: Function) -> Function:
     return compiled
 
 
+def inlined(function: Function) -> Function:
+    """Like `inner`, for what is called for each word: its code is put where it is called in any case.
+
+    A call that passes arrays on counts their references, atomically: tens of nanoseconds, half of all time in
+    hierarchical softmax.
+    """
+    compiled: Function = numba.njit(**_OPTIONS, forceinline=True)(function)
+    return compiled
+
+
 def compile_now(signature: Any) -> Callable[[Function], Function]:
     """Compile a function for one signature, or load it from disk; other types of arguments are then an error."""
 

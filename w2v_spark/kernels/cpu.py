@@ -21,14 +21,15 @@ from w2v_spark.corpus.noise import alias_table, noise_distribution
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.cpu_cbow import compile_cbow
 from w2v_spark.kernels.cpu_hs import compile_hierarchical
-from w2v_spark.kernels.cpu_sgns import MAX_NEGATIVE, MAX_VECTOR_SIZE, MAX_WINDOW_SIZE, compile_sgns, padded_size
+from w2v_spark.kernels.cpu_rows import Floats
+from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
 from w2v_spark.kernels.cpu_softmax import MAX_VOCABULARY, compile_softmax
 from w2v_spark.kernels.cpu_strip import Ids
-from w2v_spark.kernels.cpu_tile import Floats
 from w2v_spark.kernels.emitter import LANES
 
 ARCHITECTURES = ("skip_gram", "cbow")
 LOSSES = ("negative_sampling", "hierarchical_softmax", "softmax")
+MAX_VECTOR_SIZE, MAX_WINDOW_SIZE, MAX_NEGATIVE = 1024, 20, 32  # on the CPU and on GPUs
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,17 @@ def check_softmax(words: int) -> None:
             f"most {MAX_VOCABULARY:,} are allowed; use loss negative_sampling or hierarchical_softmax, or a larger "
             "min_count"
         )
+
+
+def check_sizes(processor: str, vector_size: int, window_size: int, negative: int) -> None:
+    """Refuse what the kernels cannot do."""
+    for name, value, high in (
+        ("vector_size", vector_size, MAX_VECTOR_SIZE),
+        ("window_size", window_size, MAX_WINDOW_SIZE),
+        ("negative", negative, MAX_NEGATIVE),
+    ):
+        if not 1 <= value <= high:
+            raise ParamError(f"the {processor} kernel cannot train with {name} {value}: it must be from 1 to {high}")
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,8 @@ class Kernel:
             raise ValueError("the vocabulary must have at least one word")
         if outputs.loss != self.loss or outputs.words != words:
             raise ValueError(f"outputs of {outputs.words} words for {outputs.loss} must be of {words} for {self.loss}")
+        if outputs.loss == "negative_sampling" and {len(table) for table in outputs.tables} != {words}:
+            raise ValueError("each table of the negatives must be as long as the vocabulary")
         rows = self.output_rows(words)
         if syn0.shape != (words, width) or syn1.ndim != 2 or len(syn1) < rows or syn1.shape[1] != width:
             raise ValueError(
@@ -171,13 +185,7 @@ def compile_kernel(
     for name, given, allowed in (("architecture", architecture, ARCHITECTURES), ("loss", loss, LOSSES)):
         if given not in allowed:
             raise ParamError(f"the CPU has no kernel for {name} {given!r}: it must be one of {', '.join(allowed)}")
-    for name, value, high in (
-        ("vector_size", vector_size, MAX_VECTOR_SIZE),
-        ("window_size", window_size, MAX_WINDOW_SIZE),
-        ("negative", negative if loss == "negative_sampling" else 1, MAX_NEGATIVE),
-    ):
-        if not 1 <= value <= high:
-            raise ParamError(f"the CPU kernel cannot train with {name} {value}: it must be from 1 to {high}")
+    check_sizes("CPU", vector_size, window_size, negative if loss == "negative_sampling" else 1)
     width, bags = padded_size(vector_size), architecture == "cbow"
     arguments: tuple[Any, ...] = (mean,)
     if loss == "hierarchical_softmax":
@@ -187,5 +195,5 @@ def compile_kernel(
     elif bags:
         train, arguments = compile_cbow(width, window_size), (negative, mean)
     else:
-        train, arguments = compile_sgns(vector_size, window_size, negative)._train, (negative,)
+        train, arguments = compile_sgns(width, window_size), (negative,)
     return Kernel(architecture, loss, vector_size, window_size, arguments, train)

@@ -9,7 +9,6 @@ the whole bag at once. The mathematics in plain words is in `reference_models.py
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +17,17 @@ from numba import types
 from w2v_spark.kernels.cache import compile_now, inner
 from w2v_spark.kernels.cpu_bag import ROWS, Bag, count_samples, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
-from w2v_spark.kernels.cpu_strip import GOLDEN, Ids, Strip, draw, lay_sentences, make_strip, random_number
-from w2v_spark.kernels.cpu_tile import prefetch_rows
+from w2v_spark.kernels.cpu_strip import (
+    Ids,
+    Strip,
+    draw_negatives,
+    lay_sentences,
+    make_strip,
+    random_number,
+    read_only,
+    training_signature,
+)
+from w2v_spark.kernels.cpu_tile import prefetch_rows, softplus
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_dots, find, logistic_gradient, lowest_bit
 
@@ -51,14 +59,6 @@ def make_scores(width: Any) -> Scores:
         aligned_zeros(ROWS + LANES),
         aligned_zeros(ROWS + LANES),
     )
-
-
-@inner
-def draw_negatives(scores: Scores, at: Any, number: Any, probability: Any, alias: Any, key: Any) -> None:
-    """Draw the negatives of bag `number` of a call."""
-    first = number * NEGATIVES
-    for j in range(NEGATIVES):
-        scores.negatives[at + j] = draw(random_number(key + np.uint64(first + j) * GOLDEN), probability, alias)
 
 
 @inner
@@ -112,10 +112,10 @@ def loss(scores: Scores, rows: Any, negative: Any) -> Any:
     positives, negatives = 0.0, 0.0
     for i in range(rows):
         x = np.float64(scores.positive[i])
-        positives += scores.seen[i] * (math.log1p(math.exp(-abs(x))) + max(-x, 0.0))
+        positives += scores.seen[i] * softplus(-x)
         for k in range(i * NEGATIVES, (i + 1) * NEGATIVES):
             x = np.float64(scores.negative[k])
-            negatives += scores.used[k] * (math.log1p(math.exp(-abs(x))) + max(x, 0.0))
+            negatives += scores.used[k] * softplus(x)
     return positives + negatives * negative / NEGATIVES
 
 
@@ -154,13 +154,7 @@ def update_outputs(
         add_rows(syn1, row, scores.negative, j, NEGATIVES, bag.hidden, 0, width, rows, wide, vectors, narrow, fewer)
 
 
-_INPUT = {kind: types.Array(kind, 1, "C", readonly=True) for kind in (types.int32, types.int64, types.uint32)}
-_MATRIX = types.Array(types.float32, 2, "C")
-_SIGNATURE = types.Tuple([types.int64, types.int64, types.float64, types.int64])(
-    *(_INPUT[types.int32], _INPUT[types.int64], _MATRIX, _MATRIX),
-    *(_INPUT[types.uint32], _INPUT[types.uint32], _INPUT[types.int32]),
-    *(types.int64, types.boolean, types.float64, types.float64, types.uint64),
-)
+_SIGNATURE = training_signature(read_only(types.uint32), read_only(types.int32), types.int64, types.boolean)
 
 
 @functools.cache
@@ -190,7 +184,7 @@ def compile_cbow(width: int, window: int) -> Any:
         noise_key = random_number(~key)
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, samples, loss_sum, loss_samples, unmeasured = 0, 0, 0.0, 0, MEASURED
-        draw_negatives(scores, 0, 0, probability, alias, noise_key)
+        draw_negatives(scores.negatives, 0, NEGATIVES, 0, probability, alias, noise_key)
         while sentence < len(offsets) - 1:
             sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, band, random_number(key))
             words_kept += filled
@@ -199,7 +193,7 @@ def compile_cbow(width: int, window: int) -> Any:
                 now = (bags & 1) * NEGATIVES
                 following = NEGATIVES - now
                 bags += 1
-                draw_negatives(scores, following, bags, probability, alias, noise_key)
+                draw_negatives(scores.negatives, following, NEGATIVES, bags, probability, alias, noise_key)
                 prefetch_rows(outputs, scores.negatives, following, following + NEGATIVES, width)
                 soon, end = first + rows, filled + window
                 prefetch_rows(outputs, words, soon, min(end, soon + ROWS), width)

@@ -18,21 +18,13 @@ from numba import types
 from w2v_spark.kernels.cache import compile_now
 from w2v_spark.kernels.cpu_bag import ROWS, count_samples, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_rows import slabs
-from w2v_spark.kernels.cpu_strip import lay_sentences, make_strip, random_number
+from w2v_spark.kernels.cpu_strip import lay_sentences, make_strip, random_number, read_only, training_signature
 from w2v_spark.kernels.cpu_way import Tree, make_way, prefetch_way, train_contexts, train_hidden
 from w2v_spark.kernels.emitter import LANES
 
 MEASURED = 1024  # the loss is measured on one centre in so many
 
-_INPUT = {
-    kind: types.Array(kind, 1, "C", readonly=True) for kind in (types.int32, types.int64, types.uint32, types.float32)
-}
-_MATRIX = types.Array(types.float32, 2, "C")
-_SIGNATURE = types.Tuple([types.int64, types.int64, types.float64, types.int64])(
-    *(_INPUT[types.int32], _INPUT[types.int64], _MATRIX, _MATRIX),
-    *(_INPUT[types.uint32], _INPUT[types.int64], _INPUT[types.int32], _INPUT[types.float32]),
-    *(types.boolean, types.float64, types.float64, types.uint64),
-)
+_SIGNATURE = training_signature(read_only(types.int64), read_only(types.int32), read_only(types.float32), types.boolean)
 
 
 @functools.cache

@@ -6,10 +6,8 @@ Arrays are flat, and an index into them is a row's number times the row's floats
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -17,21 +15,9 @@ from w2v_spark.kernels.cache import inner
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_combination, copy
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = npt.NDArray[np.float32]
 
-_SLAB = 8  # most vectors of a row in registers at once
-
-
-def inlined(function: Function) -> Function:
-    """Like `cache.inner`, for what is called for each word: its code is put where it is called in any case.
-
-    A call that passes arrays on counts their references, atomically: tens of nanoseconds, half of all time in
-    hierarchical softmax.
-    """
-    options: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "forceinline": True}
-    compiled: Function = numba.njit(**options)(function)
-    return compiled
+_SLAB = 8  # most vectors of a row in registers at once; 64 rows of such a slab fill 32 KB of the first cache
 
 
 def slabs(width: int) -> tuple[int, int, int, int]:

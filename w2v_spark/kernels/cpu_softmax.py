@@ -19,8 +19,8 @@ from numba import types
 from w2v_spark.kernels.cache import compile_now, inner
 from w2v_spark.kernels.cpu_bag import ROWS, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
-from w2v_spark.kernels.cpu_strip import Strip, lay_sentences, make_strip, random_number
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
+from w2v_spark.kernels.cpu_strip import Strip, lay_sentences, make_strip, random_number, training_signature
+from w2v_spark.kernels.cpu_tile import slowing
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_dots
 from w2v_spark.kernels.simd_exp import exponentials
@@ -134,21 +134,7 @@ def differentiate(
     return total
 
 
-@inner
-def slowing(strip: Strip, at: Any, i: Any, rows: Any, window: Any, updates: Any) -> Any:
-    """By how much the changes of a context that the tile repeats are made smaller: see `cpu_tile.differentiate`."""
-    times = 0
-    for k in range(rows):
-        times += strip.words[at + window + k] == strip.words[at + window + i]
-    return min(1.0, MOST_UPDATES / (times * updates))
-
-
-_INPUT = {kind: types.Array(kind, 1, "C", readonly=True) for kind in (types.int32, types.int64, types.uint32)}
-_MATRIX = types.Array(types.float32, 2, "C")
-_SIGNATURE = types.Tuple([types.int64, types.int64, types.float64, types.int64])(
-    *(_INPUT[types.int32], _INPUT[types.int64], _MATRIX, _MATRIX),
-    *(_INPUT[types.uint32], types.boolean, types.float64, types.float64, types.uint64),
-)
+_SIGNATURE = training_signature(types.boolean)
 
 
 @functools.cache
@@ -203,13 +189,14 @@ def compile_softmax(width: int, window: int, bags: bool) -> Any:
                         row = np.int64(words[at + window + i]) * width
                         copy_row(bag.hidden, i * width, inputs, row, wide, vectors, narrow, fewer)
                 score(softmax, bag.hidden, rows, outputs, size, width)
-                step = step_from + slope * strip.places[at + window]
+                first = at + window
+                step = step_from + slope * strip.places[first]
                 updates = step * (window + 1)
                 for i in range(rows):
                     if softmax.predicted[i] == 0:
                         softmax.scores[i * softmax.columns : (i + 1) * softmax.columns] = 0
                         continue
-                    scaled = step if bags else step * slowing(strip, at, i, rows, window, updates)
+                    scaled = step if bags else step * slowing(strip, first, first + rows, first + i, updates)
                     loss_sum += differentiate(softmax, strip, at, i, scaled, window, size, bags, filled)
                 update_outputs(softmax, bag.hidden, bag.steps, rows, outputs, size, width, wide, vectors, narrow, fewer)
                 if bags:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
 from w2v_spark.kernels.cache import inner
 
@@ -22,6 +23,25 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+
+
+def read_only(kind: Any) -> Any:
+    """Numba's type of an array of such numbers that training only reads."""
+    return types.Array(kind, 1, "C", readonly=True)
+
+
+def training_signature(*between: Any) -> Any:
+    """Numba's types of a function that trains, `between` those of its arguments between `keep` and `step_from`.
+
+    It takes ids, offsets, syn0, syn1, keep, those between, step_from, step_to and key, and returns what
+    `cpu.Kernel.__call__` does.
+    """
+    matrix = types.Array(types.float32, 2, "C")
+    return types.Tuple([types.int64, types.int64, types.float64, types.int64])(
+        *(read_only(types.int32), read_only(types.int64), matrix, matrix, read_only(types.uint32)),
+        *between,
+        *(types.float64, types.float64, types.uint64),
+    )
 
 
 class Strip(NamedTuple):
@@ -52,6 +72,14 @@ def draw(number: Any, probability: Any, alias: Any) -> Any:
     """The word that an alias table gives for 64 random bits."""
     word = below(number >> _HALF, len(probability))
     return word if (number & _LOW) <= probability[word] else np.int64(alias[word])
+
+
+@inner
+def draw_negatives(negatives: Any, at: Any, count: Any, number: Any, probability: Any, alias: Any, key: Any) -> None:
+    """Draw the `count` negatives that tile `number` of a call shares, as negatives[at : at + count]."""
+    first = number * count
+    for j in range(count):
+        negatives[at + j] = draw(random_number(key + np.uint64(first + j) * GOLDEN), probability, alias)
 
 
 @inner

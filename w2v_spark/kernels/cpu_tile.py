@@ -10,10 +10,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.cpu_strip import GOLDEN, Ids, Strip, draw, random_number
+from w2v_spark.kernels.cache import inlined, inner
+from w2v_spark.kernels.cpu_rows import Floats, aligned_zeros
+from w2v_spark.kernels.cpu_strip import Ids, Strip
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import (
     add_combination,
@@ -25,8 +25,6 @@ from w2v_spark.kernels.simd import (
     mark_pairs,
     prefetch,
 )
-
-Floats = npt.NDArray[np.float32]
 
 TILE_ROWS = 32  # contexts in a tile
 # a word in n of a tile's rows gets about n * (window + 1) * (negative + 1) updates at once; measured on English and on
@@ -50,7 +48,8 @@ class Tile(NamedTuple):
     pairs: Floats  # how many pairs a score stands for: 0 or 1 in the band, [TILE_ROWS, columns]
     rightward: Ids  # how far to its right the centre in a column of the band must reach to meet the row, [band]
     leftward: Ids
-    negatives: Ids  # of this tile and, drawn ahead so that memory has time, of the next, [2 * TILE_NEGATIVES]
+    # of this tile and, drawn ahead so that memory has time, of the next, [2 * TILE_NEGATIVES]; one may equal a centre
+    negatives: Ids
 
 
 class Model(NamedTuple):
@@ -86,22 +85,14 @@ def make_tile(window: Any, band: Any, slabs: Any, pitch: Any) -> Tile:
         rightward[k] = window - k
         leftward[reach - k] = window - k
     return Tile(
-        _aligned(slabs * TILE_ROWS * pitch),
-        _aligned(slabs * (TILE_ROWS + reach + TILE_NEGATIVES) * pitch),
-        _aligned(TILE_ROWS * columns),
-        _aligned(TILE_ROWS * columns),
+        aligned_zeros(slabs * TILE_ROWS * pitch),
+        aligned_zeros(slabs * (TILE_ROWS + reach + TILE_NEGATIVES) * pitch),
+        aligned_zeros(TILE_ROWS * columns),
+        aligned_zeros(TILE_ROWS * columns),
         rightward,
         leftward,
         np.zeros(2 * TILE_NEGATIVES, np.int32),
     )
-
-
-@inner
-def _aligned(size: Any) -> Any:
-    """Zeros that start on a cache line."""
-    floats = np.zeros(size + LANES, np.float32)
-    skip = -(floats.ctypes.data >> 2) & (LANES - 1)
-    return floats[skip : skip + size]
 
 
 @inner
@@ -110,17 +101,6 @@ def cut_tile(at: Any, filled: Any, number: Any, window: Any) -> Cut:
     rows = min(TILE_ROWS, filled - at)
     first, last = max(0, window - at), min(rows + 2 * window, filled + window - at)
     return Cut(at, rows, first, last, (number & 1) * TILE_NEGATIVES)
-
-
-@inner
-def draw_negatives(tile: Tile, at: Any, number: Any, probability: Any, alias: Any, key: Any) -> None:
-    """Draw the negatives of tile `number` of a call.
-
-    One may equal a centre of the tile: `drop_clashes` sees to it that it is never used as that centre's negative.
-    """
-    first = number * TILE_NEGATIVES
-    for j in range(TILE_NEGATIVES):
-        tile.negatives[at + j] = draw(random_number(key + np.uint64(first + j) * GOLDEN), probability, alias)
 
 
 @inner
@@ -208,6 +188,12 @@ def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, p
 
 
 @inner
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), which is -log of the logistic function of -x, without overflow."""
+    return math.log1p(math.exp(-abs(x))) + max(x, 0.0)
+
+
+@inner
 def loss(tile: Tile, cut: Cut, negative: Any, band: Any) -> Any:
     """The loss of the tile's pairs, from their scores: see `reference.loss`."""
     columns = band + TILE_NEGATIVES
@@ -216,11 +202,10 @@ def loss(tile: Tile, cut: Cut, negative: Any, band: Any) -> Any:
         for k in range(columns):
             pairs, x = tile.pairs[i * columns + k], np.float64(tile.scores[i * columns + k])
             if pairs > 0:
-                flat = math.log1p(math.exp(-abs(x)))
                 if k < band:
-                    positives += flat + max(-x, 0.0)
+                    positives += softplus(-x)
                 else:
-                    negatives += pairs * (flat + max(x, 0.0))
+                    negatives += pairs * softplus(x)
     return positives + negatives * negative / TILE_NEGATIVES
 
 
@@ -243,6 +228,19 @@ def differentiate(tile: Tile, cut: Cut, words: Any, step: Any, negative: Any, wi
             logistic_gradient(tile.scores, k, tile.pairs, k, 1, own)
         for k in range(row + band, row + columns, LANES):
             logistic_gradient(tile.scores, k, tile.pairs, k, 0, shared)
+
+
+@inlined
+def slowing(strip: Strip, first: Any, last: Any, this: Any, updates: Any) -> Any:
+    """By how much the changes of context words[this] are made smaller where words[first:last] repeat it, as
+    `differentiate` does; `updates` is the learning rate times the number of updates that an occurrence gets.
+    """
+    if (last - first) * updates <= MOST_UPDATES:
+        return 1.0
+    times = 0
+    for k in range(first, last):
+        times += strip.words[k] == strip.words[this]
+    return min(1.0, MOST_UPDATES / (times * updates))
 
 
 @inner

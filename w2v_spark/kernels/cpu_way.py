@@ -6,14 +6,14 @@ index into them is a row's number times the row's floats.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, inlined
+from w2v_spark.kernels.cache import inlined
+from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row
 from w2v_spark.kernels.cpu_strip import Ids, Strip
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
+from w2v_spark.kernels.cpu_tile import slowing, softplus
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_combination, logistic_gradient, prefetch
 from w2v_spark.kernels.simd_ways import dots_with_rows, exchange
@@ -109,7 +109,7 @@ def loss(way: Way, tree: Tree, at: Any, start: Any, length: Any) -> Any:
     total = 0.0
     for k in range(length):
         x = np.float64(way.scores[at + k])
-        total += math.log1p(math.exp(-abs(x))) + (max(-x, 0.0) if tree.labels[start + k] == 1 else max(x, 0.0))
+        total += softplus(-x if tree.labels[start + k] == 1 else x)
     return total
 
 
@@ -121,19 +121,6 @@ def differentiate(way: Way, tree: Tree, at: Any, start: Any, length: Any, step: 
     for k in range(0, length, LANES):
         logistic_gradient(way.scores, at + k, way.ones, 0, 0, rate)
         add_combination(way.scores, at + k, way.rate, 0, 0, tree.labels, start + k, 0, 1, 1)
-
-
-@inlined
-def slowing(strip: Strip, first: Any, last: Any, this: Any, updates: Any) -> Any:
-    """By how much the changes of context words[this] are made smaller, where words[first:last] repeat it: see
-    `cpu_tile.differentiate`; `updates` is the learning rate times the number of updates that an occurrence gets.
-    """
-    if (last - first) * updates <= MOST_UPDATES:
-        return 1.0
-    times = 0
-    for k in range(first, last):
-        times += strip.words[k] == strip.words[this]
-    return min(1.0, MOST_UPDATES / (times * updates))
 
 
 @inlined

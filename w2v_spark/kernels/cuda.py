@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.corpus.noise import AliasTable
+from w2v_spark.kernels.cpu import check_sizes
 from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.cuda_compile import KERNELS, compiled
@@ -28,7 +29,6 @@ from w2v_spark.kernels.cuda_plan import (
     THREADS,
     Float32s,
     Layout,
-    check_sizes,
     crowding,
     device_bytes,
     most_in_flight,
@@ -79,7 +79,7 @@ class CudaReplica:
             most_tokens: as many as any call will train, to say beforehand whether memory suffices.
             layout: the sizes of a tile, if not those that suit the card.
         """
-        check_sizes(*sizes)
+        check_sizes("GPU", *sizes)
         self.vector_size, self.window_size, self.negative = sizes
         if len(counts) == 0 or len({len(counts), len(keep), len(noise.probability), len(noise.alias)}) != 1:
             raise ValueError("counts, keep and the alias table must be as long as the vocabulary, at least one word")
@@ -101,8 +101,6 @@ class CudaReplica:
             self._tables = [self._put(t) for t in (*crowds, noise.probability, noise.alias)]
             self._keep = self._put(keep)
             self._totals = self._cupy.zeros(TOTALS.itemsize, np.uint8)
-            self._watch = self._cupy.cuda.Stream(non_blocking=True)
-            self._seen = self._cupy.cuda.alloc_pinned_memory(TOTALS.itemsize)
             self._cupy.cuda.runtime.deviceSynchronize()
 
     def write_rows(self, matrix: str, first: int, rows: Float32s) -> None:
@@ -143,7 +141,7 @@ class CudaReplica:
     def train(
         self, ids: Ids, offsets: npt.NDArray[np.int64], step_from: float, step_to: float, key: int
     ) -> tuple[int, int, float, int]:
-        """Train every pair of the sentences once; see `SgnsKernel.__call__` for arguments and result.
+        """Train every pair of the sentences once; see `cpu.Kernel.__call__` for arguments and result.
 
         The learning rate falls in the order in which tiles are trained, which is not that of the text. Many words in
         one call train faster than few: at most one in LEAST_TURNS of them is trained at one time.
@@ -183,21 +181,6 @@ class CudaReplica:
         """How many blocks train so many tokens: each has a tile in flight."""
         words = most_in_flight(tokens * self._kept_share, self._crowd, step)
         return max(1, min(self._resident_blocks, words // self.layout.rows))
-
-    def progress(self) -> tuple[float, float, int]:
-        """Of the call that another thread is in: the share that is trained, the loss so far, and its pairs.
-
-        Read on a stream of its own, so that the device never waits for it.
-        """
-        with self._on_device():
-            runtime = self._cupy.cuda.runtime
-            size, kind = TOTALS.itemsize, runtime.memcpyDeviceToHost
-            runtime.memcpyAsync(self._seen.ptr, self._totals.data.ptr, size, kind, self._watch.ptr)
-            self._watch.synchronize()
-        totals = np.frombuffer(self._seen, TOTALS, 1)[0]
-        tiles = int(totals["tiles"])
-        done = min(int(totals["turns"]), tiles) / tiles if tiles else 0.0
-        return done, float(totals["loss"]), int(totals["loss_pairs"])
 
     @contextlib.contextmanager
     def _on_device(self) -> Iterator[None]:

@@ -62,7 +62,7 @@ class CudaModel:
         step_to: float,
         key: int,
     ) -> tuple[int, int, float, int]:
-        """Train in place; the arguments and what is returned are those of `SgnsKernel.__call__`."""
+        """Train in place; the arguments and what is returned are those of `CudaReplica.train`."""
         strip = lay_strip(ids, offsets, self.keep, self.window_size, random_number(np.uint64(key)))
         noise_key = random_number(~np.uint64(key))
         order = tile_order(-(-len(strip.words) // self.rows))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels.cpu_sgns import MAX_NEGATIVE, MAX_VECTOR_SIZE, MAX_WINDOW_SIZE, padded_size
+from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS
 
 Float32s = npt.NDArray[np.float32]
@@ -70,17 +70,6 @@ class Layout:
         """Dynamic shared memory of a block: a slab of all rows, and the gradients by the scores."""
         item, pad = (2, 8) if self.tensor else (4, 4)
         return item * ((self.rows + self.columns) * (self.slab + pad) + self.rows * (self.columns + pad))
-
-
-def check_sizes(vector_size: int, window_size: int, negative: int) -> None:
-    """Refuse what the kernel cannot do."""
-    for name, value, high in (
-        ("vector_size", vector_size, MAX_VECTOR_SIZE),
-        ("window_size", window_size, MAX_WINDOW_SIZE),
-        ("negative", negative, MAX_NEGATIVE),
-    ):
-        if not 1 <= value <= high:
-            raise ParamError(f"the GPU kernel cannot train with {name} {value}: it must be from 1 to {high}")
 
 
 def plan_layout(
