@@ -14,14 +14,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from gensim.models import Word2Vec
-from simulate import Corpus
+from gpu_data import Corpus
 
 from w2v_spark.corpus.noise import keep_probability
 from w2v_spark.corpus.vocab import initial_vectors
@@ -31,7 +30,6 @@ from w2v_spark.training.schedule import step_at
 from w2v_spark.training.sentences import random_key
 from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
 from w2v_spark.vectors.vectors import Vectors
-from w2v_spark.workdir import CorpusReader
 
 WINDOW, NEGATIVE, EXPONENT, LOWEST_STEP = 5, 5, 0.75, 1e-4
 _RESTRICT_VOCAB = 30_000
@@ -39,51 +37,23 @@ _PIECE_WORDS = 1 << 16
 _GENSIM_LONGEST_LINE = 10_000
 
 
-@dataclass(frozen=True)
-class Text:
-    """Sentences of ids in memory, and the words and counts of the vocabulary."""
-
-    ids: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    words: list[str]
-    counts: npt.NDArray[np.int64]
-
-    @classmethod
-    def read(cls, output: str, share: float) -> Text:
-        """The first buckets of a corpus, which sentences were dealt to at random: so large a share of its words."""
-        corpus = Corpus.open(output)
-        wanted, ids, lengths = share * corpus.counts.sum(), [], []
-        reader = CorpusReader(corpus.work, corpus.index)
-        for bucket in corpus.index.buckets:
-            if sum(map(len, ids)) < wanted:
-                found, offsets = reader.sentences(bucket)
-                ids.append(np.array(found[offsets[0] : offsets[-1]]))
-                lengths.append(np.diff(offsets))
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-        return cls(np.concatenate(ids), offsets, corpus.words, corpus.counts)
-
-    def most_frequent(self, words: int) -> Text:
-        """The text with its most frequent words alone."""
-        known = self.ids < words
-        before = np.concatenate([[0], np.cumsum(known)])
-        return Text(self.ids[known], before[self.offsets], self.words[:words], self.counts[:words])
-
-    def write(self, path: Path) -> None:
-        """As plain text, a sentence a line."""
-        words = np.array(self.words, object)
-        with path.open("w", encoding="utf-8") as out:
-            for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
-                for at in range(start, stop, _GENSIM_LONGEST_LINE):
-                    out.write(" ".join(words[self.ids[at : min(stop, at + _GENSIM_LONGEST_LINE)]]) + "\n")
-
-    def pieces(self) -> list[npt.NDArray[np.int64]]:
-        """The offsets of consecutive sentences, about 65,000 words at a time."""
-        marks = np.arange(0, self.offsets[-1], _PIECE_WORDS)
-        cuts = np.unique([*np.searchsorted(self.offsets, marks), len(self.offsets) - 1])
-        return [self.offsets[a : b + 1] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+def most_frequent(text: Corpus, words: int) -> Corpus:
+    """The text with its most frequent words alone."""
+    known = text.ids < words
+    before = np.concatenate([[0], np.cumsum(known)])
+    return Corpus(text.ids[known], before[text.offsets], text.words[:words], text.counts[:words])
 
 
-def train_ours(text: Text, architecture: str, loss: str, args: argparse.Namespace) -> tuple[Vectors, float, float]:
+def write_lines(text: Corpus, path: Path) -> None:
+    """As plain text, a sentence a line."""
+    words = np.array(text.words, object)
+    with path.open("w", encoding="utf-8") as out:
+        for start, stop in zip(text.offsets[:-1], text.offsets[1:], strict=True):
+            for at in range(start, stop, _GENSIM_LONGEST_LINE):
+                out.write(" ".join(words[text.ids[at : min(stop, at + _GENSIM_LONGEST_LINE)]]) + "\n")
+
+
+def train_ours(text: Corpus, architecture: str, loss: str, args: argparse.Namespace) -> tuple[Vectors, float, float]:
     """The vectors, the seconds of training, and the mean loss of the last epoch."""
     kernel = compile_kernel(architecture, loss, args.size, WINDOW, NEGATIVE, not args.sum)
     outputs = Outputs.of_counts(loss, text.counts, EXPONENT)
@@ -100,7 +70,7 @@ def train_ours(text: Text, architecture: str, loss: str, args: argparse.Namespac
         key = random_key(args.seed, epoch, number)
         return kernel(text.ids, offsets, syn0, syn1, keep, outputs, steps[0], steps[1], key)
 
-    pieces, started = text.pieces(), time.perf_counter()
+    pieces, started = [offsets for _, offsets in text.chunks(_PIECE_WORDS)], time.perf_counter()
     with ThreadPoolExecutor(args.threads) as pool:
         for epoch in range(args.epochs):
             numbers = range(len(pieces))
@@ -111,7 +81,7 @@ def train_ours(text: Text, architecture: str, loss: str, args: argparse.Namespac
 
 
 def train_gensim(
-    text: Text, path: Path, architecture: str, loss: str, args: argparse.Namespace
+    text: Corpus, path: Path, architecture: str, loss: str, args: argparse.Namespace
 ) -> tuple[Vectors, float]:
     """The vectors, and the seconds of training."""
     hierarchical = loss == "hierarchical_softmax"
@@ -159,12 +129,12 @@ def scores(vectors: Vectors, args: argparse.Namespace) -> str:
 def main() -> None:
     """Train each pair, print a line for each."""
     args = _arguments(sys.argv[1:])
-    text = Text.read(args.corpus, args.share)
-    few = text.most_frequent(args.words)
+    text = Corpus.of_run(args.corpus, args.share)
+    few = most_frequent(text, args.words)
     with tempfile.TemporaryDirectory(prefix="w2v_spark-bench-") as scratch:
         path = Path(scratch, "corpus.txt")
         if not args.ours:
-            text.write(path)
+            write_lines(text, path)
         print(f"{text.offsets[-1]:,} words, {args.epochs} epochs, {args.threads} threads, {args.size} floats")
         for architecture, loss in product(args.architecture, args.loss):
             trained = few if loss == "softmax" else text

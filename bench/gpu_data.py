@@ -1,4 +1,4 @@
-"""Corpora for `gpu.py`: one packed from a run with --keep-work, and one drawn by Zipf's law."""
+"""Corpora in memory: that of a run with --keep-work, the same packed for `gpu.py`, and one drawn by Zipf's law."""
 
 from __future__ import annotations
 
@@ -23,6 +23,27 @@ class Corpus:
     words: Sequence[str]
     counts: npt.NDArray[np.int64]
 
+    @classmethod
+    def of_run(cls, output: str, share: float = 1.0) -> Corpus:
+        """The first buckets of a run's encoded corpus, which sentences were dealt to at random: so large a share of its
+        words.
+        """
+        from w2v_spark.place import Place
+        from w2v_spark.spark.claim import open_encoded
+        from w2v_spark.workdir import CorpusIndex, CorpusReader
+
+        found, parent = open_encoded(Place.open(output))
+        vocabulary, index = found.read(), CorpusIndex.read(parent)
+        counts = vocabulary["count"].to_numpy()
+        reader, wanted, ids, lengths = CorpusReader(parent, index), share * counts.sum(), [], []
+        for bucket in index.buckets:
+            if sum(map(len, ids)) < wanted:
+                some, offsets = reader.sentences(bucket)
+                ids.append(np.array(some[offsets[0] : offsets[-1]]))
+                lengths.append(np.diff(offsets))
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+        return cls(np.concatenate(ids), offsets, vocabulary["word"].to_pylist(), counts)
+
     def chunks(self, tokens: int = CHUNK_TOKENS) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]]:
         """Ids and offsets of whole sentences, about so many tokens at a time."""
         first = 0
@@ -42,21 +63,11 @@ class Corpus:
 
 def pack_corpus(model: str, folder: Path) -> None:
     """Write the encoded corpus of a run's output: ids in two planes, which compress to less than 2 bytes a token."""
-    from w2v_spark import store
-    from w2v_spark.place import Place
-    from w2v_spark.workdir import CorpusIndex, CorpusReader
-
-    work = Place.open(model).child(store.WORK)
-    vocabulary = store.read_vocabulary(work, [f.to_dict() for f in work.child(store.VOCAB).files()])
-    index = CorpusIndex.read(work)
-    reader = CorpusReader(work, index)
-    parts = [reader.sentences(bucket) for bucket in index.buckets]
-    ids = np.concatenate([ids for ids, _ in parts])
-    lengths = np.concatenate([np.diff(offsets) for _, offsets in parts])
-    planes = {"low": (ids & 0xFF).astype(np.uint8), "high": (ids >> 8).astype(np.uint16)}
-    np.savez_compressed(folder / "corpus.npz", lengths=lengths.astype(np.int32), **planes)
-    counts = vocabulary["count"].to_pylist()
-    (folder / "vocabulary.json").write_text(json.dumps([vocabulary["word"].to_pylist(), counts]), encoding="utf-8")
+    corpus = Corpus.of_run(model)
+    planes = {"low": (corpus.ids & 0xFF).astype(np.uint8), "high": (corpus.ids >> 8).astype(np.uint16)}
+    np.savez_compressed(folder / "corpus.npz", lengths=np.diff(corpus.offsets).astype(np.int32), **planes)
+    vocabulary = [list(corpus.words), corpus.counts.tolist()]
+    (folder / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
 
 
 def read_packed(folder: Path) -> Corpus:

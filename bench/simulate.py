@@ -14,10 +14,10 @@ from itertools import repeat
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark import store
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.params import Params
 from w2v_spark.place import Place
+from w2v_spark.spark.claim import open_encoded
 from w2v_spark.training.merge import fold
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.schedule import Round, plan_rounds
@@ -28,19 +28,18 @@ from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix
 
 @dataclass(frozen=True)
 class Corpus:
-    """An encoded corpus and its vocabulary."""
+    """An encoded corpus, the directory that holds it, and its vocabulary."""
 
-    work: Place
+    parent: Place
     index: CorpusIndex
     words: list[str]
     counts: npt.NDArray[np.int64]
 
     @classmethod
     def open(cls, output: str) -> Corpus:
-        work = Place.open(output).child(store.WORK)
-        files = [f.to_dict() for f in work.child(store.VOCAB).files()]
-        vocab = store.read_vocabulary(work, files)
-        return cls(work, CorpusIndex.read(work), vocab["word"].to_pylist(), vocab["count"].to_numpy())
+        vocabulary, parent = open_encoded(Place.open(output))
+        vocab = vocabulary.read()
+        return cls(parent, CorpusIndex.read(parent), vocab["word"].to_pylist(), vocab["count"].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Simulation:
         self.replicas = [open_replica(params, sampling, blocks.__getitem__, None) for _ in replicas]
         weighs = params.merge_rule == "count_weighted"
         self.counts = [np.zeros(len(corpus.words), np.int64) if weighs else None for _ in replicas]
-        self.readers = [CorpusReader(corpus.work, corpus.index) for _ in self.replicas]
+        self.readers = [CorpusReader(corpus.parent, corpus.index) for _ in self.replicas]
 
     def run(self, syncs: list[Sync], threads: int) -> Float32Matrix:
         """Train and merge; syn0 at the end."""

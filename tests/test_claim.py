@@ -11,7 +11,7 @@ import pytest
 from w2v_spark import store
 from w2v_spark.errors import OutputError
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark import fit
+from w2v_spark.spark import fit, lease
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.read import Source
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def claim(directory: Path, application: str = "local-1", overwrite: bool = False) -> Run:
-    return claim_output(Place.open(directory), application, overwrite)
+    """A run whose driver then gives no more signs of life."""
+    run = claim_output(Place.open(directory), application, overwrite)
+    run.release()
+    return run
 
 
 def refusal(directory: Path, overwrite: bool = False) -> str:
@@ -47,7 +50,8 @@ def test_a_later_run_takes_over_what_is_done(tmp_path: Path) -> None:
     first.mark("counts", key, {"words": 7})
     first.mark("vocabulary", key, {})
     second = claim(tmp_path / "new" / "out", "local-2")
-    assert second.done("counts", key) == {"key": key, "words": 7} and second.done("counts", None) is None
+    assert second.done("counts", key) == {"key": key, "run": first.tag, "words": 7}
+    assert second.done("counts", None) is None and second.place("counts") == first.own
     assert second.tag != first.tag and second.tag.isalnum()
     second.begin("vocabulary")
     assert second.key_of("vocabulary") is None and second.key_of("counts") == key
@@ -70,11 +74,11 @@ def test_a_run_that_lost_its_output_stops(tmp_path: Path) -> None:
         with pytest.raises(OutputError) as caught:
             step()
         assert str(caught.value) == expected
-    first.remove_work()
+    first.finish(keep_work=False)
     second.still_ours()
-    second.remove_work()
+    second.finish(keep_work=False)
     assert not (tmp_path / "work").exists()
-    second.remove_work()
+    second.finish(keep_work=True)
     with pytest.raises(OutputError, match=r"its work/run.json is gone, removed or brought to its end by another run"):
         second.still_ours()
 
@@ -88,10 +92,16 @@ def test_two_runs_of_one_application_are_told_apart(tmp_path: Path) -> None:
 
 def test_what_a_run_left_that_died_early_can_be_claimed(tmp_path: Path) -> None:
     (tmp_path / "a" / "work").mkdir(parents=True)
-    put(tmp_path / "b", "work/.run.json.1f", "work/counts/_temporary/0/part")
+    put(tmp_path / "b", "work/.run.json.1f", "work/0a1b2c3d/counts/_temporary/0/part")
     put(tmp_path / "c", "work/run.json", text="")
     put(tmp_path / "d", "work/run.json", text='{"format": "w2v_spark", "stages": [1]}')
-    put(tmp_path / "e", "work/run.json", "vectors/part", "vocab/part", text='{"format": "w2v_spark"}')
+    put(
+        tmp_path / "e",
+        "work/run.json",
+        "vectors/part-0.parquet",
+        "vocab/_temporary/0/x",
+        text='{"format": "w2v_spark"}',
+    )
     put(tmp_path / "f", ".DS_Store")
     for name in "abcdef":
         assert claim(tmp_path / name).stages == {}
@@ -99,16 +109,18 @@ def test_what_a_run_left_that_died_early_can_be_claimed(tmp_path: Path) -> None:
 
 def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "mine", "letter.txt", "work/draft.txt")
-    put(tmp_path / "draft", "work/draft.txt", "work/vocab")
+    put(tmp_path / "draft", "work/draft.txt", "work/0a1b2c3d")
     put(tmp_path / "other", "work/run.json", "work/go.sh")
     put(tmp_path / "bare", "vectors/part-0", "vocab/part-0")
     put(tmp_path / "mixed", "model.json", "letter.txt")
     put(tmp_path / "alien", "model.json")
+    put(tmp_path / "guest", "vectors/notes.txt", "vectors/_SUCCESS", "work/run.json", text='{"format": "w2v_spark"}')
     for overwrite in (False, True):
         assert refusal(tmp_path / "mine", overwrite) == not_ours(tmp_path / "mine", "letter.txt")
         assert refusal(tmp_path / "draft", overwrite) == not_ours(tmp_path / "draft", "work/draft.txt")
         assert refusal(tmp_path / "other", overwrite) == not_ours(tmp_path / "other", "work/go.sh")
         assert refusal(tmp_path / "bare", overwrite) == not_ours(tmp_path / "bare", "vectors, vocab")
+        assert refusal(tmp_path / "guest", overwrite) == not_ours(tmp_path / "guest", "vectors/notes.txt")
         assert refusal(tmp_path / "mixed", overwrite) == not_ours(tmp_path / "mixed", "letter.txt")
         assert refusal(tmp_path / "alien", overwrite) == (
             f"output {tmp_path}/alien holds a model.json that is not ours: give an empty or new directory "
@@ -131,14 +143,24 @@ def test_a_finished_model_and_a_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "file" / "out").startswith(f"output {tmp_path}/file/out cannot be written: ")
 
 
-def test_the_second_of_two_runs_on_one_output_wins(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+def test_a_second_run_waits_and_is_refused_while_the_first_lives(
+    spark: SparkSession, small_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
     source, small = Source(paths=(str(small_text),)), {"vector_size": 10, "max_iter": 1}
-    first = fit.prepare(source, tmp_path / "out", **small)
-    second = fit.prepare(source, tmp_path / "out", **small)
-    with pytest.raises(OutputError, match=r"is no longer this run's: application local-\d+ has taken it over"):
+    with fit.prepare(source, tmp_path / "out", **small) as first:
+        with pytest.raises(OutputError, match=r"is in use by application local-\d+ \("):
+            fit.train(small_text, tmp_path / "out", **small)
         first.train()
-    second.train()
     assert store.open_model(str(tmp_path / "out")).params["vector_size"] == 10
+
+
+def test_a_run_taken_for_dead_stops_when_it_wakes(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    with fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", vector_size=10, max_iter=1) as first:
+        first.run.release()
+        fit.train(small_text, tmp_path / "out", vector_size=10, max_iter=1, keep_work=True)
+        with pytest.raises(OutputError, match=r"is no longer this run's: application local-\d+ has taken it over"):
+            first.train()
 
 
 def test_files_leave_out_what_is_hidden(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from w2v_spark import store, workdir
 from w2v_spark.errors import DivergenceError, InputError, OutputError, ParamError
 from w2v_spark.place import Place
 from w2v_spark.spark import fit, rounds
+from w2v_spark.spark.claim import open_encoded
+from w2v_spark.spark.loop import train_rounds
 from w2v_spark.spark.read import Source
-from w2v_spark.training.schedule import Round
-from w2v_spark.training.shard import ShardJob
+from w2v_spark.spark.resume import Progress
 from w2v_spark.vectors.load import read_model
 from w2v_spark.workdir import CorpusIndex, CorpusReader
 
@@ -90,19 +91,19 @@ def test_buckets_are_even(spark: SparkSession, tmp_path: Path, kind: str) -> Non
     else:
         words = np.array([f"word{i}" for i in range(1000)])
         text.write_text(" ".join(words[np.random.default_rng(1).zipf(1.3, 17_000_000) % 1000]) + "\n")
-    prepared = fit.prepare(Source(paths=(str(text),)), tmp_path / "out")
-    index = fit._encoded(prepared.spark, prepared.run, prepared.documents, prepared.params, prepared.vocabulary)
-    sizes = [b.words for b in index.buckets]
-    assert len(sizes) >= 64 and sum(sizes) == prepared.vocabulary.total_count
+    with fit.prepare(Source(paths=(str(text),)), tmp_path / "out") as run:
+        encoded = fit._encoded(run.spark, run.run, run.documents, run.params, run.vocabulary)
+    sizes = [b.words for b in CorpusIndex.read(encoded.parent).buckets]
+    assert len(sizes) >= 64 and sum(sizes) == encoded.words == run.vocabulary.total_count
     assert max(sizes) <= 1.2 * sum(sizes) / len(sizes)
 
 
 def test_encoding_keeps_every_sentence(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
-    prepared = fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", min_count=1, max_sentence_length=10)
-    index = fit._encoded(prepared.spark, prepared.run, prepared.documents, prepared.params, prepared.vocabulary)
-    work = Place.open(str(tmp_path / "out" / "work"))
-    words = store.read_vocabulary(work, [f.to_dict() for f in prepared.vocabulary.files])["word"].to_pylist()
-    reader, found = CorpusReader(work, CorpusIndex.read(work)), []
+    source = Source(paths=(str(small_text),))
+    with fit.prepare(source, tmp_path / "out", min_count=1, max_sentence_length=10) as run:
+        encoded = fit._encoded(run.spark, run.run, run.documents, run.params, run.vocabulary)
+    words, index = run.vocabulary.read()["word"].to_pylist(), CorpusIndex.read(encoded.parent)
+    reader, found = CorpusReader(encoded.parent, index), []
     for bucket in index.buckets:
         ids, offsets = reader.sentences(bucket)
         found += [" ".join(words[i] for i in ids[a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
@@ -182,7 +183,8 @@ def test_a_ready_vocabulary(spark: SparkSession, small_text: Path, tmp_path: Pat
 def test_plan_counts_once(
     spark: SparkSession, small_text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plan = fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2).plan
+    with fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2) as prepared:
+        plan = prepared.plan
     assert plan.vocabulary == 120 and plan.rounds == 2 and plan.model_bytes == 2 * 4 * 120 * 20
     assert "num_replicas = 2" in plan.text()
     assert not (tmp_path / "out" / "model.json").exists()
@@ -194,8 +196,9 @@ def test_plan_counts_once(
 def test_max_vocab_and_keep_work(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
     w2v_spark.train(small_text, tmp_path / "out", **SMALL, max_vocab=7, keep_work=True)
     assert len(vectors_of(tmp_path / "out")) == 7
-    assert {"corpus", "rounds", "CURRENT"} <= {p.name for p in (tmp_path / "out" / "work").iterdir()}
-    assert len(list((tmp_path / "out" / "work" / "rounds").iterdir())) == 2
+    vocabulary, corpus = open_encoded(Place.open(tmp_path / "out"))
+    assert vocabulary.words == 7 and CorpusIndex.read(corpus).words() == vocabulary.total_count
+    assert len(list((tmp_path / "out" / "work").glob("*/rounds/*"))) == 2
 
 
 def test_overwrite_keeps_the_old_model_until_the_new_one_is_trained(
@@ -250,19 +253,19 @@ def test_an_output_that_is_not_ours(spark: SparkSession, small_text: Path, tmp_p
 
 
 def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
-    prepared = fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2)
-    run, params = prepared.run, prepared.params
-    fit._encoded(spark, run, prepared.documents, params, prepared.vocabulary)
-    files = [f.to_dict() for f in prepared.vocabulary.files]
-    # a model that is about to overflow
-    blocks = [workdir.block_batch(m, 0, workdir.BASE, np.full((120, 20), 1e38, np.float32)) for m in workdir.MATRICES]
-    frame = spark.createDataFrame(pa.Table.from_batches(blocks))
-    start = rounds._commit(spark, frame, run, 0)
-    rounds._move(run, start)
-    job = ShardJob(run.output.uri, params, Round(1, 0.0, 0.5), start, files)
-    with pytest.raises(DivergenceError, match=r"training diverged: round 1 gave .*; lower --step-size \(now 0.05\)"):
-        rounds.run_round(spark, run, job, prepared.layout, "diverge")
-    assert run.output.child("work").read_json(workdir.CURRENT)["round"] == 0
+    with fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2) as prepared:
+        run, params, vocabulary = prepared.run, prepared.params, prepared.vocabulary
+        corpus = fit._encoded(spark, run, prepared.documents, params, vocabulary)
+        # a model that is about to overflow
+        huge = np.full((120, 20), 1e38, np.float32)
+        blocks = [workdir.block_batch(m, 0, workdir.BASE, huge) for m in workdir.MATRICES]
+        start = rounds._commit(spark, spark.createDataFrame(pa.Table.from_batches(blocks)), run, "r00000")
+        rounds.go_on_from(run, start, None)
+        with pytest.raises(
+            DivergenceError, match=r"training diverged: round 1 gave .*; lower --step-size \(now 0.05\)"
+        ):
+            train_rounds(spark, run, params, prepared.layout, vocabulary, corpus, Progress(start, None, []))
+    assert run.work.read_json(workdir.CURRENT)["round"] == 0
     assert not run.output.exists("model.json")
 
 
@@ -271,8 +274,12 @@ def test_a_failed_try_leaves_no_stage_that_is_called_done(
 ) -> None:
     output = tmp_path / "my dir #1 ü"
     source = Source(paths=(str(small_text),))
-    fit.prepare(source, output, **SMALL)
-    with pytest.raises(InputError, match="no word is left"):
-        fit.prepare(source, output, **{**SMALL, "min_count": 10**6})
+    with fit.prepare(source, output, **SMALL):
+        pass
+    with (
+        pytest.raises(InputError, match="no word is left"),
+        fit.prepare(source, output, **{**SMALL, "min_count": 10**6}),
+    ):
+        pass
     w2v_spark.train(small_text, output, **SMALL)
     assert len(vectors_of(output)) == 120

@@ -116,7 +116,8 @@ def run_train(args: argparse.Namespace) -> int:
     with own_session() as spark:
         common = {"vocab": args.vocab, "overwrite": args.overwrite, "spark": spark, **params}
         if args.plan:
-            sys.stdout.write(fit.prepare(source, args.output, **common).plan.text() + "\n")
+            with fit.prepare(source, args.output, **common) as prepared:
+                sys.stdout.write(prepared.plan.text() + "\n")
             return 0
         trained = fit.train(source, args.output, keep_work=args.keep_work, **common)
     summary = {

@@ -5,6 +5,7 @@ OUT/model.json      the manifest: format version, parameters, the files of vecto
 OUT/vocab/          id, word, count
 OUT/vectors/        id, word, count, vector; rows by count descending
 OUT/metrics/        one row for each replica and round
+OUT/report.html     the run on one page, for people
 OUT/work/           what a run keeps while it goes on
 
 model.json says in `input.fingerprint` which files the model was trained on: a digest of their names, sizes and times of
@@ -32,7 +33,7 @@ from w2v_spark.place import FileEntry, Place
 FORMAT = "w2v_spark"
 FORMAT_VERSION = 1
 
-MANIFEST = "model.json"
+MANIFEST, REPORT = "model.json", "report.html"
 VOCAB, VECTORS, METRICS, WORK = "vocab", "vectors", "metrics", "work"
 
 
@@ -121,7 +122,13 @@ def opened(place: Place, entry: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
             raise FormatError(
                 f"{place.uri}/{name} {found}, the manifest says {entry['bytes']}: the directory is damaged"
             )
-        with pq.ParquetFile(path, filesystem=place.filesystem, buffer_size=1 << 20, pre_buffer=False) as file:
+        with pq.ParquetFile(
+            path,
+            filesystem=place.filesystem,
+            buffer_size=1 << 20,
+            pre_buffer=False,
+            page_checksum_verification=True,
+        ) as file:
             yield file
     except (pa.ArrowException, OSError) as e:
         raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {e}") from e

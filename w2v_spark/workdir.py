@@ -1,19 +1,23 @@
 """What lies in OUT/work while a run goes on: the encoded corpus and its index, the model of each round as row blocks,
 and the pointer.
 
-work/run.json       which stages are done, for what input and parameters
-work/counts/        word, count of every word of the input
-work/vocab/         id, word, count
-work/corpus/        bucket, words, ids: a row for each sentence, ids as int32 little-endian, in training order
-work/corpus.json    the index: files, and of each bucket its file, sentences and words
-work/rounds/NAME/   the model after a round, partitioned by matrix: block, shard, values (float32, rows x vector_size);
-metrics beside
-work/CURRENT        the pointer: the round that counts and its files; all other rounds are garbage
+work/run.json          the run that has the output, which stages are done and by which run, what the rounds train with
+work/lease.json        the run's sign of life
+work/TAG/counts/       word, count of every word of the input. TAG is the run that wrote all below it
+work/TAG/vocab/        id, word, count
+work/TAG/corpus/       bucket, words, ids: a row for each sentence, ids as int32 little-endian, in training order
+work/TAG/corpus.json   the index: files, and of each bucket its file, sentences and words
+work/TAG/rounds/NAME/  the model after a round, partitioned by matrix: block, shard, values (float32, rows x
+                       vector_size); metrics beside
+work/metrics/          what each round measured, as JSON
+work/CURRENT           the pointer: the round that counts and the one before it, and their files; all other rounds are
+                       garbage
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,12 +27,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from w2v_spark import store
 from w2v_spark.corpus.vocab import decode
 from w2v_spark.errors import FormatError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.store import Float32Matrix as Float32Matrix
 
-RUN, CURRENT, COUNTS, CORPUS, CORPUS_INDEX, ROUNDS = "run.json", "CURRENT", "counts", "corpus", "corpus.json", "rounds"
+RUN, CURRENT, METRICS = "run.json", "CURRENT", "metrics"
+COUNTS, CORPUS, CORPUS_INDEX, ROUNDS = "counts", "corpus", "corpus.json", "rounds"
+
+TAG = re.compile(r"[0-9a-f]{8}")
 
 SYN0, SYN1, ROUND_METRICS = "syn0", "syn1", "metrics"
 MATRICES = (SYN0, SYN1)
@@ -70,6 +78,32 @@ def _binary(values: Any) -> pa.Array:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """What is known of the vocabulary without reading it: how many words it has, how often they occur in all, the
+    directory that holds vocab/, and the files there.
+    """
+
+    words: int
+    total_count: int
+    parent: str
+    files: tuple[FileEntry, ...]
+
+    @classmethod
+    def from_dict(cls, parent: Place, facts: Mapping[str, Any]) -> Vocabulary:
+        files = tuple(FileEntry(**f) for f in facts["files"])
+        return cls(facts["words"], facts["total_count"], parent.uri, files)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the directory."""
+        files = [f.to_dict() for f in self.files]
+        return {"words": self.words, "total_count": self.total_count, "files": files}
+
+    def read(self) -> pa.Table:
+        """id, word, count, by id."""
+        return store.read_vocabulary(Place.open(self.parent), [f.to_dict() for f in self.files])
+
+
+@dataclass(frozen=True)
 class Bucket:
     """Where a bucket's sentences lie, and how many sentences and words they are."""
 
@@ -89,32 +123,36 @@ class CorpusIndex:
     def words(self) -> int:
         return sum(b.words for b in self.buckets)
 
-    def write(self, work: Place) -> None:
+    def write(self, parent: Place) -> None:
         """Commit the corpus: the index is written after the files it names."""
-        work.write_json(
+        parent.write_json(
             CORPUS_INDEX,
             {"files": [f.to_dict() for f in self.files], "buckets": [list(asdict(b).values()) for b in self.buckets]},
         )
 
     @classmethod
-    def read(cls, work: Place) -> CorpusIndex:
-        data = work.read_json(CORPUS_INDEX)
+    def read(cls, parent: Place) -> CorpusIndex:
+        data = parent.read_json(CORPUS_INDEX)
         return cls([FileEntry(**f) for f in data["files"]], [Bucket(*b) for b in data["buckets"]])
 
 
 class CorpusReader:
     """Reads sentences of buckets; keeps the footers of the files it has opened."""
 
-    def __init__(self, work: Place, index: CorpusIndex):
-        self._corpus = work.child(CORPUS)
+    def __init__(self, parent: Place, index: CorpusIndex):
+        self._corpus = parent.child(CORPUS)
         self._index = index
         self._open: dict[int, pq.ParquetFile] = {}
 
     def sentences(self, bucket: Bucket) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Ids of a bucket's sentences in a row, and their offsets."""
-        file = self._file(bucket.file)
-        groups = _groups(file, range(bucket.bucket, bucket.bucket + 1))
-        table = file.read_row_groups(groups, columns=["bucket", "ids"], use_threads=False)
+        try:
+            file = self._file(bucket.file)
+            groups = _groups(file, range(bucket.bucket, bucket.bucket + 1))
+            table = file.read_row_groups(groups, columns=["bucket", "ids"], use_threads=False)
+        except (pa.ArrowException, OSError) as e:
+            name = self._index.files[bucket.file].name
+            raise FormatError(f"{self._corpus.uri}/{name} cannot be read as Parquet: {e}") from e
         column = table["ids"].filter(pc.equal(table["bucket"], bucket.bucket)).combine_chunks()
         if len(column) != bucket.sentences:
             raise FormatError(
@@ -126,7 +164,8 @@ class CorpusReader:
     def _file(self, number: int) -> pq.ParquetFile:
         if number not in self._open:
             entry = self._index.files[number]
-            self._open[number] = pq.ParquetFile(self._corpus.filesystem.open_input_file(self._corpus.file(entry.name)))
+            source = self._corpus.filesystem.open_input_file(self._corpus.file(entry.name))
+            self._open[number] = pq.ParquetFile(source, page_checksum_verification=True)
         return self._open[number]
 
 
@@ -144,9 +183,7 @@ def _groups(file: pq.ParquetFile, wanted: range | None) -> list[int]:
 
 @dataclass(frozen=True)
 class Pointer:
-    """The round that counts: its number (0 is the start), its directory below work/rounds, and the files of each
-    matrix.
-    """
+    """The round that counts: its number (0 is the start), its directory in work, and the files of each matrix."""
 
     round: int
     directory: str
@@ -155,32 +192,35 @@ class Pointer:
     @classmethod
     def of_directory(cls, work: Place, round: int, directory: str) -> Pointer:
         """A pointer to what Spark's committer left in a directory."""
-        found = work.child(ROUNDS).child(directory).files()
+        found = work.child(directory).files()
         return cls(
             round,
             directory,
             {m: [f for f in found if f.name.startswith(f"matrix={m}/")] for m in (*MATRICES, ROUND_METRICS)},
         )
 
-    def move(self, work: Place) -> None:
-        """Make this the round that counts."""
-        work.write_json(
-            CURRENT, {**asdict(self), "files": {m: [f.to_dict() for f in fs] for m, fs in self.files.items()}}
-        )
+    def move(self, work: Place, before: Pointer | None) -> None:
+        """Make this the round that counts; `before` is the one to go back to where its files are damaged."""
+        work.write_json(CURRENT, {**self._to_dict(), "before": before and before._to_dict()})
 
     @classmethod
-    def read(cls, work: Place) -> Pointer:
+    def read(cls, work: Place) -> list[Pointer]:
+        """The round that counts, then the one before it."""
         data = work.read_json(CURRENT)
-        return cls(
-            data["round"], data["directory"], {m: [FileEntry(**f) for f in fs] for m, fs in data["files"].items()}
-        )
+        return [cls._from_dict(d) for d in (data, data["before"]) if d]
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "files": {m: [f.to_dict() for f in fs] for m, fs in self.files.items()}}
+
+    @classmethod
+    def _from_dict(cls, data: dict[str, Any]) -> Pointer:
+        files = {m: [FileEntry(**f) for f in fs] for m, fs in data["files"].items()}
+        return cls(data["round"], data["directory"], files)
 
     def blocks(self, work: Place, matrix: str, wanted: range | None = None) -> Iterator[tuple[int, pa.Buffer]]:
         """Number and values of a matrix's blocks, or of those wanted, file by file."""
-        place = work.child(ROUNDS).child(self.directory)
         for entry in self.files[matrix]:
-            with place.filesystem.open_input_file(place.file(entry.name)) as source:
-                file = pq.ParquetFile(source)
+            with store.opened(work.child(self.directory), entry.to_dict()) as file:
                 for batch in file.iter_batches(16, _groups(file, wanted), ["block", "values"], use_threads=False):
                     for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
                         if wanted is None or block in wanted:

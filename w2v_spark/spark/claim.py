@@ -1,43 +1,45 @@
-"""Claiming an output directory for a run, and what the run has done there."""
+"""The output directory of a run: who may have it, what is done in it, and where each run writes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
-from dataclasses import dataclass, field
 from typing import Any
 
 from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.place import Place
+from w2v_spark.spark.lease import LEASE, Lease, this_process, wait_for_lease
+from w2v_spark.workdir import Pointer, Vocabulary
 
 _STAGES = ("counts", "vocabulary", "corpus")
-_OURS = {store.MANIFEST, store.VOCAB, store.VECTORS, store.METRICS, store.WORK}
-_OURS_IN_WORK = {
-    store.VOCAB,
-    workdir.RUN,
-    workdir.CURRENT,
-    workdir.COUNTS,
-    workdir.CORPUS,
-    workdir.CORPUS_INDEX,
-    workdir.ROUNDS,
-}
+_PUBLISHED = (store.VOCAB, store.VECTORS, store.METRICS)
+_OURS = {store.MANIFEST, store.REPORT, *_PUBLISHED, store.WORK}
+_OURS_IN_WORK = re.compile(rf"{workdir.TAG.pattern}|{workdir.METRICS}|{workdir.RUN}|{workdir.CURRENT}|{LEASE}")
+# what Spark's committer leaves beside the files of a table, and while it writes them
+_SPARKS = re.compile(r"_SUCCESS|_temporary|part-.*\.parquet|\..*\.crc")
+# a JSON file of ours that was being written when its driver died
+_HALF_WRITTEN = re.compile(r"\.[\w.]+\.[0-9a-f]{32}")
 
 
-@dataclass(frozen=True)
 class Run:
-    """An output directory that is ours for this run; `stages` tells what is done in it, each with the key of what
-    shaped it.
+    """An output directory that is ours for this run.
 
-    `tag` is the run's own, also among those of one Spark application, and may be part of a file's name: what carries it
-    is written by no other run. run.json holds the tag and the application of the run that claimed the output last.
+    `tag` is the run's own, also among those of one Spark application: OUT/work/TAG is written by no other run.
+    `stages` tells what is done, each with the key of what shaped it and the tag of the run that did it; `training`
+    what the rounds that are there were started with, None where there is nothing to go on with.
+    run.json holds all this, of the run that claimed the output last.
     """
 
-    output: Place
-    application: str
-    stages: dict[str, dict[str, Any]]
-    tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    def __init__(self, output: Place, application: str, stages: dict[str, Any], training: dict[str, Any] | None):
+        self.output, self.application = output, application
+        self.stages, self.training = stages, training
+        self.tag = uuid.uuid4().hex[:8]
+        self.work = output.child(store.WORK)
+        self.own = self.work.child(self.tag)
+        self._lease = Lease(self.work, self.tag, application)
 
     def key(self, *shaped_by: Any) -> str | None:
         """A digest of what shapes a stage; None where the input cannot be told from another, so that nothing is
@@ -56,26 +58,37 @@ class Run:
         found = self.stages.get(stage)
         return found if found and key is not None and found["key"] == key else None
 
+    def place(self, stage: str) -> Place:
+        """The directory of the run that did the stage."""
+        return self.work.child(self.stages[stage]["run"])
+
     def mark(self, stage: str, key: str | None, facts: dict[str, Any]) -> None:
-        """Note that a stage is done."""
+        """Note that this run has done a stage."""
         self.still_ours()
-        self.stages[stage] = {"key": key, **facts}
+        self.stages[stage] = {"key": key, "run": self.tag, **facts}
         self._write()
 
     def begin(self, stage: str) -> None:
-        """Forget that a stage and what is made from it are done, before any of it is overwritten."""
+        """Forget a stage and what is made from it."""
         self.still_ours()
         for name in _STAGES[_STAGES.index(stage) :]:
             self.stages.pop(name, None)
+        self.training = None
+        self._write()
+
+    def begin_training(self, record: dict[str, Any]) -> None:
+        """Note what the rounds are trained with, once the first of them is there."""
+        self.still_ours()
+        self.training = record
         self._write()
 
     def still_ours(self) -> None:
         """Refuse to go on where another run has claimed the output since.
 
         This is a look and no lock: another may come right after it. So it stands before each step that others can see,
-        and what a run writes before such a step belongs into files with its tag, where it does no harm.
+        and what a run writes before such a step lies in its own directory, where it does no harm.
         """
-        record = _record(self.output.child(store.WORK))
+        record = read_record(self.work)
         if record is None:
             raise OutputError(
                 f"output {self.output.uri} is no longer this run's: its {store.WORK}/{workdir.RUN} is gone, removed or "
@@ -90,43 +103,106 @@ class Run:
     def make_room(self) -> None:
         """Remove the model that --overwrite replaces, its manifest first; until then it is whole."""
         self.still_ours()
-        for name in (store.MANIFEST, store.VOCAB, store.VECTORS, store.METRICS):
+        for name in (store.MANIFEST, store.REPORT, *_PUBLISHED):
             self.output.delete(name)
 
-    def remove_work(self) -> None:
-        """Remove what only the run needed, once its model is whole; not what another run has begun there since."""
-        work = self.output.child(store.WORK)
-        if (_record(work) or {}).get("run") == self.tag:
-            work.delete()
+    def finish(self, keep_work: bool) -> None:
+        """The model is whole: remove what only the run needed, but not what another run has begun there since."""
+        self.training = None
+        if (read_record(self.work) or {}).get("run") != self.tag:
+            return
+        if keep_work:
+            self._write()
+        else:
+            self.work.delete()
+
+    def release(self) -> None:
+        """Give no more signs of life."""
+        self._lease.stop()
+
+    def take(self) -> None:
+        """Make the output ours, and give signs of life from now on."""
+        self.work.make()
+        self._write()
+        self._lease.start()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what runs that died have left and nothing names."""
+        for place in (self.output, self.work):
+            for name in filter(_HALF_WRITTEN.fullmatch, place.names()):
+                place.delete(name)
+        named = {stage["run"] for stage in self.stages.values()}
+        if self.training is not None:
+            named |= {pointer.directory.partition("/")[0] for pointer in Pointer.read(self.work)}
+        for tag in filter(workdir.TAG.fullmatch, self.work.names()):
+            if tag not in named:
+                self.work.delete(tag)
 
     def _write(self) -> None:
         record = {
             "format": store.FORMAT,
             "application": self.application,
+            "process": this_process(),
             "run": self.tag,
             "stages": self.stages,
+            "training": self.training,
         }
-        self.output.child(store.WORK).write_json(workdir.RUN, record)
+        self.work.write_json(workdir.RUN, record)
 
 
 def claim_output(output: Place, application: str, overwrite: bool) -> Run:
-    """Make or take over the output directory; one that is finished, not ours or not writable is an OutputError.
+    """Make or take over the output directory; one that is finished, in use, not ours or not writable is an OutputError.
 
-    Taken over is what an earlier run left, and what a run that goes on has there: that one stops as soon as it looks.
+    With `overwrite` a finished model may be replaced, and rounds that are there are not gone on with; but what this
+    Spark application began itself is: a cluster manager that starts a driver again repeats its arguments.
     """
     work = output.child(store.WORK)
     try:
         _refuse_foreign(output)
-        if output.exists(store.MANIFEST) and not overwrite:
+        wait_for_lease(work, application)
+        record = read_record(work) or {}
+        training = record.get("training")
+        again = record.get("application") == application and record.get("process") != this_process()
+        if output.exists(store.MANIFEST) and not overwrite and not training:
             raise OutputError(
                 f"output {output.uri} holds a finished model: give --overwrite to replace it, or another directory"
             )
-        run = Run(output, application, _earlier_stages(work))
-        work.make()
-        run._write()
+        run = Run(output, application, _stages(record), training if again or not overwrite else None)
+        run.take()
     except OSError as e:
         raise OutputError(f"output {output.uri} cannot be written: {e.strerror or e}") from e
     return run
+
+
+def open_encoded(output: Place) -> tuple[Vocabulary, Place]:
+    """The vocabulary, and the directory of the encoded corpus, of a run that has kept its work."""
+    work = output.child(store.WORK)
+    stages = _stages(read_record(work) or {})
+    if not {"vocabulary", "corpus"} <= stages.keys():
+        raise FormatError(f"{work.uri} holds no encoded corpus: train with --keep-work")
+    return Vocabulary.from_dict(work.child(stages["vocabulary"]["run"]), stages["vocabulary"]), work.child(
+        stages["corpus"]["run"]
+    )
+
+
+def read_record(work: Place) -> dict[str, Any] | None:
+    """What run.json says of the run that claimed the output last; None where there is none, or none of ours that can
+    be read.
+    """
+    try:
+        record = work.read_json(workdir.RUN)
+    except (FileNotFoundError, FormatError):
+        return None
+    return record if record.get("format") == store.FORMAT else None
+
+
+def _stages(record: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run did here."""
+    stages = record.get("stages")
+    if not isinstance(stages, dict):
+        return {}
+    return {name: stage for name, stage in stages.items() if isinstance(stage, dict) and {"key", "run"} <= stage.keys()}
 
 
 def _refuse_foreign(output: Place) -> None:
@@ -135,11 +211,14 @@ def _refuse_foreign(output: Place) -> None:
     foreign = [name for name in names if name not in _OURS]
     if store.MANIFEST in names and not foreign:
         _refuse_foreign_manifest(output)
-    elif names == [store.WORK] and _record(work) is None:
+    elif names == [store.WORK] and read_record(work) is None:
         # a run that died before it had written run.json leaves nothing there that we do not know
-        foreign = [f"{store.WORK}/{name}" for name in _visible(work) if name not in _OURS_IN_WORK]
-    elif names and _record(work) is None:
+        foreign = [f"{store.WORK}/{name}" for name in _visible(work) if not _OURS_IN_WORK.fullmatch(name)]
+    elif names and read_record(work) is None:
         foreign = foreign or names
+    if not foreign:
+        inside = {directory: output.child(directory).names() for directory in _PUBLISHED}
+        foreign = [f"{d}/{name}" for d, found in inside.items() for name in found if not _SPARKS.fullmatch(name)]
     if foreign:
         raise OutputError(
             f"output {output.uri} holds files that are not ours ({', '.join(foreign)[:80]}): give an empty or new "
@@ -158,20 +237,3 @@ def _refuse_foreign_manifest(output: Place) -> None:
 
 def _visible(place: Place) -> list[str]:
     return [name for name in place.names() if not name.startswith(".")]
-
-
-def _record(work: Place) -> dict[str, Any] | None:
-    """What run.json says of the run that claimed the output last; None where there is none, or none of ours that can
-    be read.
-    """
-    try:
-        record = work.read_json(workdir.RUN)
-    except (FileNotFoundError, FormatError):
-        return None
-    return record if record.get("format") == store.FORMAT else None
-
-
-def _earlier_stages(work: Place) -> dict[str, dict[str, Any]]:
-    """What an earlier run did here."""
-    stages = (_record(work) or {}).get("stages")
-    return dict(stages) if isinstance(stages, dict) else {}

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,22 +19,14 @@ from w2v_spark.corpus import tokens
 from w2v_spark.corpus.vocab import count_words
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
-from w2v_spark.place import FileEntry, Place
+from w2v_spark.place import Place
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, input_errors, plain_errors, qualify
+from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
 
 _SAMPLE_DOCUMENTS, _SAMPLE_CHARACTERS = 500, 2000
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """What the driver knows of the vocabulary: how many words it has, how often they occur in all, and its files."""
-
-    words: int
-    total_count: int
-    files: list[FileEntry]
 
 
 def tokenize_function(
@@ -63,8 +54,8 @@ def check_script(documents: Documents, params: Params) -> None:
         raise InputError(hint)
 
 
-def write_counts(spark: SparkSession, documents: Documents, params: Params, work: Place) -> int:
-    """Count every word into work/counts; returns how many words the input has in all."""
+def write_counts(spark: SparkSession, documents: Documents, params: Params, own: Place) -> int:
+    """Count every word into counts/ of the run's own directory; returns how many words the input has in all."""
     tokenize = tokenize_function(documents, params)
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -79,18 +70,20 @@ def write_counts(spark: SparkSession, documents: Documents, params: Params, work
             .agg(F.sum("count").alias("count"))
         )
         observed = counted.observe(totals, F.sum("count").alias("words"))
-        observed.write.mode("overwrite").parquet(work.child(workdir.COUNTS).uri)
+        observed.write.mode("overwrite").parquet(own.child(workdir.COUNTS).uri)
     words = int(totals.get["words"] or 0)
     if not words:
         raise InputError("the input is empty: it has no words; check --input, --column and --tokenizer")
     return words
 
 
-def write_vocabulary(spark: SparkSession, params: Params, work: Place, vocab_file: str | None) -> Vocabulary:
-    """Write work/vocab (id, word, count), ids by count descending, then word; from the counts and, where given, a
-    ready list of words.
+def write_vocabulary(
+    spark: SparkSession, params: Params, counted: Place, own: Place, vocab_file: str | None
+) -> Vocabulary:
+    """Write vocab/ (id, word, count), ids by count descending, then word, into the run's own directory; from counts/ in
+    `counted` and, where given, a ready list of words.
     """
-    counts = spark.read.parquet(work.child(workdir.COUNTS).uri)
+    counts = spark.read.parquet(counted.child(workdir.COUNTS).uri)
     if vocab_file is None:
         kept = counts.where(F.col("count") >= params.min_count)
     else:
@@ -103,7 +96,7 @@ def write_vocabulary(spark: SparkSession, params: Params, work: Place, vocab_fil
     numbered = kept.select((F.row_number().over(by_count) - 1).cast("int").alias("id"), "word", "count")
     if params.max_vocab is not None:
         numbered = numbered.where(F.col("id") < params.max_vocab)
-    place = work.child(store.VOCAB)
+    place = own.child(store.VOCAB)
     totals = Observation()
     with described(spark, "number the vocabulary"), plain_errors():
         observed = numbered.observe(totals, F.count("*").alias("words"), F.sum("count").alias("count"))
@@ -117,7 +110,7 @@ def write_vocabulary(spark: SparkSession, params: Params, work: Place, vocab_fil
             if vocab_file is None
             else f"no word of {vocab_file} occurs in the input; check the file and --lowercase"
         )
-    return Vocabulary(words, total, place.files())
+    return Vocabulary(words, total, own.uri, tuple(place.files()))
 
 
 def check_vocab_file(spark: SparkSession, vocab_file: str) -> None:

@@ -19,15 +19,15 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from w2v_spark import store, workdir
+from w2v_spark import workdir
 from w2v_spark.corpus.vocab import encode
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.count import Vocabulary, tokenize_function
+from w2v_spark.spark.count import tokenize_function
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, plain_errors
-from w2v_spark.workdir import Bucket, CorpusIndex
+from w2v_spark.workdir import Bucket, CorpusIndex, Vocabulary
 
 _BUCKETS_PER_GROUP = 8
 _BUCKET_WORDS = 1 << 16
@@ -47,17 +47,16 @@ def bucket_count(words: int) -> int:
 
 
 def write_corpus(
-    spark: SparkSession, documents: Documents, params: Params, output: Place, vocabulary: Vocabulary
+    spark: SparkSession, documents: Documents, params: Params, own: Place, vocabulary: Vocabulary
 ) -> CorpusIndex:
-    """Encode the documents into work/corpus and commit its index."""
-    work = output.child(store.WORK)
-    place = work.child(workdir.CORPUS)
+    """Encode the documents into corpus/ of the run's own directory and commit its index."""
+    place = own.child(workdir.CORPUS)
     groups = bucket_count(vocabulary.total_count) // _BUCKETS_PER_GROUP
     tasks = min(groups, max(spark.sparkContext.defaultParallelism, -(-vocabulary.total_count // _FILE_WORDS)))
     bucket_bytes = 4 * vocabulary.total_count // (groups * _BUCKETS_PER_GROUP)
-    work.delete(workdir.CORPUS_INDEX)
+    own.delete(workdir.CORPUS_INDEX)
     with described(spark, "encode the corpus"), plain_errors():
-        sentences = _sentences(documents, params, output, vocabulary)
+        sentences = _sentences(documents, params, vocabulary)
         writer = _in_buckets(sentences, groups, tasks, params.max_sentence_length).write.mode("overwrite")
         # small row groups: a replica reads a bucket without reading its neighbours
         # and no dictionary, which would hardly hold a sentence twice
@@ -67,17 +66,16 @@ def write_corpus(
         index = _index(spark, place)
     if not index.words():
         raise InputError("the input has no sentence with a word of the vocabulary")
-    index.write(work)
+    index.write(own)
     return index
 
 
-def _sentences(documents: Documents, params: Params, output: Place, vocabulary: Vocabulary) -> DataFrame:
+def _sentences(documents: Documents, params: Params, vocabulary: Vocabulary) -> DataFrame:
     """Ids binary: the encoded sentences, wherever the input's splits put them."""
     tokenize, longest = tokenize_function(documents, params), params.max_sentence_length
-    where, files = output.uri, [f.to_dict() for f in vocabulary.files]
 
     def encode_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        words = store.read_vocabulary(Place.open(where).child(store.WORK), files)["word"].combine_chunks()
+        words = vocabulary.read()["word"].combine_chunks()
         for batch in batches:
             flat, lengths = tokenize(batch)
             yield pa.RecordBatch.from_arrays([encode(flat, lengths, words, longest).cast(pa.binary())], names=["ids"])

@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -15,18 +16,19 @@ from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store
 from w2v_spark.params import Params, ParamValues
-from w2v_spark.place import Place
+from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import cluster, count, encode, publish, rounds
+from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
-from w2v_spark.spark.count import Vocabulary
-from w2v_spark.spark.loop import mean_loss, train_rounds
+from w2v_spark.spark.loop import Encoded, mean_loss, train_rounds
 from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, read_documents
+from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
 from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
 from w2v_spark.vectors.vectors import Vectors
-from w2v_spark.workdir import CorpusIndex, Pointer
+from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +70,15 @@ def train(
     Errors that a user can mend are W2VErrors.
     """
     given = _source(source, column, format)
-    return prepare(given, output, vocab=vocab, overwrite=overwrite, spark=spark, **params).train(keep_work)
+    with prepare(given, output, vocab=vocab, overwrite=overwrite, spark=spark, **params) as prepared:
+        return prepared.train(keep_work)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that has counted its input and resolved its parameters."""
+    """A run that has its parameters resolved: counted, or found unfinished, of which `given` tells how it was
+    started.
+    """
 
     spark: SparkSession
     run: Run
@@ -81,6 +86,7 @@ class Prepared:
     params: Params
     layout: Layout
     vocabulary: Vocabulary
+    given: dict[str, Any]
 
     @property
     def plan(self) -> Plan:
@@ -90,21 +96,36 @@ class Prepared:
         return Plan(self.params, words, corpus, executors, cores, is_local(self.spark))
 
     def train(self, keep_work: bool = False) -> Trained:
-        """Encode, train and publish."""
+        """Encode, train and publish, or go on where an unfinished run was."""
         spark, run, params, vocabulary = self.spark, self.run, self.params, self.vocabulary
         started = time.perf_counter()
-        corpus = _encoded(spark, run, self.documents, params, vocabulary)
-        start = rounds.write_start(spark, run, vocabulary, params.vector_size, params.seed)
-        metrics, pointer = train_rounds(spark, run, params, self.layout, vocabulary, corpus, start)
-        trained = _summary(run.output, params, metrics)
-        _publish(spark, run, self.documents, params, vocabulary, pointer, metrics)
-        if not keep_work:
-            run.remove_work()
+        if run.training is None:
+            corpus = _encoded(spark, run, self.documents, params, vocabulary)
+            progress = self._begin_rounds()
+        else:
+            corpus, progress = Encoded(run.place("corpus"), run.stages["corpus"]["words"]), read_progress(run)
+            rounds.go_on_from(run, progress.pointer, progress.before)
+        progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress)
+        trained = _summary(run.output, params, progress.metrics)
+        _publish(spark, run, self.documents, params, vocabulary, progress)
+        run.finish(keep_work)
         seconds = time.perf_counter() - started
         log.info("wrote %d vectors to %s, %.0f s after counting", vocabulary.words, run.output.uri, seconds)
         return trained
 
+    def _begin_rounds(self) -> Progress:
+        """Write the first vectors, and note what the rounds are trained with."""
+        run, params = self.run, self.params
+        start = redo(
+            self.spark,
+            "drawing the first vectors",
+            lambda _: rounds.write_start(self.spark, run, self.vocabulary, params.vector_size, params.seed),
+        )
+        run.begin_training({"given": self.given, "params": params.to_dict(), "vocabulary": self.vocabulary.to_dict()})
+        return Progress(start, None, [])
 
+
+@contextmanager
 def prepare(
     source: Source,
     output: str | os.PathLike[str],
@@ -113,24 +134,32 @@ def prepare(
     overwrite: bool = False,
     spark: SparkSession | None = None,
     **params: Unpack[ParamValues],
-) -> Prepared:
+) -> Iterator[Prepared]:
     """Check everything that can be checked, count, and resolve what is auto; what was counted is used again by a later
-    run on the same output.
+    run on the same output. The output is held for the block.
     """
     checked = Params.from_dict(params)
     spark = spark or get_session()
     require_classic(spark)
     documents = read_documents(spark, source)
+    vocab = None if vocab is None else os.fspath(vocab)
     if vocab is not None:
-        count.check_vocab_file(spark, os.fspath(vocab))
+        count.check_vocab_file(spark, vocab)
     run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite)
-    cluster.probe(spark, run.output)
-    vocabulary = _counted(spark, run, documents, checked, None if vocab is None else os.fspath(vocab))
-    _check_softmax(checked, vocabulary.words)
-    resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count)
-    prepared = Prepared(spark, run, documents, resolved, layout, vocabulary)
-    log.info("%s", prepared.plan.line())
-    return prepared
+    try:
+        cluster.probe(spark, run.output)
+        given = identity(checked, documents.identity, vocab)
+        if begun := unfinished(run, given):
+            checked, vocabulary = begun
+        else:
+            vocabulary = _counted(spark, run, documents, checked, vocab)
+            _check_softmax(checked, vocabulary.words)
+        resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count)
+        prepared = Prepared(spark, run, documents, resolved, layout, vocabulary, given)
+        log.info("%s", prepared.plan.line())
+        yield prepared
+    finally:
+        run.release()
 
 
 def _source(source: Text, column: str | None, format: str | None) -> Source:
@@ -149,21 +178,27 @@ def _counted(spark: SparkSession, run: Run, documents: Documents, params: Params
     content = documents.fingerprint if ":" not in params.tokenizer else None
     counts_key = run.key(content, documents.words, params.tokenizer, params.lowercase)
     vocab_key = run.key(counts_key, params.min_count, params.max_vocab) if vocab_file is None else None
-    work = run.output.child(store.WORK)
     done = run.done("vocabulary", vocab_key)
     if done:
         log.info("reuse the vocabulary counted before")
-        return Vocabulary(done["words"], done["total_count"], work.child(store.VOCAB).files())
+        return Vocabulary.from_dict(run.place("vocabulary"), done)
     with text_settings(spark), live("counting", tasks_done(spark)):
         counted = run.done("counts", counts_key)
         if not counted:
             run.begin("counts")
             count.check_script(documents, params)
-            counted = {"words": count.write_counts(spark, documents, params, work)}
+            counted = {
+                "words": redo(spark, "counting", lambda _: count.write_counts(spark, documents, params, run.own))
+            }
             run.mark("counts", counts_key, counted)
         run.begin("vocabulary")
-        vocabulary = count.write_vocabulary(spark, params, work, vocab_file)
-    run.mark("vocabulary", vocab_key, {"words": vocabulary.words, "total_count": vocabulary.total_count})
+        counts = run.place("counts")
+        vocabulary = redo(
+            spark,
+            "numbering the vocabulary",
+            lambda _: count.write_vocabulary(spark, params, counts, run.own, vocab_file),
+        )
+    run.mark("vocabulary", vocab_key, vocabulary.to_dict())
     seconds = time.perf_counter() - started
     share = vocabulary.total_count / counted["words"]
     log.info(
@@ -184,18 +219,16 @@ def _check_softmax(params: Params, words: int) -> None:
         check_softmax(words)
 
 
-def _encoded(
-    spark: SparkSession, run: Run, documents: Documents, params: Params, vocabulary: Vocabulary
-) -> CorpusIndex:
+def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params, vocabulary: Vocabulary) -> Encoded:
     """The corpus as ids, encoded now or by an earlier run on the same input and vocabulary."""
     started = time.perf_counter()
     key = run.key(run.key_of("vocabulary"), params.max_sentence_length)
-    if run.done("corpus", key):
+    if done := run.done("corpus", key):
         log.info("reuse the corpus encoded before")
-        return CorpusIndex.read(run.output.child(store.WORK))
+        return Encoded(run.place("corpus"), done["words"])
     run.begin("corpus")
     with text_settings(spark), live("encoding", tasks_done(spark)):
-        corpus = encode.write_corpus(spark, documents, params, run.output, vocabulary)
+        corpus = redo(spark, "encoding", lambda _: encode.write_corpus(spark, documents, params, run.own, vocabulary))
     run.mark("corpus", key, {"words": corpus.words()})
     log.info(
         "encoded %s words into %d buckets in %.1f s",
@@ -203,7 +236,7 @@ def _encoded(
         len(corpus.buckets),
         time.perf_counter() - started,
     )
-    return corpus
+    return Encoded(run.own, corpus.words())
 
 
 def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Trained:
@@ -219,20 +252,23 @@ def _publish(
     documents: Documents,
     params: Params,
     vocabulary: Vocabulary,
-    pointer: Pointer,
-    metrics: list[dict[str, Any]],
+    progress: Progress,
 ) -> None:
     """Write vectors and metrics, then the manifest that makes them a model."""
     run.make_room()
+
+    def write(attempt: int) -> dict[str, list[FileEntry]]:
+        words = publish.write_vocabulary(spark, run.output, vocabulary)
+        vectors = publish.write_vectors(spark, run.output, vocabulary, progress.pointer, params.vector_size)
+        measured = publish.write_metrics(spark, run.output, progress.metrics)
+        return {store.VOCAB: words, store.VECTORS: vectors, store.METRICS: measured}
+
     with live("publishing", tasks_done(spark)):
-        words = publish.write_vocabulary(spark, run.output)
-        vectors = publish.write_vectors(spark, run.output, vocabulary, pointer, params.vector_size)
-        measured = publish.write_metrics(spark, run.output, metrics)
-    files = {store.VOCAB: words, store.VECTORS: vectors, store.METRICS: measured}
+        files = redo(spark, "publishing", write)
     about = {
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
         "input": {"fingerprint": documents.fingerprint},
-        "processors": sorted({row["processor"] for row in metrics}),
+        "processors": sorted({row["processor"] for row in progress.metrics}),
     }
     run.still_ours()
     run.output.write_json(store.MANIFEST, store.model_manifest(params.to_dict(), files, **about))

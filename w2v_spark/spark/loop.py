@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
+from w2v_spark.place import Place
 from w2v_spark.spark import rounds
+from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
-from w2v_spark.spark.count import Vocabulary
 from w2v_spark.spark.progress import ReplicaProgress, live, training_line
+from w2v_spark.spark.resume import Progress, write_metrics
 from w2v_spark.spark.session import is_local
-from w2v_spark.training.schedule import Round, plan_rounds, replica_step_size, step_at
+from w2v_spark.training.schedule import plan_rounds, replica_step_size, step_at
 from w2v_spark.training.shard import ShardJob
-from w2v_spark.workdir import CorpusIndex, Pointer
+from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The corpus as the rounds read it: the directory that holds corpus/ and its index, and its words."""
+
+    parent: Place
+    words: int
 
 
 def train_rounds(
@@ -28,56 +40,89 @@ def train_rounds(
     params: Params,
     layout: Layout,
     vocabulary: Vocabulary,
-    corpus: CorpusIndex,
-    pointer: Pointer,
-) -> tuple[list[dict[str, Any]], Pointer]:
-    """Train round after round; returns a row of metrics for each shard and round, and the last pointer."""
+    corpus: Encoded,
+    progress: Progress,
+) -> Progress:
+    """Train round after round from where `progress` is to the end."""
     schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
-    vocab_files = [f.to_dict() for f in vocabulary.files]
-    total, metrics, started = corpus.words() * params.max_iter, list[dict[str, Any]](), time.perf_counter()
-    loss = float("nan")
-    with ReplicaProgress(params.num_replicas or 1) as progress:
-        watched = progress.path if is_local(spark) else None
-        for round in schedule:
-            before = int(round.start * corpus.words())
+    total, started = corpus.words * params.max_iter, time.perf_counter() - sum(_round_seconds(progress.metrics))
+    if progress.pointer.round:
+        log.info("going on after round %d/%d, where this run was interrupted", progress.pointer.round, len(schedule))
+    with ReplicaProgress(params.num_replicas or 1) as replicas:
+        watched = replicas.path if is_local(spark) else None
+        while progress.pointer.round < len(schedule):
+            round = schedule[progress.pointer.round]
+            name = f"round {round.number}/{len(schedule)} (to epoch {round.stop:.2f} of {params.max_iter})"
+            job = ShardJob(run.output.uri, params, round, progress.pointer, vocabulary, corpus.parent.uri, watched)
+            loss = mean_loss([row for row in progress.metrics if row["round"] == progress.pointer.round])
 
-            def measure(before: int = before, loss: float = loss) -> str:
-                words, now = progress.read()
+            def measure(before: int = int(round.start * corpus.words), loss: float = loss) -> str:
+                words, now = replicas.read()
                 return training_line(before + words, total, time.perf_counter() - started, now if now == now else loss)
 
-            progress.reset()
-            job = ShardJob(run.output.uri, params, round, pointer, vocab_files, watched)
-            name = _round_name(round, len(schedule), params.max_iter)
-            begun = time.perf_counter()
-            with live(name, measure):
-                result = rounds.run_round(spark, run, job, layout, name)
-            pointer, seconds = result.pointer, time.perf_counter() - begun
-            rows = [_metrics_row(params, round, shard, seconds, result.longest_row) for shard in result.shards]
-            metrics += rows
-            loss = mean_loss(rows)
-            done = int(round.stop * corpus.words())
-            log.info("%s: %s", name, training_line(done, total, time.perf_counter() - started, loss))
-    _log_share(metrics, time.perf_counter() - started)
-    return metrics, pointer
+            try:
+                with live(name, measure):
+                    result, rows = _train_round(spark, run, job, layout, name, replicas)
+            except FormatError as e:
+                progress = _stepped_back(progress, e)
+                continue
+            progress = _moved(run, progress, result, rows)
+            done, seconds = int(round.stop * corpus.words), time.perf_counter() - started
+            log.info("%s: %s", name, training_line(done, total, seconds, mean_loss(rows)))
+    _log_share(progress.metrics)
+    return progress
 
 
-def _log_share(metrics: list[dict[str, Any]], seconds: float) -> None:
+def _train_round(
+    spark: SparkSession, run: Run, job: ShardJob, layout: Layout, name: str, replicas: ReplicaProgress
+) -> tuple[rounds.RoundResult, list[dict[str, Any]]]:
+    """One round, trained again where Spark gave it up; with the metrics of its shards."""
+
+    def attempt(number: int) -> rounds.RoundResult:
+        run.still_ours()
+        replicas.reset()
+        return rounds.run_round(spark, run, job, layout, name, number)
+
+    started = time.perf_counter()
+    result = redo(spark, name, attempt)
+    seconds = time.perf_counter() - started
+    return result, [_metrics_row(job, shard, seconds, result.longest_row) for shard in result.shards]
+
+
+def _moved(run: Run, progress: Progress, result: rounds.RoundResult, rows: list[dict[str, Any]]) -> Progress:
+    """Make the round's model the one that counts, after its metrics are noted."""
+    write_metrics(run.work, result.pointer.round, rows)
+    rounds.go_on_from(run, result.pointer, progress.pointer)
+    return Progress(result.pointer, progress.pointer, progress.metrics + rows)
+
+
+def _stepped_back(progress: Progress, error: FormatError) -> Progress:
+    """The round before, where the error tells that the model of the last is damaged."""
+    before = progress.before
+    if before is None or progress.pointer.directory not in str(error):
+        raise error
+    log.warning(
+        "the model of round %d is damaged (%s): going back to round %d", progress.pointer.round, error, before.round
+    )
+    return Progress(before, None, [row for row in progress.metrics if row["round"] <= before.round])
+
+
+def _round_seconds(metrics: list[dict[str, Any]]) -> list[float]:
+    return list({row["round"]: row["seconds_round"] for row in metrics}.values())
+
+
+def _log_share(metrics: list[dict[str, Any]]) -> None:
     """How much of the time the replicas trained: the rest went to opening and merging models."""
     slowest: dict[int, float] = {}
     for row in metrics:
         slowest[row["round"]] = max(slowest.get(row["round"], 0.0), row["seconds_train"])
-    trained = sum(slowest.values())
+    seconds, trained = sum(_round_seconds(metrics)), sum(slowest.values())
     log.info("rounds took %.1f s, training %.1f s of them (%.0f %%)", seconds, trained, 100 * trained / seconds)
 
 
-def _round_name(round: Round, rounds_in_all: int, epochs: int) -> str:
-    return f"round {round.number}/{rounds_in_all} (to epoch {round.stop:.2f} of {epochs})"
-
-
-def _metrics_row(
-    params: Params, round: Round, shard: dict[str, Any], seconds: float, longest_row: float
-) -> dict[str, Any]:
+def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_row: float) -> dict[str, Any]:
     """A row of OUT/metrics."""
+    params, round = job.params, job.round
     start = step_at(
         round.start,
         params.max_iter,

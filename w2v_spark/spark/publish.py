@@ -13,9 +13,8 @@ from pyspark.sql import SparkSession
 
 from w2v_spark import store
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark.count import Vocabulary
 from w2v_spark.spark.session import described, plain_errors
-from w2v_spark.workdir import SYN0, Pointer, rows_per_block
+from w2v_spark.workdir import SYN0, Pointer, Vocabulary, rows_per_block
 
 _FILE_BYTES = 256 << 20
 
@@ -30,7 +29,7 @@ def write_vectors(
     spark: SparkSession, output: Place, vocabulary: Vocabulary, pointer: Pointer, vector_size: int
 ) -> list[FileEntry]:
     """Write id, word, count, vector; file i holds the ids before those of file i + 1."""
-    where, vocab_files = output.uri, [f.to_dict() for f in vocabulary.files]
+    where = output.uri
     rows = rows_per_block(vector_size)
     blocks = -(-vocabulary.words // rows)
     tasks = min(
@@ -41,7 +40,7 @@ def write_vectors(
         work = Place.open(where).child(store.WORK)
         mine = [b for batch in batches for b in batch.column(0).to_pylist()]
         wanted = range(min(mine), max(mine) + 1)
-        words = store.read_vocabulary(work, vocab_files).slice(wanted.start * rows, len(wanted) * rows).combine_chunks()
+        words = vocabulary.read().slice(wanted.start * rows, len(wanted) * rows).combine_chunks()
         for block, values in sorted(pointer.blocks(work, SYN0, wanted), key=lambda b: b[0]):
             part = words.slice((block - wanted.start) * rows, rows)
             flat = pa.array(np.frombuffer(values, "<f4"))
@@ -61,13 +60,12 @@ def write_vectors(
     return place.files()
 
 
-def write_vocabulary(spark: SparkSession, output: Place) -> list[FileEntry]:
+def write_vocabulary(spark: SparkSession, output: Place, vocabulary: Vocabulary) -> list[FileEntry]:
     """Write OUT/vocab from the run's own."""
     place = output.child(store.VOCAB)
     with described(spark, "publish the vocabulary"), plain_errors():
-        spark.read.parquet(output.child(store.WORK).child(store.VOCAB).uri).coalesce(1).sortWithinPartitions(
-            "id"
-        ).write.mode("overwrite").parquet(place.uri)
+        words = spark.read.parquet(f"{vocabulary.parent}/{store.VOCAB}").coalesce(1).sortWithinPartitions("id")
+        words.write.mode("overwrite").parquet(place.uri)
     return place.files()
 
 

@@ -52,11 +52,13 @@ class Documents:
 
     `fingerprint` stands for the content of files: their names, sizes and times of change, the column and the format.
     It is None for a table, a query or a DataFrame, of which only counting again can tell whether it changed.
+    `identity` tells whether an interrupted run was on the same input: for a table or a query, what names it.
     """
 
     frame: DataFrame
     words: bool
     fingerprint: str | None
+    identity: str | None
 
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
@@ -69,7 +71,13 @@ def read_documents(spark: SparkSession, source: Source) -> Documents:
         documents = frame.select(F.col(f"`{column}`"))
         words = isinstance(documents.schema[0].dataType, ArrayType)
         fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
-    return Documents(documents, words, fingerprint)
+    return Documents(documents, words, fingerprint, fingerprint or _name(source, column))
+
+
+def _name(source: Source, column: str) -> str | None:
+    """What names a table or a query; None for a DataFrame."""
+    named = source.table and f"table {source.table}" or source.sql and f"query {source.sql}"
+    return f"{named}, column {column}" if named else None
 
 
 def _frame(spark: SparkSession, source: Source, paths: list[str]) -> tuple[DataFrame, str]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -24,11 +25,10 @@ from pyspark.sql import functions as F
 
 from w2v_spark import store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.errors import DivergenceError
+from w2v_spark.errors import DivergenceError, FormatError, InputError
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
-from w2v_spark.spark.count import Vocabulary
 from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.session import block_settings, described, plain_errors
 from w2v_spark.training.merge import Change, fold
@@ -40,6 +40,7 @@ from w2v_spark.workdir import (
     SYN0,
     Float32Matrix,
     Pointer,
+    Vocabulary,
     block_batch,
     rows_per_block,
 )
@@ -50,7 +51,6 @@ _BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
 _CHANGE_COLUMNS = f"{_BLOCK_COLUMNS}, rows binary, counts binary"
 # word2vec's longest rows have norms of some tens; far beyond, training has run away
 _LONGEST_ROW = 1e3
-_KEPT_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class RoundResult:
 def write_start(spark: SparkSession, run: Run, vocabulary: Vocabulary, vector_size: int, seed: int) -> Pointer:
     """Commit round 0: syn0 random from (seed, word), syn1 zero. Rounds of an earlier run are removed."""
     run.still_ours()
-    run.output.child(store.WORK).child(workdir.ROUNDS).delete()
-    rows, where, files = rows_per_block(vector_size), run.output.uri, [f.to_dict() for f in vocabulary.files]
+    remove_rounds(run.work, keep=())
+    rows = rows_per_block(vector_size)
     blocks = -(-vocabulary.words // rows)
 
     def start(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        words = store.read_vocabulary(Place.open(where).child(store.WORK), files)["word"]
+        words = vocabulary.read()["word"]
         for batch in batches:
             for block in batch.column(0).to_pylist():
                 part = words.slice(block * rows, rows).to_pylist()
@@ -80,14 +80,18 @@ def write_start(spark: SparkSession, run: Run, vocabulary: Vocabulary, vector_si
 
     tasks = min(blocks, spark.sparkContext.defaultParallelism)
     with described(spark, "draw the first vectors"):
-        pointer = _commit(spark, spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS), run, 0)
-    _move(run, pointer)
+        pointer = _commit(spark, spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS), run, "r00000")
+    go_on_from(run, pointer, None)
     return pointer
 
 
-def run_round(spark: SparkSession, run: Run, job: ShardJob, layout: Layout, description: str) -> RoundResult:
-    """Train and merge one round; moves the pointer, or raises DivergenceError and leaves it."""
-    params, base, work = job.params, job.base, run.output.child(store.WORK)
+def run_round(
+    spark: SparkSession, run: Run, job: ShardJob, layout: Layout, description: str, attempt: int
+) -> RoundResult:
+    """Train and merge one round into a directory of this attempt; the caller moves the pointer. DivergenceError where
+    its model is not to be gone on with.
+    """
+    params, base, work = job.params, job.base, run.work
     replicas = params.num_replicas or 1
     rule, size, gpus = params.merge_rule, params.vector_size, layout.gpus
 
@@ -100,7 +104,7 @@ def run_round(spark: SparkSession, run: Run, job: ShardJob, layout: Layout, desc
                 blocks = train_shard(job, shard, own_gpu(gpus) if gpus else None)
                 yield from merge(blocks) if replicas == 1 else blocks
 
-    with described(spark, description):
+    with described(spark, description), _damage_told(base):
         # a lone replica's blocks are the new model already: only looked at
         columns = _BLOCK_COLUMNS if replicas == 1 else _CHANGE_COLUMNS
         blocks = spark.range(0, replicas, 1, replicas).mapInArrow(train, columns, profile=layout.profile)
@@ -109,14 +113,39 @@ def run_round(spark: SparkSession, run: Run, job: ShardJob, layout: Layout, desc
             blocks = blocks.repartition(layout.merge_tasks, "matrix", "block")
             blocks = blocks.sortWithinPartitions("matrix", "block", "shard")
             blocks = blocks.mapInArrow(merge, _BLOCK_COLUMNS)
-        pointer = _commit(spark, blocks, run, job.round.number)
+        pointer = _commit(spark, blocks, run, f"r{job.round.number:05d}" + (f"-{attempt}" if attempt > 1 else ""))
     metrics = [json.loads(m) for m in pointer.read_metrics(work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
     longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
     _check_norm(longest, job)
-    _move(run, pointer)
-    _remove_old_rounds(work, pointer)
     return RoundResult(pointer, shards, longest)
+
+
+@contextmanager
+def _damage_told(base: Pointer) -> Iterator[None]:
+    """What Spark has against a file of the last model is no fault of the input."""
+    try:
+        yield
+    except InputError as e:
+        if base.directory in str(e):
+            raise FormatError(str(e).replace("the input", "the model", 1)) from e
+        raise
+
+
+def go_on_from(run: Run, pointer: Pointer, before: Pointer | None) -> None:
+    """Make this the round that counts, unless the output is another run's by now, and remove older ones."""
+    run.still_ours()
+    pointer.move(run.work, before)
+    remove_rounds(run.work, keep=[p.directory for p in (pointer, before) if p])
+
+
+def remove_rounds(work: Place, keep: Sequence[str]) -> None:
+    """Remove the rounds of this and of earlier runs, those that failed, too, except some directories."""
+    for tag in filter(workdir.TAG.fullmatch, work.names()):
+        rounds = work.child(tag).child(workdir.ROUNDS)
+        for name in rounds.names():
+            if f"{tag}/{workdir.ROUNDS}/{name}" not in keep:
+                rounds.delete(name)
 
 
 def merge_blocks(rows: Iterable[_Row], rule: str, vector_size: int, replicas: int) -> Iterator[pa.RecordBatch]:
@@ -169,7 +198,7 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[_Row]:
 
 def _base_blocks(spark: SparkSession, work: Place, base: Pointer) -> DataFrame:
     """The last model's blocks as shard -1, from the files that the pointer names."""
-    directory = work.child(workdir.ROUNDS).child(base.directory).uri
+    directory = work.child(base.directory).uri
     paths = [f"{directory}/{f.name}" for m in MATRICES for f in base.files[m]]
     frame = spark.read.schema(_BLOCK_COLUMNS).option("basePath", directory).parquet(*paths)
     nothing = F.lit(None).cast("binary")
@@ -178,20 +207,14 @@ def _base_blocks(spark: SparkSession, work: Place, base: Pointer) -> DataFrame:
     )
 
 
-def _commit(spark: SparkSession, blocks: DataFrame, run: Run, number: int) -> Pointer:
-    """Write blocks into the round's own directory, which no other run writes into."""
-    work, name = run.output.child(store.WORK), f"r{number:05d}-{run.tag}"
+def _commit(spark: SparkSession, blocks: DataFrame, run: Run, name: str) -> Pointer:
+    """Write blocks into a directory of the run's own."""
+    place = run.own.child(workdir.ROUNDS).child(name)
     with block_settings(spark), plain_errors():
         writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
         writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
-        writer.parquet(work.child(workdir.ROUNDS).child(name).uri)
-    return Pointer.of_directory(work, number, name)
-
-
-def _move(run: Run, pointer: Pointer) -> None:
-    """Make this the round that counts, unless the output is another run's by now."""
-    run.still_ours()
-    pointer.move(run.output.child(store.WORK))
+        writer.parquet(place.uri)
+    return Pointer.of_directory(run.work, int(name[1:6]), f"{run.tag}/{workdir.ROUNDS}/{name}")
 
 
 def _check_norm(longest: float, job: ShardJob) -> None:
@@ -203,11 +226,3 @@ def _check_norm(longest: float, job: ShardJob) -> None:
             f"or --num-replicas (now {job.params.num_replicas}); the model of round {job.base.round} is kept in "
             f"{job.output}/{store.WORK}"
         )
-
-
-def _remove_old_rounds(work: Place, pointer: Pointer) -> None:
-    """Keep the last rounds only."""
-    rounds = work.child(workdir.ROUNDS)
-    for name in rounds.names():
-        if int(name[1:].partition("-")[0]) <= pointer.round - _KEPT_ROUNDS:
-            rounds.delete(name)

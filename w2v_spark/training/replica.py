@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark import store
 from w2v_spark.corpus.noise import AliasTable, keep_probability
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
-from w2v_spark.place import Place
 from w2v_spark.training.schedule import replica_step_size, step_at
 from w2v_spark.training.sentences import PIECE_WORDS, Piece
-from w2v_spark.workdir import SYN0, SYN1, Float32Matrix
+from w2v_spark.workdir import SYN0, SYN1, Float32Matrix, Vocabulary
 
 if TYPE_CHECKING:
     from w2v_spark.kernels.cpu import Outputs
@@ -73,19 +70,16 @@ class Sampling:
 
 
 @lru_cache(maxsize=1)
-def read_sampling(output: str, vocab_files: str, params: Params) -> Sampling:
-    """From the vocabulary of a run, `vocab_files` as JSON; kept by a worker process that Spark reuses from round to
-    round.
-    """
-    counts = store.read_vocabulary(Place.open(output).child(store.WORK), json.loads(vocab_files))["count"].to_numpy()
-    return Sampling.of_counts(counts, params)
+def read_sampling(vocabulary: Vocabulary, params: Params) -> Sampling:
+    """From the vocabulary of a run; kept by a worker process that Spark reuses from round to round."""
+    return Sampling.of_counts(vocabulary.read()["count"].to_numpy(), params)
 
 
 def open_replica(params: Params, sampling: Sampling, blocks: Callable[[str], Blocks], device: int | None) -> Replica:
     """A replica that starts from the model whose blocks `blocks(matrix)` reads; on the GPU with that number, or on the
     CPU.
     """
-    replica = CpuReplica.empty(params, sampling) if device is None else CudaReplica.empty(params, sampling, device)
+    replica = CpuReplica.empty(params, sampling) if device is None else GpuReplica.empty(params, sampling, device)
     for matrix in (SYN0, SYN1):
         seen = 0
         for first, rows in blocks(matrix):
@@ -142,7 +136,7 @@ class CpuReplica:
 
 
 @dataclass(frozen=True)
-class CudaReplica:
+class GpuReplica:
     """A model on a GPU, trained by one thread."""
 
     params: Params
@@ -151,7 +145,7 @@ class CudaReplica:
     piece_words: int | None = _GPU_PIECE_WORDS
 
     @classmethod
-    def empty(cls, params: Params, sampling: Sampling, device: int) -> CudaReplica:
+    def empty(cls, params: Params, sampling: Sampling, device: int) -> GpuReplica:
         """A model of zeros on GPU number `device` of those that this process sees; DeviceError says what it cannot
         do.
         """

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +24,21 @@ from w2v_spark.training.merge import Change
 from w2v_spark.training.replica import Blocks, Replica, Result, open_replica, read_sampling
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sentences import Piece, joined, replica_buckets, replica_pieces
-from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer
+from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer, Vocabulary
 
 
 @dataclass(frozen=True)
 class ShardJob:
     """All that a task is told: where the run lies, how to train (every parameter resolved), which round, on which
-    model.
+    model, and the directory that holds corpus/ and its index.
     """
 
     output: str
     params: Params
     round: Round
     base: Pointer
-    vocab_files: list[dict[str, Any]]
+    vocabulary: Vocabulary
+    corpus: str
     progress_file: str | None = None
 
 
@@ -74,16 +74,17 @@ def train_shard(job: ShardJob, shard: int, device: int | None = None) -> Iterato
     """
     params, started = job.params, time.perf_counter()
     work = Place.open(job.output).child(store.WORK)
-    sampling = read_sampling(job.output, json.dumps(job.vocab_files), params)
+    sampling = read_sampling(job.vocabulary, params)
     replica = open_replica(params, sampling, lambda matrix: _base_rows(job, work, matrix), device)
     counts = np.zeros(len(sampling.counts), np.int64) if params.merge_rule == "count_weighted" else None
     metrics = ShardMetrics(
         job.round.number, shard, threads=params.threads_per_replica or 1, processor=replica.processor
     )
     metrics.seconds_open = time.perf_counter() - started
-    index = CorpusIndex.read(work)
+    corpus = Place.open(job.corpus)
+    index = CorpusIndex.read(corpus)
     buckets = replica_buckets(index, shard, params.num_replicas or 1)
-    pieces = replica_pieces(CorpusReader(work, index), buckets, job.round, params.seed)
+    pieces = replica_pieces(CorpusReader(corpus, index), buckets, job.round, params.seed)
     if replica.piece_words:
         pieces = joined(pieces, replica.piece_words)
     report = _progress_reporter(job.progress_file, shard)

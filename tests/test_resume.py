@@ -1,0 +1,321 @@
+"""An interrupted run goes on where it was and ends with the vectors that it would have had."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import w2v_spark
+from w2v_spark import store, workdir
+from w2v_spark.errors import FormatError, OutputError
+from w2v_spark.place import Place
+from w2v_spark.spark import fit, lease, loop, publish, rounds
+from w2v_spark.spark.claim import claim_output
+from w2v_spark.vectors.load import read_model
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SMALL: dict[str, Any] = {
+    "vector_size": 20,
+    "min_count": 1,
+    "max_iter": 2,
+    "num_replicas": 2,
+    "threads_per_replica": 1,
+    "rounds_per_epoch": 2,
+}
+
+
+class Interrupted(BaseException):
+    """Stands for what ends a driver at a certain place."""
+
+
+@pytest.fixture(scope="module")
+def whole(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, int]:
+    """A text, the vectors of an undisturbed run on it, and its rounds."""
+    place = tmp_path_factory.mktemp("whole")
+    text = place / "text.txt"
+    text.write_text("".join(f"sea{i % 7} hill{i % 11} town{i % 13} star{i % 5}\n" for i in range(4000)))
+    w2v_spark.train(text, place / "out", **SMALL)
+    return text, vectors_of(place / "out"), rounds_of(place / "out")
+
+
+def vectors_of(output: Path) -> bytes:
+    _, _, vectors = read_model(store.open_model(str(output)))
+    return bytes(vectors.tobytes())
+
+
+def rounds_of(output: Path) -> int:
+    """Rounds that the metrics tell of, each once for each replica."""
+    table = pq.read_table(output / "metrics")
+    numbers = table["round"].to_pylist()
+    assert sorted(numbers) == [n for n in range(1, max(numbers) + 1) for _ in range(2)]
+    return max(numbers)
+
+
+def is_clean(output: Path) -> bool:
+    """Nothing but a model lies there, and nothing that a writer left."""
+    names = {p.name for p in output.iterdir() if not p.name.startswith(".")}
+    left = [p for p in output.rglob("*") if "_temporary" in p.name or re.match(r"\.\w+\.json\.", p.name)]
+    return names <= {"model.json", "report.html", "vocab", "vectors", "metrics"} and not left
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, when: Callable[..., bool]) -> None:
+    """End the driver where this function is called so."""
+    real = getattr(module, name)
+
+    def stop(*args: Any, **options: Any) -> Any:
+        if when(*args, **options):
+            raise Interrupted
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, name, stop)
+
+
+def train_until_interrupted(text: Path, output: Path, **more: Any) -> None:
+    with pytest.raises(Interrupted):
+        w2v_spark.train(text, output, **SMALL, **more)
+
+
+INTERRUPTIONS = {
+    "before encoding": (fit, "_encoded", lambda *_: True),
+    "in the first vectors": (rounds, "go_on_from", lambda run, pointer, before: before is None),
+    "after a round, before its pointer": (rounds, "go_on_from", lambda run, pointer, before: pointer.round == 3),
+    "after a round, before its metrics": (loop, "write_metrics", lambda work, round, rows: round == 2),
+    "in publishing": (publish, "write_metrics", lambda *_: True),
+    "before the manifest": (store, "model_manifest", lambda *_, **__: True),
+}
+
+
+@pytest.mark.parametrize("where", INTERRUPTIONS)
+def test_a_run_goes_on_wherever_it_was_interrupted(
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: str,
+) -> None:
+    text, vectors, in_all = whole
+    with monkeypatch.context() as patched:
+        interrupt(patched, *INTERRUPTIONS[where])
+        train_until_interrupted(text, tmp_path / "out")
+    with caplog.at_level(logging.INFO, "w2v_spark"):
+        w2v_spark.train(text, tmp_path / "out", **SMALL)
+    assert vectors_of(tmp_path / "out") == vectors
+    assert rounds_of(tmp_path / "out") == in_all and is_clean(tmp_path / "out")
+    if where == "after a round, before its pointer":
+        assert f"going on after round 2/{in_all}, where this run was interrupted" in caplog.text
+    assert "counted 16,000 words" not in caplog.text
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, text: Path, output: Path, round: int = 3) -> None:
+    """A run that ended after so many rounds."""
+    with monkeypatch.context() as patched:
+        interrupt(patched, loop, "write_metrics", lambda work, number, rows: number == round + 1)
+        train_until_interrupted(text, output)
+
+
+def test_another_run_is_refused_and_told_how_it_differs(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, output = shutil.copy(whole[0], tmp_path / "text.txt"), tmp_path / "out"
+    interrupted(monkeypatch, text, output, round=1)
+    with pytest.raises(OutputError) as caught:
+        w2v_spark.train(text, output, **{**SMALL, "window_size": 3, "num_replicas": None})
+    assert str(caught.value) == (
+        f"output file:{output} holds an unfinished run that was started otherwise (window_size was 5, now 3, "
+        "num_replicas was 2, now auto): start it as it was to go on, give --overwrite to begin anew, or another "
+        "directory"
+    )
+    with text.open("a") as file:
+        file.write("one more line\n")
+    with pytest.raises(OutputError, match=r"started otherwise \(its input was another, or has changed since\)"):
+        w2v_spark.train(text, output, **SMALL)
+    w2v_spark.train(text, output, overwrite=True, **SMALL)
+    assert is_clean(output) and vectors_of(output) != whole[1]
+
+
+def test_a_table_goes_on_with_the_text_that_was_encoded(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, vectors, _ = whole
+    spark.read.text(str(text)).createOrReplaceTempView("lines")
+    source = w2v_spark.spark.read.Source(table="lines")
+    with monkeypatch.context() as patched:
+        interrupt(patched, loop, "write_metrics", lambda work, number, rows: number == 2)
+        with pytest.raises(Interrupted):
+            w2v_spark.train(source, tmp_path / "out", **SMALL)
+    spark.read.text(str(text)).limit(10).createOrReplaceTempView("lines")
+    w2v_spark.train(source, tmp_path / "out", **SMALL)
+    assert vectors_of(tmp_path / "out") == vectors
+
+
+def test_a_dataframe_begins_anew(
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text, vectors, _ = whole
+    frame = spark.read.text(str(text))
+    interrupted(monkeypatch, frame, tmp_path / "out", round=1)
+    w2v_spark.train(frame, tmp_path / "out", **SMALL)
+    assert "a DataFrame cannot be told from another" in caplog.text
+    assert vectors_of(tmp_path / "out") == vectors
+
+
+def test_an_interrupted_overwrite_goes_on_without_being_told_again(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, vectors, _ = whole
+    output = tmp_path / "out"
+    w2v_spark.train(text, output, **{**SMALL, "max_iter": 1})
+    with pytest.raises(OutputError, match="holds a finished model"):
+        w2v_spark.train(text, output, **SMALL)
+    with monkeypatch.context() as patched:
+        interrupt(patched, loop, "write_metrics", lambda work, number, rows: number == 3)
+        train_until_interrupted(text, output, overwrite=True)
+    assert len(vectors_of(output)) == len(vectors)  # the old model is whole until the new one is published
+    w2v_spark.train(text, output, **SMALL)
+    assert vectors_of(output) == vectors
+
+
+def test_a_driver_started_again_by_the_cluster_goes_on_though_told_to_overwrite(tmp_path: Path) -> None:
+    place = Place.open(tmp_path)
+    run = claim_output(place, "application_1", overwrite=True)
+    run.begin_training({"given": {}})
+    run.release()
+    again = claim_output(place, "application_1", overwrite=True)
+    again.release()
+    assert again.training is None  # in the same process, a notebook's second call
+    record = json.loads((tmp_path / "work" / "run.json").read_text())
+    record |= {"process": "elsewhere/1/1", "training": {"given": {}}}
+    pointer = {"round": 0, "directory": f"{again.tag}/rounds/r00000", "files": {}, "before": None}
+    (tmp_path / "work" / "CURRENT").write_text(json.dumps(pointer))
+    for application, training in (("application_1", {"given": {}}), ("application_2", None)):
+        (tmp_path / "work" / "run.json").write_text(json.dumps(record))
+        retried = claim_output(place, application, overwrite=True)
+        retried.release()
+        assert retried.training == training
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
+def test_a_damaged_round_is_left_for_the_one_before(
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    text, vectors, in_all = whole
+    output = tmp_path / "out"
+    interrupted(monkeypatch, text, output)
+    pointers = workdir.Pointer.read(Place.open(output / "work"))
+    assert [p.round for p in pointers] == [3, 2]
+    damage_file(output / "work" / pointers[0].directory / pointers[0].files["syn1"][0].name, damage)
+    w2v_spark.train(text, output, **SMALL)
+    assert "going back to round 2" in caplog.text
+    assert vectors_of(output) == vectors and rounds_of(output) == in_all
+
+
+def damage_file(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(data[:-9])
+    else:
+        data[len(data) // 3] ^= 16
+        path.write_bytes(data)
+
+
+def test_nothing_to_go_back_to(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, output = whole[0], tmp_path / "out"
+    interrupted(monkeypatch, text, output, round=1)
+    for pointer in workdir.Pointer.read(Place.open(output / "work")):
+        damage_file(output / "work" / pointer.directory / pointer.files["syn0"][0].name, "missing")
+    with pytest.raises(
+        FormatError, match=r"is missing: the unfinished run cannot go on; give --overwrite to begin anew"
+    ):
+        w2v_spark.train(text, output, **SMALL)
+
+
+def test_a_worker_killed_in_a_round(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text, vectors, in_all = whole
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not (tmp_path / "out" / "work" / "metrics").exists():
+            time.sleep(0.01)
+        while not killed:
+            for pid in python_workers():
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    w2v_spark.train(text, tmp_path / "out", **SMALL)
+    killer.join(10)
+    assert killed and vectors_of(tmp_path / "out") == vectors and rounds_of(tmp_path / "out") == in_all
+    assert is_clean(tmp_path / "out")
+
+
+def python_workers() -> list[int]:
+    """Python workers below this process's JVM that Spark's daemon has forked."""
+    table = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()[1:]]
+    parent, command = {int(p): int(q) for p, q, _ in rows}, {int(p): c for p, _, c in rows}
+    daemons = {p for p, c in command.items() if "pyspark.daemon" in c and parent.get(parent[p]) == os.getpid()}
+    return [p for p, q in parent.items() if q in daemons]
+
+
+def test_two_runs_on_one_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "STALE_SECONDS", 1.0)
+    place = Place.open(tmp_path)
+    first = claim_output(place, "application_1", overwrite=False)
+    with pytest.raises(OutputError) as caught:
+        claim_output(place, "application_2", overwrite=False)
+    assert str(caught.value) == (
+        f"output {tmp_path} is in use by application application_1 ({lease.this_process()}): let it end, or give "
+        "another directory"
+    )
+    first.release()
+    assert not (tmp_path / "work" / lease.LEASE).exists()
+    claim_output(place, "application_2", overwrite=False).release()
+
+
+def test_a_dead_run_is_succeeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease, "STALE_SECONDS", 0.5)
+    sign = {"run": "0" * 8, "application": "application_1", "beat": 7}
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    machine = lease.this_process().rpartition("/")[0]
+    (tmp_path / "work").mkdir()
+    for process, waits in ((f"{machine}/{ended.pid}", False), ("elsewhere/4026/17", True)):
+        caplog.clear()
+        (tmp_path / "work" / lease.LEASE).write_text(json.dumps(sign | {"process": process}))
+        claim_output(Place.open(tmp_path), "application_2", overwrite=False).release()
+        assert ("gave no sign of life" in caplog.text) == waits

@@ -1,0 +1,65 @@
+"""Doing a step of a run once more where a lost executor, worker or disk made it fail."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import SparkSession
+
+from w2v_spark.errors import W2VError
+
+log = logging.getLogger(__name__)
+
+MOST_REDONE = 3
+_Result = TypeVar("_Result")
+
+
+def redo(spark: SparkSession, what: str, step: Callable[[int], _Result]) -> _Result:
+    """What `step(attempt)` gives, attempts counted from 1. A Spark job that aborted is tried MOST_REDONE times more:
+    Spark itself gives up a round when an executor is lost while its replicas' changes are merged, and in local mode any
+    job whose worker dies. An error that would come again is not: ours, or one of Python code in a worker.
+    """
+    for attempt in itertools.count(1):
+        try:
+            return step(attempt)
+        except (PySparkException, Py4JJavaError) as e:
+            reason = job_failure(e)
+            if comes_again(e) or _has_stopped(spark):
+                raise W2VError(f"{what} failed: {reason}") from e
+            if attempt > MOST_REDONE:
+                raise W2VError(
+                    f"{what} failed {attempt} times, the last time with: {reason}; what was done before is kept, and "
+                    "the same command goes on from there"
+                ) from e
+            log.warning("%s failed: %s; once more (%d of %d)", what, reason, attempt, MOST_REDONE)
+    raise AssertionError("unreachable")
+
+
+def comes_again(error: PySparkException | Py4JJavaError) -> bool:
+    """Whether Python code in a worker, or Spark's analysis of a query, raised it."""
+    text = str(error)
+    return isinstance(error, AnalysisException) or bool(re.search(r"^Traceback \(most recent call last\)", text, re.M))
+
+
+def job_failure(error: Exception) -> str:
+    """Why a Spark job failed, in one line: the innermost cause that it names."""
+    text = str(error)
+    if raised := re.findall(r"^([\w.]+(?:Error|Exception|Interrupt)(?:: .*)?)$", text.partition("\n\tat ")[0], re.M):
+        return str(raised[-1])[:300]
+    causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)", text, re.M)
+    lost = re.findall(r"(?:ExecutorLostFailure|Python worker exited unexpectedly).*", text)
+    lines = [*lost, *reversed(causes), *(line for line in text.splitlines() if line.strip())]
+    return str(next(iter(lines), type(error).__name__)).strip()[:300]
+
+
+def _has_stopped(spark: SparkSession) -> bool:
+    try:
+        return bool(spark.sparkContext._jsc.sc().isStopped())
+    except (Py4JError, OSError, AttributeError):
+        return True

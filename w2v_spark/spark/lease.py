@@ -1,0 +1,120 @@
+"""A run's sign of life: a file that the driver rewrites every few seconds, so that another driver can tell a run that
+goes on from one that died. Clocks are not compared: who doubts it waits and sees whether the file changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+from w2v_spark.errors import FormatError, OutputError
+from w2v_spark.place import Place
+
+log = logging.getLogger(__name__)
+
+LEASE = "lease.json"
+BEAT_SECONDS = 5.0
+# a driver may be swapped out, or its storage slow, but not for so many beats
+STALE_SECONDS = 30.0
+
+
+class Lease:
+    """The sign of life of one run, from `start` to `stop`."""
+
+    def __init__(self, work: Place, run: str, application: str):
+        self._work, self._run, self._application = work, run, application
+        self._beats, self._ended = 0, threading.Event()
+        self._thread = threading.Thread(target=self._live, name="w2v_spark-lease", daemon=True)
+
+    def start(self) -> None:
+        self._beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it, and take the sign away where no other run has put its own there."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if (read_lease(self._work) or {}).get("run") == self._run:
+            self._work.delete(LEASE)
+
+    def _live(self) -> None:
+        failing = False
+        while not self._ended.wait(BEAT_SECONDS):
+            try:
+                if (read_lease(self._work) or {}).get("run") != self._run:
+                    return  # taken over, or the work directory is gone: the run itself learns it at its next step
+                self._beat()
+                failing = False
+            except OSError as e:
+                if not failing:
+                    log.warning("cannot renew %s/%s: %s", self._work.uri, LEASE, e.strerror or e)
+                failing = True
+
+    def _beat(self) -> None:
+        self._beats += 1
+        sign = {"run": self._run, "application": self._application, "process": this_process(), "beat": self._beats}
+        self._work.write_json(LEASE, sign)
+
+
+def wait_for_lease(work: Place, application: str) -> None:
+    """Return once no living run holds the output; one that lives is an OutputError.
+
+    Known as dead at once: a process of this machine that is gone, and an earlier attempt of this Spark application,
+    which the cluster manager starts again only when it is. Any other is dead when it gives no sign for STALE_SECONDS.
+    """
+    seen = read_lease(work)
+    if seen is None or _is_dead(str(seen.get("process"))):
+        return
+    if seen.get("application") == application and seen.get("process") != this_process():
+        return
+    holder, end = f"application {seen.get('application')} ({seen.get('process')})", time.monotonic() + STALE_SECONDS
+    log.info("%s was started by %s: waiting at most %.0f s for a sign of life", work.uri, holder, STALE_SECONDS)
+    while time.monotonic() < end:
+        time.sleep(min(BEAT_SECONDS / 5, 1))
+        now = read_lease(work)
+        if now is None:
+            return
+        if now != seen:
+            raise OutputError(
+                f"output {work.uri.rpartition('/')[0]} is in use by {holder}: let it end, or give another directory"
+            )
+    log.warning("%s gave no sign of life for %.0f s: going on in its place", holder, STALE_SECONDS)
+
+
+def read_lease(work: Place) -> dict[str, Any] | None:
+    """What the file holds, or None."""
+    with contextlib.suppress(FileNotFoundError, FormatError):
+        return work.read_json(LEASE)
+    return None
+
+
+def this_process() -> str:
+    """This process among all of a cluster: machine, name space of process numbers (containers), number."""
+    return f"{_machine()}/{os.getpid()}"
+
+
+def _machine() -> str:
+    try:
+        return f"{socket.gethostname()}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _is_dead(process: str) -> bool:
+    """Whether it ran on this machine and is gone."""
+    machine, _, number = process.rpartition("/")
+    if machine != _machine() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

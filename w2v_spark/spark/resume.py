@@ -1,0 +1,99 @@
+"""Going on with an unfinished run: whether it is the same run, and how far it came."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from w2v_spark import __version__, workdir
+from w2v_spark.errors import FormatError, OutputError
+from w2v_spark.params import Params
+from w2v_spark.place import Place
+from w2v_spark.spark.claim import Run
+from w2v_spark.workdir import Pointer, Vocabulary
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come: the round that counts, the one before it, and the metrics of all rounds so far."""
+
+    pointer: Pointer
+    before: Pointer | None
+    metrics: list[dict[str, Any]]
+
+
+def identity(params: Params, source: str | None, vocab: str | None) -> dict[str, Any]:
+    """What tells a run from another, before anything is resolved: plain values for run.json."""
+    return {"w2v_spark": __version__, "input": source, "vocab": vocab, **params.to_dict()}
+
+
+def unfinished(run: Run, given: dict[str, Any]) -> tuple[Params, Vocabulary] | None:
+    """The resolved parameters and the vocabulary of the rounds that this output holds, None where it holds none to go
+    on with. An OutputError names what differs from how they were started.
+    """
+    if run.training is None:
+        return None
+    started = run.training["given"]
+    if started["input"] is None and given["input"] is None:
+        log.warning("a DataFrame cannot be told from another: the unfinished run in %s begins anew", run.output.uri)
+        return None
+    differing = [name for name in given if given[name] != started.get(name)]
+    if differing:
+        told = ", ".join(_difference(name, started.get(name), given[name]) for name in differing)
+        raise OutputError(
+            f"output {run.output.uri} holds an unfinished run that was started otherwise ({told}): start it as it was "
+            "to go on, give --overwrite to begin anew, or another directory"
+        )
+    return Params.from_dict(run.training["params"]), Vocabulary.from_dict(
+        run.place("vocabulary"), run.training["vocabulary"]
+    )
+
+
+def _difference(name: str, before: object, now: object) -> str:
+    if name == "input":
+        return "its input was another, or has changed since"
+    return f"{name} was {'auto' if before is None else before}, now {'auto' if now is None else now}"
+
+
+def read_progress(run: Run) -> Progress:
+    """How far the rounds came, by the pointer; where files of its round are gone, by the round before it."""
+    pointers, problem = Pointer.read(run.work), ""
+    for i, pointer in enumerate(pointers):
+        problem = problem or _lacking(run.work, pointer)
+        if not _lacking(run.work, pointer):
+            if i:
+                log.warning("%s: going back to round %d", problem, pointer.round)
+            before = pointers[i + 1] if i + 1 < len(pointers) else None
+            return Progress(pointer, before, read_metrics(run.work, pointer.round))
+    raise FormatError(f"{problem}: the unfinished run cannot go on; give --overwrite to begin anew")
+
+
+def _lacking(work: Place, pointer: Pointer) -> str:
+    """What is wrong with the files that a pointer names, by their sizes."""
+    place = work.child(pointer.directory)
+    for entry in (file for files in pointer.files.values() for file in files):
+        size = place.filesystem.get_file_info(place.file(entry.name)).size
+        if size != entry.bytes:
+            found = "is missing" if size is None else f"has {size} bytes in place of {entry.bytes}"
+            return f"{place.uri}/{entry.name} {found}"
+    return ""
+
+
+def write_metrics(work: Place, round: int, rows: list[dict[str, Any]]) -> None:
+    """Note what a round measured, before the pointer moves to it."""
+    place = work.child(workdir.METRICS)
+    place.make()
+    place.write_json(_metrics_file(round), {"rows": rows})
+
+
+def read_metrics(work: Place, last_round: int) -> list[dict[str, Any]]:
+    """What the rounds up to this one measured."""
+    place = work.child(workdir.METRICS)
+    return [row for number in range(1, last_round + 1) for row in place.read_json(_metrics_file(number))["rows"]]
+
+
+def _metrics_file(round: int) -> str:
+    return f"r{round:05d}.json"
