@@ -42,7 +42,7 @@ def test_a_run_leaves_a_model_that_knows_what_belongs_together(
 ) -> None:
     output = tmp_path / "out"
     trained = w2v_spark.train(small_text, output, **{**SMALL, "max_iter": 10})
-    assert sorted(p.name for p in output.iterdir()) == ["metrics", "model.json", "vectors", "vocab"]
+    assert sorted(p.name for p in output.iterdir()) == ["metrics", "model.json", "report.html", "vectors", "vocab"]
     assert all(word.startswith("sea") for word, _ in trained.wv.most_similar("sea3", topn=10))
     manifest = json.loads((output / "model.json").read_text())
     assert manifest["format_version"] == 1

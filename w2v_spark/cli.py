@@ -1,4 +1,4 @@
-"""The commands: `w2v train`, `w2v query`, `w2v evaluate`, `w2v convert`, and what jobs/*.py call."""
+"""The commands: `w2v train`, `query`, `evaluate`, `convert` and `plot`, and what jobs/*.py call."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from w2v_spark import __version__
 from w2v_spark.cli_convert import add_convert_arguments, run_convert
+from w2v_spark.cli_plot import add_plot_arguments, run_plot
 from w2v_spark.cli_query import add_evaluate_arguments, add_query_arguments, guarded, run_evaluate, run_query
 from w2v_spark.errors import W2VError
 from w2v_spark.params import Params, default, option_name, read_toml, specs
@@ -27,12 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command `w2v`."""
     parser = argparse.ArgumentParser(prog="w2v", description="Train word2vec on Apache Spark, and ask for the vectors.")
     parser.add_argument("--version", action="version", version=f"w2v_spark {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="train | query | evaluate | convert")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="train | query | evaluate | convert | plot")
     for name, add, run, text in (
         ("train", add_train_arguments, run_train, "train vectors on text"),
         ("query", add_query_arguments, run_query, "ask for neighbours, analogies, similarities"),
         ("evaluate", add_evaluate_arguments, run_evaluate, "score vectors on analogies and word pairs"),
         ("convert", add_convert_arguments, run_convert, "to and from the files of other tools"),
+        ("plot", add_plot_arguments, run_plot, "draw words, or the rounds of a training"),
     ):
         command = commands.add_parser(
             name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter

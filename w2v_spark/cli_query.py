@@ -8,10 +8,12 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from w2v_spark import store
 from w2v_spark.errors import ParamError, W2VError
+from w2v_spark.pictures.files import file_to_write
 from w2v_spark.vectors.evaluate import (
     RESTRICT_VOCAB,
     AnalogyReport,
@@ -131,6 +133,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     text = f"only the N most frequent words count (default {RESTRICT_VOCAB}, as in gensim)"
     parser.add_argument("--restrict-vocab", type=int, default=RESTRICT_VOCAB, metavar="N", help=text)
     parser.add_argument("--json", action="store_true", help=JSON_HELP)
+    parser.add_argument("--html", metavar="FILE", help="write a page with the scores and the model's facts, too")
 
 
 def _texts(parser: argparse.ArgumentParser, description: str, epilog: str) -> None:
@@ -182,11 +185,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
         raise ParamError("nothing to test with: give --analogies FILE, --pairs FILE or --odd FILE")
     if args.restrict_vocab < 1:
         raise ParamError(f"--restrict-vocab must be at least 1, got {args.restrict_vocab}")
+    page = None if args.html is None else file_to_write("--html", args.html, (".html", ".htm"))
     vectors = _open(args)
     method = "mul" if args.cosmul else "add"
     analogies = [evaluate_analogies(vectors, path, args.restrict_vocab, method=method) for path in args.analogies]
     pairs = [evaluate_pairs(vectors, path, args.restrict_vocab) for path in args.pairs]
     odd = [evaluate_odd_ones(vectors, path, args.restrict_vocab) for path in args.odd]
+    if page is not None:
+        from w2v_spark.pictures.scores_page import Scores, scores_page
+
+        scores = Scores(analogies, pairs, odd, method)
+        page.write_text(scores_page(args.vectors, vectors, _manifest(args.vectors), scores), encoding="utf-8")
     if args.json:
         reports = {
             "analogies": [_analogies_json(r) for r in analogies],
@@ -207,6 +216,11 @@ def _open(args: argparse.Namespace) -> Vectors:
     if args.vectors is None:
         raise ParamError("no vectors given: add --vectors DIR, the output of a training run")
     return Vectors.open(args.vectors)
+
+
+def _manifest(address: str) -> Mapping[str, Any] | None:
+    """What a run tells of its model; None for a single file of vectors."""
+    return None if address.endswith((".npy", ".safetensors")) else store.open_model(address).manifest
 
 
 def _neighbours(found: Neighbours, metric: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store
 from w2v_spark.params import Params, ParamValues
+from w2v_spark.pictures import report
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import cluster, count, encode, publish, rounds
 from w2v_spark.spark.attempts import redo
@@ -107,7 +108,7 @@ class Prepared:
             rounds.go_on_from(run, progress.pointer, progress.before)
         progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress)
         trained = _summary(run.output, params, progress.metrics)
-        _publish(spark, run, self.documents, params, vocabulary, progress)
+        _publish(spark, run, self.documents, self.given, params, vocabulary, progress)
         run.finish(keep_work)
         seconds = time.perf_counter() - started
         log.info("wrote %d vectors to %s, %.0f s after counting", vocabulary.words, run.output.uri, seconds)
@@ -250,11 +251,12 @@ def _publish(
     spark: SparkSession,
     run: Run,
     documents: Documents,
+    given: Mapping[str, Any],
     params: Params,
     vocabulary: Vocabulary,
     progress: Progress,
 ) -> None:
-    """Write vectors and metrics, then the manifest that makes them a model."""
+    """Write vectors, metrics and report, then the manifest that makes them a model."""
     run.make_room()
 
     def write(attempt: int) -> dict[str, list[FileEntry]]:
@@ -270,5 +272,7 @@ def _publish(
         "input": {"fingerprint": documents.fingerprint},
         "processors": sorted({row["processor"] for row in progress.metrics}),
     }
+    manifest = store.model_manifest(params.to_dict(), files, **about)
     run.still_ours()
-    run.output.write_json(store.MANIFEST, store.model_manifest(params.to_dict(), files, **about))
+    report.write(run.output, manifest, progress.metrics, given)
+    run.output.write_json(store.MANIFEST, manifest)
