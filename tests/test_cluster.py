@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from standalone import java_home
+from standalone import standalone as standalone_cluster
 
 from w2v_spark import store
 from w2v_spark.vectors.load import read_model
@@ -73,12 +72,6 @@ def test_an_executor_that_cannot_open_the_output_is_found_before_counting(small_
         shutil.rmtree(ROOT / name, ignore_errors=True)
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 def bare_python_path(folder: Path) -> str:
     """A PATH with the system's tools and a Python of this version that has none of our packages."""
     folder.mkdir()
@@ -87,57 +80,11 @@ def bare_python_path(folder: Path) -> str:
     return f"{folder}:/usr/bin:/bin"
 
 
-def java_home() -> str:
-    found = os.environ.get("JAVA_HOME") or (
-        str(Path(os.path.realpath(java)).parents[1]) if (java := shutil.which("java")) else None
-    )
-    return found or str(ROOT / ".venv" / "jre")
-
-
 @pytest.fixture
 def standalone(tmp_path: Path) -> Iterator[str]:
     """The address of a master with one worker: empty environment, HOME that cannot be written, its own directory."""
-    with cluster(tmp_path, bare_python_path(tmp_path / "bin")) as address:
-        yield address
-
-
-@contextlib.contextmanager
-def cluster(folder: Path, *paths: str) -> Iterator[str]:
-    """The address of a standalone master with a worker of two cores for each PATH."""
-    import pyspark
-
-    spark_home = Path(pyspark.__file__).parent
-    address = f"127.0.0.1:{free_port()}"
-    master = ["Master", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--webui-port", "0"]
-    with contextlib.ExitStack() as stack:
-        for i, path in enumerate(("/usr/bin:/bin", *paths)):
-            directory = folder / f"worker{i}"
-            directory.mkdir()
-            worker = ["Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "2", "--memory", "2g"]
-            worker += ["--work-dir", str(directory), f"spark://{address}"]
-            name, *options = worker if i else master
-            environ = {
-                "PATH": path,
-                "JAVA_HOME": java_home(),
-                "SPARK_HOME": str(spark_home),
-                "HOME": "/nonexistent",
-                "SPARK_NO_DAEMONIZE": "1",
-                "SPARK_LOCAL_IP": "127.0.0.1",
-            }
-            log = stack.enter_context(open(directory / "log", "w"))
-            command = [str(spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{name.lower()}.{name}"]
-            process = subprocess.Popen([*command, *options], env=environ, cwd=directory, stdout=log, stderr=log)
-            stack.callback(process.wait, 30)
-            stack.callback(process.terminate)
-            wait_for(directory / "log", "Successfully registered with master" if i else "elected leader")
-        yield f"spark://{address}"
-
-
-def wait_for(log: Path, line: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while line not in log.read_text():
-        assert time.monotonic() < end, log.read_text()[-3000:]
-        time.sleep(0.2)
+    with standalone_cluster(tmp_path, bare_python_path(tmp_path / "bin")) as cluster:
+        yield cluster.address
 
 
 def test_the_packed_job_runs_on_workers_without_our_packages(standalone: str, small_text: Path, tmp_path: Path) -> None:
@@ -173,8 +120,8 @@ def test_one_worker_of_two_that_lacks_our_packages_is_found(small_text: Path, tm
     (ours / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (ours / "python3").chmod(0o755)
     paths = f"{ours}:/usr/bin:/bin", bare_python_path(tmp_path / "bare")
-    with cluster(tmp_path, *paths) as master:
-        done = vendor_submit(master, small_text, tmp_path / "out", "--conf", "spark.pyspark.python=python3")
+    with standalone_cluster(tmp_path, *paths) as cluster:
+        done = vendor_submit(cluster.address, small_text, tmp_path / "out", "--conf", "spark.pyspark.python=python3")
     assert done.returncode == 2, done.stdout[-3000:]
     assert LACKING in done.stdout and "Traceback" not in done.stdout.partition("error: ")[2]
     assert "counted" not in done.stdout
