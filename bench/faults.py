@@ -32,6 +32,7 @@ from standalone import Standalone, standalone
 from victims import MARK, VICTIMS, kill, marked_processes
 
 from w2v_spark import store
+from w2v_spark.params import ParamValues, option_name
 from w2v_spark.vectors.load import read_model
 
 _START = "---- start of a job\n"
@@ -45,6 +46,15 @@ _PHASES = (
     ("encoding", r" (counted|reuse the vocabulary)"),
     ("counting", r"w2v_spark|INFO"),
 )
+
+
+PARAMETERS: ParamValues = {
+    "num_replicas": 2,
+    "rounds_per_epoch": 5,
+    "max_iter": 2,
+    "vector_size": 50,
+    "sample": 0.001,
+}
 
 
 @dataclass
@@ -79,8 +89,8 @@ class Setting:
 
     def command(self, output: Path) -> list[str]:
         options = ["--conf", "spark.ui.enabled=false", "--conf", "spark.task.maxFailures=4", "--master", self.master]
-        parameters = ["--num-replicas", "2", "--threads-per-replica", str(self.threads), "--rounds-per-epoch", "5"]
-        parameters += ["--max-iter", "2", "--vector-size", "50", "--sample", "0.001"]
+        settings = PARAMETERS | {"threads_per_replica": self.threads}
+        parameters = [text for name, value in settings.items() for text in (option_name(name), str(value))]
         source = ["--input", str(self.text), "--output", str(output)]
         return ["./spark-submit.sh", *options, "jobs/train.py", *source, *parameters]
 

@@ -9,27 +9,32 @@ vectors = w2v_spark.Vectors.open("out/texts")      # later, anywhere, without Sp
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from w2v_spark.errors import W2VError
 from w2v_spark.params import Params
 
 if TYPE_CHECKING:
+    from w2v_spark.ml.estimator import Word2Vec
+    from w2v_spark.ml.model import Word2VecModel
     from w2v_spark.spark.fit import train
     from w2v_spark.vectors.vectors import Vectors
 
 __version__ = "0.1.0"
-__all__ = ["Params", "Vectors", "W2VError", "train"]
+__all__ = ["Params", "Vectors", "W2VError", "Word2Vec", "Word2VecModel", "train"]
+
+
+# what needs Spark, or much of pyarrow, is loaded when it is first asked for
+_MODULES = {
+    "Vectors": "w2v_spark.vectors.vectors",
+    "Word2Vec": "w2v_spark.ml.estimator",
+    "Word2VecModel": "w2v_spark.ml.model",
+    "train": "w2v_spark.spark.fit",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs Spark, or much of pyarrow, when it is first asked for."""
-    if name == "train":
-        from w2v_spark.spark.fit import train
-
-        return train
-    if name == "Vectors":
-        from w2v_spark.vectors.vectors import Vectors
-
-        return Vectors
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -6,6 +6,7 @@ The driver never touches CUDA: tasks look.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from w2v_spark.spark.session import described, is_local, plain_errors
 log = logging.getLogger(__name__)
 
 _AMOUNT = "spark.executor.resource.gpu.amount"
+# what NVIDIA's driver puts there, on Linux and in Windows' subsystem for it; to look costs no Spark job
+_DRIVER_FILES = ("/dev/nvidiactl", "/dev/dxg")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int)
                 f"device=cuda trains skip_gram with negative_sampling, not {params.architecture} with {params.loss}: "
                 "use device=cpu"
             )
+        return 0
+    if params.device == "auto" and is_local(spark) and not any(map(os.path.exists, _DRIVER_FILES)):
+        log.info("replicas train on the CPU (device=auto): this machine has no NVIDIA driver")
         return 0
     gpus = 1 if is_local(spark) else int(spark.sparkContext.getConf().get(_AMOUNT, "0") or 0)
     if gpus:

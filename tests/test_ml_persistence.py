@@ -1,0 +1,106 @@
+"""Saving and loading of the Estimator and its model, also across processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.ml.feature import Tokenizer
+from pyspark.sql import SparkSession
+
+import w2v_spark
+from w2v_spark import Word2Vec, Word2VecModel
+from w2v_spark.errors import FormatError, OutputError
+from w2v_spark.ml.summary import Word2VecSummary
+from w2v_spark.vectors.save import write_model
+
+WORDS = ["le mot", "two\nlines", "词"]
+
+LOAD = """
+import json, sys
+from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
+from w2v_spark.ml.workplace import fresh_directory
+builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+spark = builder.config("spark.checkpoint.dir", sys.argv[2]).getOrCreate()
+model = PipelineModel.load(sys.argv[1]).stages[0]
+frame = spark.createDataFrame([(["le mot", "two\\nlines", "?"],)], "words array<string>")
+print(json.dumps({
+    "class": f"{type(model).__module__}.{type(model).__name__}", "uid": model.uid,
+    "mean": model.transform(frame).head().features.toArray().tolist(), "summary": model.summary.to_dict(),
+    "window": model.getWindowSize(), "fits": fresh_directory(spark, None).__enter__(),
+    "near": model.findSynonyms("le mot", 1).head().word,
+}))
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Word2VecModel:
+    """A model that was not trained here: three words in a directory of their own."""
+    directory = str(tmp_path / "trained")
+    matrix = np.array([[1, 0, 0.5], [1, 1, 0], [-1, 0, 0]], np.float32)
+    write_model(w2v_spark.Vectors(WORDS, matrix, np.array([9, 5, 2])), directory, {})
+    found = Word2VecModel(directory, Word2VecSummary(directory, 3, 16, 12.5, None))
+    return found._set(vectorSize=3, windowSize=2, inputCol="words", outputCol="features")
+
+
+def test_another_process_loads_it(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
+    from pyspark.ml import PipelineModel
+
+    path = str(tmp_path / "pipeline")
+    PipelineModel([model]).save(path)
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, path, str(tmp_path / "checkpoints")],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert f"{tmp_path}/checkpoints/" in told.pop("fits"), "the checkpoint directory is where fits work"
+    assert told == {
+        "class": "w2v_spark.Word2VecModel",
+        "uid": model.uid,
+        "mean": pytest.approx([2 / 3, 1 / 3, 0.5 / 3]),
+        "summary": {"words": 3, "totalCount": 16, "wordsPerSecond": 12.5, "loss": None},
+        "window": 2,
+        "near": "two\nlines",
+    }
+
+
+def test_a_saved_model_needs_its_source_no_more(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
+    path = tmp_path / "saved model"
+    model.save(str(path))
+    assert sorted(p.name for p in path.iterdir()) == ["data", "metadata"]
+    assert not any(p.suffix in (".pkl", ".pickle") for p in path.rglob("*"))
+    (tmp_path / "trained").rename(tmp_path / "moved")
+    loaded = Word2VecModel.load(str(path))
+    assert loaded.wv.index_to_key == WORDS
+    assert [row.word for row in loaded.getVectors().collect()] == WORDS
+    assert (loaded.summary.words, loaded.getVectorSize(), loaded.uid) == (3, 3, model.uid)
+    with pytest.raises(OutputError, match=r"is there already: give another path, or use write\(\).overwrite"):
+        model.save(str(path))
+    for own in (path, path / "data", tmp_path):
+        with pytest.raises(OutputError, match="holds the vectors of this very model"):
+            loaded.write().overwrite().save(str(own))
+    loaded.copy().save(str(tmp_path / "again"))
+    loaded.write().overwrite().save(str(tmp_path / "again"))
+    assert len(Word2VecModel.read().load(str(tmp_path / "again")).wv) == 3
+
+
+def test_the_estimator_and_foreign_directories(spark: SparkSession, tmp_path: Path) -> None:
+    estimator = Word2Vec(vectorSize=7, numReplicas=2, inputCol="words").setNumReplicas("auto")
+    estimator.save(str(tmp_path / "estimator"))
+    loaded = Word2Vec.load(str(tmp_path / "estimator"))
+    assert (loaded.uid, loaded.extractParamMap()) == (estimator.uid, estimator.extractParamMap())
+    Tokenizer().save(str(tmp_path / "other"))
+    with pytest.raises(
+        FormatError, match="holds a org.apache.spark.ml.feature.Tokenizer, not a w2v_spark.Word2VecModel"
+    ):
+        Word2VecModel.load(str(tmp_path / "other"))

@@ -1,0 +1,47 @@
+"""Vectors that the Python workers of an executor share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from w2v_spark import Vectors
+from w2v_spark.ml import shared
+from w2v_spark.vectors.save import write_model
+
+
+def _write(path: Path, value: float) -> str:
+    write_model(Vectors(["a\nb", "c"], np.full((2, 3), value, np.float32)), str(path), {})
+    return str(path)
+
+
+def test_they_are_mapped_and_the_oldest_files_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = tmp_path / "blockmgr"
+    local.mkdir()
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{local},{tmp_path / 'other'}")
+    first = shared.open_on_worker(_write(tmp_path / "0", 0.0))
+    assert isinstance(first.vectors.base, np.memmap)
+    assert first.index_to_key == ["a\nb", "c"]
+    assert shared.open_on_worker(str(tmp_path / "0")) is first
+    for i in range(1, 6):
+        assert shared.open_on_worker(_write(tmp_path / str(i), i)).vectors[1, 2] == i
+    assert len([path for path in (local / "w2v_spark").iterdir() if path.is_dir()]) == 4
+    assert not first.vectors.any()
+    assert not shared.open_on_worker(str(tmp_path / "0")).vectors.any(), "it is written again"
+
+
+def test_another_model_in_the_same_directory_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
+    directory = _write(tmp_path / "model", 1.0)
+    assert shared.open_on_worker(directory).vectors[0, 0] == 1
+    manifest = tmp_path / "model" / "model.json"
+    # as Spark names them: anew in each run
+    (file,) = (tmp_path / "model" / "vectors").iterdir()
+    write_model(Vectors(["a\nb", "c"], np.full((2, 3), 2.0, np.float32)), str(tmp_path / "new"), {})
+    (tmp_path / "new" / "vectors" / file.name).rename(file.with_name("part-7.parquet"))
+    manifest.write_text((tmp_path / "new" / "model.json").read_text().replace(file.name, "part-7.parquet"))
+    assert shared.open_on_worker(directory).vectors[0, 0] == 2

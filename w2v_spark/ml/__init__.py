@@ -1,0 +1,1 @@
+"""Word2vec as a stage of pyspark.ml pipelines."""

@@ -1,0 +1,48 @@
+"""`Word2Vec`, the pyspark.ml Estimator: a DataFrame of words in, a `Word2VecModel` out."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pyspark.ml.base import Estimator
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import DataFrame
+
+from w2v_spark.ml.columns import checked_columns
+from w2v_spark.ml.model import Word2VecModel
+from w2v_spark.ml.params import Word2VecParams, with_setters
+from w2v_spark.ml.summary import Word2VecSummary
+from w2v_spark.ml.workplace import fresh_directory, session_of_its_own
+from w2v_spark.spark.fit import train
+from w2v_spark.spark.session import require_classic
+
+
+@with_setters("inputCol", "outputCol")
+class Word2Vec(Estimator[Word2VecModel], Word2VecParams, DefaultParamsReadable["Word2Vec"], DefaultParamsWritable):
+    """Trains vectors of the words in a column of array<string>; drop-in for pyspark.ml.feature.Word2Vec.
+
+    Every parameter has a setter and a getter, `explainParams()` describes them, and docs/estimator.md tells what
+    differs from pyspark. `fit` reads its DataFrame twice: persist one that costs much to compute.
+    """
+
+    # saved pipelines name the class by it, wherever its file lies
+    __module__ = "w2v_spark"
+
+    def __init__(self, **values: Any):
+        super().__init__()
+        self._set(**values)
+
+    def setParams(self, **values: Any) -> Self:
+        """Set several Params by name; None takes a value back."""
+        return self._set(**values)
+
+    def _fit(self, dataset: DataFrame) -> Word2VecModel:
+        spark = dataset.sparkSession
+        require_classic(spark)
+        column, _ = checked_columns(self, dataset.schema)
+        params = self._training_params()
+        with fresh_directory(spark, self.getOrDefault("workDir")) as directory, session_of_its_own(spark) as session:
+            trained = train(dataset, directory, column=column, spark=session, **params)
+        model = Word2VecModel(trained.output, Word2VecSummary.of(trained))
+        model._resetUid(self.uid)
+        return self._copyValues(model)

@@ -1,0 +1,70 @@
+"""Saving and loading a model: PATH/metadata as pyspark.ml writes it, PATH/data with the files of the trained model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.sql import SparkSession
+
+from w2v_spark.errors import FormatError, OutputError, W2VError
+from w2v_spark.ml.copying import copy_model
+from w2v_spark.ml.model import Word2VecModel
+from w2v_spark.ml.summary import Word2VecSummary
+from w2v_spark.place import Place
+from w2v_spark.spark.session import qualify
+
+_DATA, _SUMMARY, _CLASS = "data", "summary", "w2v_spark.Word2VecModel"
+
+
+class Word2VecModelWriter(MLWriter):
+    """Writes a model; its files are copied by the executors."""
+
+    def __init__(self, model: Word2VecModel):
+        super().__init__()
+        self.model = model
+
+    def save(self, path: str) -> None:
+        """Write to a new directory or, after overwrite(), in place of what is there."""
+        spark, own = self.sparkSession, self.model.directory
+        address = _address(spark, path)
+        if f"{own}/".startswith(f"{address.rstrip('/')}/"):
+            raise OutputError(f"{path} holds the vectors of this very model: save it to another directory")
+        if _is_connect(spark) and self.shouldOverwrite:
+            raise W2VError(f"overwrite() cannot delete {path} over Spark Connect: delete it first, or save elsewhere")
+        if not _is_connect(spark) and not self.shouldOverwrite and Place.open(address).exists():
+            raise OutputError(f"{path} is there already: give another path, or use write().overwrite().save(path)")
+        super().save(address)
+
+    def saveImpl(self, path: str) -> None:
+        """Write the metadata, then the files, the manifest last."""
+        spark, model = self.sparkSession, self.model
+        extra = {_SUMMARY: model.summary.to_dict()}
+        DefaultParamsWriter.saveMetadata(model, path, spark, extraMetadata=extra)  # type: ignore[arg-type]
+        copy_model(spark, model.directory, f"{path}/{_DATA}")
+
+
+class Word2VecModelReader(MLReader[Word2VecModel]):
+    """Reads what `Word2VecModelWriter` wrote; the vectors stay there."""
+
+    def load(self, path: str) -> Word2VecModel:
+        """The model; FormatError where the directory holds something else."""
+        spark = self.sparkSession
+        address = _address(spark, path)
+        metadata = DefaultParamsReader.loadMetadata(address, spark)
+        if metadata["class"] != _CLASS:
+            raise FormatError(f"{path} holds a {metadata['class']}, not a {_CLASS}: load it with its own class")
+        directory = f"{address}/{_DATA}"
+        model = Word2VecModel(directory, Word2VecSummary(directory, **metadata[_SUMMARY]))
+        model._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(model, metadata)
+        return model
+
+
+def _address(spark: SparkSession, path: str) -> str:
+    """The path as driver and executors understand it; Spark Connect cannot tell, and takes it as it is."""
+    return path if _is_connect(spark) else qualify(spark, path)
+
+
+def _is_connect(spark: Any) -> bool:
+    return type(spark).__module__.startswith("pyspark.sql.connect")
