@@ -42,18 +42,26 @@ class Place:
     def open(cls, address: str | os.PathLike[str]) -> Place:
         """The directory at a local path or a URI; it need not exist yet."""
         text = os.fspath(address)
+        if "\0" in text:
+            raise InputError(f"cannot open {text!r}: no path holds the character NUL")
         try:
             filesystem, path = fs.FileSystem.from_uri(_pyarrow_uri(text))
-        except (pa.ArrowException, OSError) as e:
-            raise InputError(f"cannot open {text}: {e}") from e
+        except (pa.ArrowException, OSError, ValueError) as e:
+            raise InputError(f"cannot open {ascii(text)[1:-1] if isinstance(e, UnicodeError) else text}: {e}") from e
         return cls(filesystem, path.rstrip("/") or "/", text.rstrip("/") or "/")
 
     def child(self, name: str) -> Place:
         """The directory `name` in this one."""
-        return Place(self.filesystem, f"{self.path}/{name}", f"{self.uri}/{name}")
+        return Place(self.filesystem, self.file(name), f"{self.uri}/{name}")
 
     def file(self, name: str) -> str:
-        """The path, within this file system, of a file in this directory."""
+        """The path, within this file system, of a file in this directory; a name that leads out of it is refused, as
+        names come from files that others may have written.
+        """
+        if ".." in name.split("/"):
+            raise FormatError(
+                f"{self.uri} names the file {name!r}, which lies outside of it: the directory is not ours"
+            )
         return f"{self.path}/{name}"
 
     def exists(self, name: str | None = None) -> bool:
@@ -97,7 +105,7 @@ class Place:
         try:
             with self.filesystem.open_input_stream(self.file(name)) as stream:
                 value = json.loads(stream.read())
-        except (ValueError, UnicodeDecodeError) as e:
+        except (ValueError, RecursionError) as e:
             raise FormatError(f"{self.uri}/{name} is not valid JSON: {e}") from e
         if not isinstance(value, dict):
             raise FormatError(f"{self.uri}/{name} holds no JSON object")

@@ -88,7 +88,8 @@ def checked_manifest(place: Place) -> dict[str, Any]:
             f"{place.uri} has format version {version}, this {FORMAT} reads up to {FORMAT_VERSION}: upgrade with "
             f"pip install -U {FORMAT}"
         )
-    if "vector_size" not in manifest.get("params", {}) or VECTORS not in manifest.get("files", {}):
+    params, files = (value if isinstance(value := manifest.get(key), dict) else {} for key in ("params", "files"))
+    if "vector_size" not in params or VECTORS not in files:
         raise FormatError(f"{place.uri}/{MANIFEST} is damaged: it lacks params.vector_size or files.{VECTORS}")
     return manifest
 
@@ -131,7 +132,7 @@ def opened(place: Place, entry: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
         ) as file:
             yield file
     except (pa.ArrowException, OSError) as e:
-        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {e}") from e
+        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {' '.join(str(e).split())}") from e
 
 
 def read_vocabulary(parent: Place, files: list[dict[str, Any]]) -> pa.Table:

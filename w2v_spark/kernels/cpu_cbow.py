@@ -22,6 +22,7 @@ from w2v_spark.kernels.cpu_strip import (
     Strip,
     draw_negatives,
     lay_sentences,
+    learning_rate,
     make_strip,
     random_number,
     read_only,
@@ -210,7 +211,7 @@ def compile_cbow(width: int, window: int) -> Any:
                     unmeasured = 1
                     loss_sum += loss(scores, rows, negative)
                     loss_samples += found
-                step = step_from + slope * strip.places[first]
+                step = learning_rate(step_from, slope, strip.places[first])
                 update_outputs(
                     scores, bag, now, words, first, rows, outputs, step, negative, width, wide, vectors, narrow, fewer
                 )

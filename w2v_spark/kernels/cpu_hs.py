@@ -18,7 +18,14 @@ from numba import types
 from w2v_spark.kernels.cache import compile_now
 from w2v_spark.kernels.cpu_bag import ROWS, count_samples, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_rows import slabs
-from w2v_spark.kernels.cpu_strip import lay_sentences, make_strip, random_number, read_only, training_signature
+from w2v_spark.kernels.cpu_strip import (
+    lay_sentences,
+    learning_rate,
+    make_strip,
+    random_number,
+    read_only,
+    training_signature,
+)
 from w2v_spark.kernels.cpu_way import Tree, make_way, prefetch_way, train_contexts, train_hidden
 from w2v_spark.kernels.emitter import LANES
 
@@ -76,7 +83,7 @@ def compile_hierarchical(width: int, window: int, bags: bool) -> Any:
                     if measure:
                         unmeasured = 1
                         loss_samples += trained
-                    step = step_from + slope * strip.places[centre]
+                    step = learning_rate(step_from, slope, strip.places[centre])
                     if bags:
                         word, x = words[centre], i * width
                         decisions += starts[word + 1] - starts[word]
@@ -113,7 +120,7 @@ def compile_hierarchical(width: int, window: int, bags: bool) -> Any:
                             fewer,
                         )
                 if bags and found > 0:
-                    step = step_from + slope * strip.places[at + window]
+                    step = learning_rate(step_from, slope, strip.places[at + window])
                     updates = step * (window + 1) * decisions / found
                     spread_steps(
                         bag, strip, at, rows, filled, inputs, updates, window, width, wide, vectors, narrow, fewer

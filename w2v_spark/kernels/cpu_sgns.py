@@ -23,6 +23,7 @@ from w2v_spark.kernels.cpu_rows import slabs
 from w2v_spark.kernels.cpu_strip import (
     draw_negatives,
     lay_sentences,
+    learning_rate,
     make_strip,
     random_number,
     read_only,
@@ -122,7 +123,9 @@ def compile_sgns(width: int, window: int) -> Any:
                     unmeasured = 1
                     loss_sum += loss(tile, cut, negative, band)
                     loss_pairs += found
-                differentiate(tile, cut, words, step_from + slope * strip.places[at + window], negative, window, band)
+                differentiate(
+                    tile, cut, words, learning_rate(step_from, slope, strip.places[at + window]), negative, window, band
+                )
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
                     scatter_contexts(tile, cut, words, model, slab, window, band, width, pitch, vectors)

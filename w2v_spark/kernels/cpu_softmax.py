@@ -19,7 +19,14 @@ from numba import types
 from w2v_spark.kernels.cache import compile_now, inner
 from w2v_spark.kernels.cpu_bag import ROWS, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
-from w2v_spark.kernels.cpu_strip import Strip, lay_sentences, make_strip, random_number, training_signature
+from w2v_spark.kernels.cpu_strip import (
+    Strip,
+    lay_sentences,
+    learning_rate,
+    make_strip,
+    random_number,
+    training_signature,
+)
 from w2v_spark.kernels.cpu_tile import slowing
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_dots
@@ -190,7 +197,7 @@ def compile_softmax(width: int, window: int, bags: bool) -> Any:
                         copy_row(bag.hidden, i * width, inputs, row, wide, vectors, narrow, fewer)
                 score(softmax, bag.hidden, rows, outputs, size, width)
                 first = at + window
-                step = step_from + slope * strip.places[first]
+                step = learning_rate(step_from, slope, strip.places[first])
                 updates = step * (window + 1)
                 for i in range(rows):
                     if softmax.predicted[i] == 0:

@@ -62,6 +62,14 @@ def random_number(state: Any) -> Any:
 
 
 @inner
+def learning_rate(step_from: Any, slope: Any, place: Any) -> Any:
+    """The learning rate at a place of a call's words. Rounding may take the last one below 0, and a step that is
+    damped by its size would not be damped but turned round.
+    """
+    return max(0.0, step_from + slope * place)
+
+
+@inner
 def below(number: Any, limit: Any) -> Any:
     """A number of 32 random bits as one in [0, limit)."""
     return np.int64((number * np.uint64(limit)) >> _HALF)

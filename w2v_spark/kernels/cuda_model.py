@@ -72,6 +72,7 @@ class CudaModel:
             before0, before1 = (syn0, syn1) if self.blocks == 1 else (syn0.copy(), syn1.copy())
             for turn in range(first, min(first + self.blocks, len(order))):
                 step = np.float32(step_from) + np.float32(step_to - step_from) * (np.float32(turn) / last)
+                step = max(np.float32(0), step)
                 tile = self.cut_tile(strip, order[turn], noise_key)
                 found = int(tile.seen.sum())
                 if found == 0:

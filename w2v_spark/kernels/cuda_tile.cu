@@ -47,7 +47,8 @@ __device__ __forceinline__ void take_turn(const Training& t, Totals* totals) {
   if (tile.turn >= t.tiles) return;
   tile.number = tile.turn * t.stride % t.tiles;
   float last = t.tiles > 1 ? t.tiles - 1 : 1;
-  tile.step = t.step_from + (t.step_to - t.step_from) * ((float)tile.turn / last);
+  // never below 0, where damping would turn it round
+  tile.step = fmaxf(0.0f, t.step_from + (t.step_to - t.step_from) * ((float)tile.turn / last));
 }
 
 // How much of a row's change is added: cuda_plan.row_scale.

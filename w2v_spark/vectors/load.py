@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from w2v_spark import store
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, W2VError
 from w2v_spark.place import Place
 from w2v_spark.vectors.metrics import Matrix
 
@@ -22,12 +24,15 @@ def read_model(
     model: store.Model, dtype: npt.DTypeLike = np.float32
 ) -> tuple[pa.StringArray, npt.NDArray[np.int64] | None, Matrix]:
     """Words, counts (None where one is unknown) and vectors (words, vector_size) of the dtype given, by id."""
-    size, entries = int(model.params["vector_size"]), model.manifest["files"][store.VECTORS]
+    size, entries = _described(model)
     place = model.place.child(store.VECTORS)
     rows, numbers = _totals(place, entries)
     if numbers != rows * size:
         raise _damaged(place, f"{numbers} numbers for {rows} words of {size}")
-    vectors, seen = np.empty((rows, size), dtype), np.zeros(rows, bool)
+    try:
+        vectors, seen = np.empty((rows, size), dtype), np.zeros(rows, bool)
+    except (MemoryError, ValueError) as e:
+        raise FormatError(f"{place.uri} says that it holds more vectors than memory can hold: {rows} of {size}") from e
     ids, words, counts, at = list[npt.NDArray[np.int32]](), [], [], 0
     for batch in _batches(place, entries):
         ids.append(_ids(place, batch["id"], rows))
@@ -40,6 +45,10 @@ def read_model(
     if not seen.all():
         raise _damaged(place, f"the ids of {rows} words are not 0 to {rows - 1}, each once")
     word, count = pa.chunked_array(words, pa.string()), pa.chunked_array(counts, pa.int64())
+    try:
+        word.validate(full=True)
+    except pa.ArrowInvalid as e:
+        raise _damaged(place, f"a word is not UTF-8 ({e})") from e
     every = np.concatenate(ids) if ids else np.zeros(0, np.int32)
     if not (every[1:] > every[:-1]).all():
         order = np.argsort(every)
@@ -47,11 +56,25 @@ def read_model(
     return word.combine_chunks(), None if count.null_count else count.to_numpy(), vectors
 
 
+def _described(model: store.Model) -> tuple[int, list[dict[str, Any]]]:
+    """The vectors' size and files as the manifest has them, which anybody may have written."""
+    size, entries = model.params["vector_size"], model.manifest["files"][store.VECTORS]
+    if not isinstance(size, int) or size < 1:
+        raise _damaged(model.place, f"{store.MANIFEST} says params.vector_size {size!r:.60}, must be at least 1")
+    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+        raise _damaged(model.place, f"files.{store.VECTORS} of {store.MANIFEST} is no list of names and bytes")
+    return size, entries
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("bytes"), int)
+
+
 def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
     """How many rows and numbers the files hold, by their footers."""
     rows = numbers = 0
     for entry in entries:
-        with store.opened(place, entry) as file:
+        with _opened(place, entry) as file:
             footer = file.metadata
             rows += footer.num_rows
             for group in map(footer.row_group, range(footer.num_row_groups)):
@@ -62,9 +85,23 @@ def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
 
 def _batches(place: Place, entries: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     for entry in entries:
-        with store.opened(place, entry) as file:
+        with _opened(place, entry) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=store.VECTORS_SCHEMA.names, use_threads=False):
                 yield batch.cast(store.VECTORS_SCHEMA)
+
+
+@contextmanager
+def _opened(place: Place, entry: dict[str, Any]) -> Iterator[pq.ParquetFile]:
+    """A file of vectors; what pyarrow says in errors of Python, against names that are no text or others than ours, is
+    told like other damage.
+    """
+    try:
+        with store.opened(place, entry) as file:
+            yield file
+    except W2VError:
+        raise
+    except ValueError as e:
+        raise _damaged(place, f"{entry['name']} does not hold the columns of vectors ({str(e)[:200]})") from e
 
 
 def _ids(place: Place, column: pa.Array, rows: int) -> npt.NDArray[np.int32]:

@@ -10,7 +10,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from w2v_spark.errors import OutputError
+from w2v_spark.errors import FormatError, OutputError
+
+# no line of vectors is longer: 100,000 numbers and a word
+LONGEST_LINE = 4 << 20
+# what deflate makes of one byte at most: runs of 258 bytes in two bits each
+_MOST_UNPACKED = 1032
+_LONGEST_VECTOR = 1 << 24
 
 
 @contextmanager
@@ -41,3 +47,27 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked where its name ends in .gz."""
     with open(path, "rb") as raw:
         yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.name.endswith(".gz") else raw
+
+
+def most_bytes(path: Path) -> int:
+    """So many bytes `unpacked` can give at most: what a file says of its size is held against it."""
+    return path.stat().st_size * (_MOST_UNPACKED if path.name.endswith(".gz") else 1)
+
+
+def lines_of(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a stream, FormatError for one so long that it is no vector: it may not fit in memory."""
+    while line := stream.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise FormatError(f"{path} is no text of vectors: it has a line of more than {LONGEST_LINE:,} bytes")
+        yield line
+
+
+def check_size(path: Path, rows: int, size: int, bytes_of_row: int) -> None:
+    """FormatError where a first line says more than the file can hold, before memory is asked for."""
+    if rows * bytes_of_row > most_bytes(path) or size > _LONGEST_VECTOR:
+        said = f"{_shown(rows)} vectors of {_shown(size)} numbers"
+        raise FormatError(f"{path} is too short for the {said} that its first line says")
+
+
+def _shown(number: int) -> str:
+    return str(number) if number < 10**18 else f"{number:.0e}" if number < 10**300 else "too many"

@@ -14,7 +14,7 @@ import numpy as np
 
 from w2v_spark.errors import FormatError
 from w2v_spark.vectors.formats import word2vec_binary
-from w2v_spark.vectors.formats.words import read_words
+from w2v_spark.vectors.formats.words import LONGEST_COUNT, read_words, shortened
 from w2v_spark.vectors.vectors import Vectors
 
 
@@ -47,12 +47,14 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
     counts = dict[str, int]()
     for number, line in enumerate(vocabulary.read_bytes().split(b"\n"), start=1):
         word, _, count = line.rstrip().rpartition(b" ")
-        if line.strip() and not count.isdigit():
+        if line.strip() and not (count.isdigit() and len(count) <= LONGEST_COUNT):
             raise FormatError(f"{vocabulary}, line {number}: expected 'word count', got {line[:60]!r}")
         if line.strip():
             counts[read_words([word], unicode_errors, vocabulary)[0]] = int(count)
     missing = next((word for word in found.index_to_key if word not in counts), None)
     if missing is not None:
-        raise FormatError(f"{vocabulary} has no count for {missing!r}: give the file that was written with {path.name}")
+        raise FormatError(
+            f"{vocabulary} has no count for {shortened(missing)}: give the file that was written with {path.name}"
+        )
     known = np.array([counts[word] for word in found.index_to_key], np.int64)
     return Vectors(found.index_to_key, found.vectors, known)

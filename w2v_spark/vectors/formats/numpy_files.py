@@ -52,13 +52,26 @@ def read(path: Path, limit: int | None = None, mmap: bool = False) -> Vectors:
 
 def _array(path: Path, dimensions: int, kinds: str, mmap: bool) -> np.ndarray:
     """An array of the kind expected, float16 and float32 as they are, other floats as float32."""
+    with open(path, "rb") as stream:
+        start = stream.read(12)
+    # numpy makes room for a header of the length that the file says
+    if (
+        start.startswith(b"\x93NUMPY")
+        and start[6:7] > b"\1"
+        and int.from_bytes(start[8:], "little") > path.stat().st_size
+    ):
+        raise FormatError(f"{path} is no array that numpy can read without pickle: its header is cut off")
     try:
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        # mapped first: a header that says more than the file holds is found before memory is asked for
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, MemoryError):
         raise
     except Exception as e:  # a damaged header may end in an error of any kind
-        raise FormatError(f"{path} is no array that numpy can read without pickle: {' '.join(str(e).split())}") from e
+        raise FormatError(
+            f"{path} is no array that numpy can read without pickle: {' '.join(str(e).split())[:300]}"
+        ) from e
     if not isinstance(array, np.ndarray) or array.ndim != dimensions or array.dtype.kind not in kinds:
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
         raise FormatError(f"{path} must hold {'numbers, words x size' if dimensions == 2 else 'counts'}, got {found}")
+    array = array if mmap else np.array(array)
     return array if array.dtype.kind != "f" or array.dtype in ("<f2", "<f4") else array.astype(np.float32)

@@ -12,8 +12,9 @@ from typing import IO
 import numpy as np
 
 from w2v_spark.errors import FormatError
+from w2v_spark.vectors.formats.files import lines_of
 from w2v_spark.vectors.formats.word2vec_text import BLOCK, line_bytes, number_lines
-from w2v_spark.vectors.formats.words import read_words, unique
+from w2v_spark.vectors.formats.words import LONGEST_COUNT, read_words, unique
 from w2v_spark.vectors.vectors import Vectors
 
 HEADER = b"word\tcount"
@@ -58,12 +59,15 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
     words = read_words([row[0] for row in rows[:limit]], unicode_errors, vocabulary)
     counts = None
     if b"count" in columns[1:]:
-        try:
-            counts = np.array([int(row[columns.index(b"count")]) for row in rows[:limit]], np.int64)
-        except ValueError as e:
-            raise FormatError(f"{vocabulary}: a count is not an integer: {e}") from e
+        found = [row[columns.index(b"count")] for row in rows[:limit]]
+        odd = next((field for field in found if not (field.isdigit() and len(field) <= LONGEST_COUNT)), None)
+        if odd is not None:
+            raise FormatError(f"{vocabulary}: a count is not an integer: {odd[:60]!r}")
+        counts = np.array(list(map(int, found)), np.int64)
     with open(path, "rb") as stream:
-        size = len(stream.readline().split())
+        size = len(next(lines_of(path, stream), b"").split())
+    if len(words) * size * 2 > path.stat().st_size + 1:
+        raise _unequal(vocabulary, len(words), path)
     vectors = np.empty((len(words), size), np.float32)
     at = 0
     for block in number_lines(path, size, None if limit is None else len(words)):
@@ -74,6 +78,8 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
     else:
         if at == len(words):
             return unique(path, words, vectors, counts)
-    raise FormatError(
-        f"{vocabulary} has {len(words)} words and {path} has another number of lines: must be one for each"
-    )
+    raise _unequal(vocabulary, len(words), path)
+
+
+def _unequal(vocabulary: Path, words: int, path: Path) -> FormatError:
+    return FormatError(f"{vocabulary} has {words} words and {path} has another number of lines: must be one for each")

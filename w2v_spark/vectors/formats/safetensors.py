@@ -7,8 +7,10 @@ https://github.com/huggingface/safetensors. Nothing in it can run code.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,13 +61,18 @@ def read(path: Path, limit: int | None = None, mmap: bool = False) -> Vectors:
     name = next((name for name in NAMES if name in matrices), matrices[0] if len(matrices) == 1 else None)
     if name is None:
         raise FormatError(f"{path} must hold a tensor 'vectors', words x numbers, got {', '.join(header) or 'none'}")
+    for tensor, kinds in ((name, ("F16", "F32", "F64")), ("counts", ("I64",))):
+        if tensor in header and header[tensor]["dtype"] not in kinds:
+            raise FormatError(
+                f"{path} holds {tensor!r} as {header[tensor]['dtype']!s:.20} numbers: must be one of {', '.join(kinds)}"
+            )
     vectors = _tensor(path, header[name], start, mmap)
     vectors = vectors.astype(np.float32) if vectors.dtype == np.float64 else vectors
     counts = _tensor(path, header["counts"], start, False).astype(np.int64) if "counts" in header else None
     vocabulary = files(path)[1]
     try:
         words = json.loads(vocabulary.read_bytes())
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise FormatError(f"{vocabulary} is not valid JSON: {e}") from e
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise FormatError(f"{vocabulary} must hold a list of the words, in the order of the vectors")
@@ -85,13 +92,18 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     for name, about in header.items():
         try:
             low, high = about["data_offsets"]
-            numbers = int(np.prod(about["shape"], dtype=object))
+            if not all(type(number) is int and 0 <= number < 1 << 62 for number in (low, high, *about["shape"])):
+                raise ValueError("a size or an offset is no number of bytes")
+            numbers = math.prod(about["shape"])
             if about["dtype"] in DTYPES and high - low != numbers * np.dtype(DTYPES[about["dtype"]]).itemsize:
                 raise ValueError(f"{high - low} bytes for {numbers} numbers")
             if not 0 <= low <= high <= end:
                 raise ValueError(f"bytes {low} to {high} of {end}")
         except (KeyError, TypeError, ValueError) as e:
-            raise FormatError(f"{path} is cut or damaged: tensor {name!r}: {e}") from e
+            raise FormatError(f"{path} is cut or damaged: tensor {name!r:.60}: {e}") from e
+    places = sorted(about["data_offsets"] for about in header.values())
+    if any(after[0] < before[1] for before, after in pairwise(places)):
+        raise FormatError(f"{path} is damaged: two of its tensors share bytes")
     return header, start
 
 
@@ -104,10 +116,10 @@ def _json(path: Path) -> tuple[dict[str, Any], int]:
     with open(path, "rb") as stream:
         first = stream.read(8)
         length = struct.unpack("<Q", first)[0] if len(first) == 8 else LONGEST_HEADER + 1
-        text = stream.read(length) if length <= LONGEST_HEADER else b""
+        text = stream.read(length) if length <= min(LONGEST_HEADER, path.stat().st_size) else b""
     try:
         header = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if len(text) != length or not isinstance(header, dict):
         raise FormatError(f"{path} is no safetensors file: it has no header that can be read")
@@ -115,8 +127,6 @@ def _json(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _tensor(path: Path, about: dict[str, Any], start: int, mmap: bool) -> np.ndarray:
-    if about["dtype"] not in DTYPES:
-        raise FormatError(f"{path} holds {about['dtype']} numbers: must be one of {', '.join(DTYPES)}")
     dtype, shape, at = DTYPES[about["dtype"]], tuple(about["shape"]), start + about["data_offsets"][0]
     if mmap and 0 not in shape:
         return np.memmap(path, dtype, "r", at, shape)

@@ -11,7 +11,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from w2v_spark.errors import FormatError
-from w2v_spark.vectors.formats.files import unpacked
+from w2v_spark.vectors.formats.files import check_size, unpacked
 from w2v_spark.vectors.formats.word2vec_text import files as files
 from w2v_spark.vectors.formats.word2vec_text import unwritable as unwritable
 from w2v_spark.vectors.formats.words import read_words, unique
@@ -39,8 +39,7 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
         if len(first) != 2 or not all(field.isdigit() for field in first) or int(first[1]) < 1:
             raise FormatError(f"{path}: expected a first line 'words numbers', got {b' '.join(first)[:60]!r}")
         rows, size = map(int, first)
-        if not path.name.endswith(".gz") and rows * (4 * size + 1) > path.stat().st_size:
-            raise FormatError(f"{path} is too short for the {rows} vectors of {size} numbers that its first line says")
+        check_size(path, rows, size, 4 * size + 1)
         wanted = rows if limit is None else min(limit, rows)
         vectors, words = np.empty((wanted, size), np.float32), list[bytes]()
         for word, row in _records(path, stream, wanted, size, whole=wanted == rows):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from w2v_spark.errors import FormatError
-from w2v_spark.vectors.formats.files import unpacked
+from w2v_spark.vectors.formats.files import check_size, lines_of, unpacked
 from w2v_spark.vectors.formats.words import read_words, unique
 from w2v_spark.vectors.metrics import Float32Array, Matrix
 from w2v_spark.vectors.vectors import Vectors
@@ -46,28 +46,29 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
     spaces: the numbers are told from the end of the line.
     """
     with unpacked(path) as stream:
-        first = stream.readline().split()
-        header = len(first) == 2 and all(field.isdigit() for field in first)
+        lines = lines_of(path, stream)
+        first = next(lines, b"").split()
+        header = len(first) == 2 and all(field.isdigit() and len(field) < 100 for field in first)
         if not first:
             raise FormatError(f"{path} is empty: expected a line 'words numbers', or a word and its numbers")
-        rows = int(first[0]) if header else 1 + sum(1 for _ in stream)
+        rows = int(first[0]) if header else 1 + sum(1 for _ in lines)
         size = int(first[1]) if header else len(first) - 1
     if size < 1:
         raise FormatError(f"{path}, line 1: expected 'words numbers', or a word and its numbers, got {first[0][:60]!r}")
-    if not path.name.endswith(".gz") and rows * size * 2 > path.stat().st_size:
-        raise FormatError(f"{path} is too short for the {rows} vectors of {size} numbers that its first line says")
+    check_size(path, rows, size, 2 * size)
     wanted = rows if limit is None else min(limit, rows)
     vectors, words = np.empty((wanted, size), np.float32), list[bytes]()
     with unpacked(path) as stream:
+        lines = lines_of(path, stream)
         if header:
-            stream.readline()
-        lines = enumerate(islice(stream, wanted), start=2 if header else 1)
-        while block := list(islice(lines, BLOCK)):
+            next(lines)
+        numbered = enumerate(islice(lines, wanted), start=2 if header else 1)
+        while block := list(islice(numbered, BLOCK)):
             numbers = _numbers(path, block, size, words)
             vectors[len(words) - len(block) : len(words)] = numbers
         if len(words) < wanted:
             raise FormatError(f"{path} ends after {len(words)} vectors, its first line says {rows}")
-        rest = next((line for line in stream if line.strip()), b"") if header and limit is None else b""
+        rest = next((line for line in lines if line.strip()), b"") if header and limit is None else b""
         if rest:
             raise FormatError(f"{path} holds more than the {rows} vectors that its first line says: {rest[:60]!r}")
     return unique(path, read_words(words, unicode_errors, path), vectors)
@@ -77,11 +78,11 @@ def _numbers(path: Path, lines: list[tuple[int, bytes]], size: int, words: list[
     """The numbers of some lines, (lines, size) float32; their words are appended to `words`."""
     fields = list[bytes]()
     for number, line in lines:
-        word, *numbers = line.rsplit(None, size)
-        if len(numbers) != size:
+        parts = line.rsplit(None, size)
+        if len(parts) != size + 1:
             raise FormatError(f"{path}, line {number}: expected a word and {size} numbers, got {line[:60]!r}")
-        words.append(word)
-        fields += numbers
+        words.append(parts[0])
+        fields += parts[1:]
     try:
         column = pa.array(fields, pa.binary()).cast(pa.string()).cast(pa.float32())
     except pa.ArrowInvalid:
@@ -114,6 +115,6 @@ def line_bytes(rows: Matrix, separator: str, words: pa.StringArray | None = None
 def number_lines(path: Path, size: int, limit: int | None = None) -> Iterator[Float32Array]:
     """Lines of `size` numbers and nothing else, in blocks of (lines, size) float32."""
     with open(path, "rb") as stream:
-        lines = enumerate(islice(stream, limit), start=1)
+        lines = enumerate(islice(lines_of(path, stream), limit), start=1)
         while block := list(islice(lines, BLOCK)):
             yield _numbers(path, [(number, b"- " + line) for number, line in block], size, [])

@@ -14,6 +14,8 @@ from w2v_spark.errors import FormatError, InputError, ParamError
 from w2v_spark.vectors.metrics import Matrix
 from w2v_spark.vectors.vectors import Vectors
 
+LONGEST_COUNT = 18  # digits that int64 holds whatever they are
+
 logger = logging.getLogger("w2v_spark")
 
 
@@ -71,8 +73,12 @@ def unique(
         logger.warning("%s: %d words are there more than once, the first of each is kept", path, len(words) - len(seen))
         kept = np.fromiter(seen.values(), np.int64, len(seen))
         words, vectors, counts = list(seen), vectors[kept], None if counts is None else counts[kept]
+    try:
+        texts = pa.array(words, pa.string())
+    except UnicodeEncodeError as e:
+        raise InputError(f"{path}: a word holds half of a surrogate pair, {ascii(e.object)[:60]}: it is no text") from e
     for start in range(0, 0 if isinstance(vectors, np.memmap) else len(vectors), 4096):
         broken = np.flatnonzero(~np.isfinite(vectors[start : start + 4096]).all(axis=1))
         if len(broken):
             raise FormatError(f"{path}: the vector of {shortened(words[start + broken[0]])} is not finite")
-    return Vectors(pa.array(words, pa.string()), vectors, counts, lowercase=lowercase)
+    return Vectors(texts, vectors, counts, lowercase=lowercase)
