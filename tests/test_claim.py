@@ -129,6 +129,13 @@ def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "letter.txt").exists()
 
 
+def test_a_path_that_spark_takes_for_a_pattern(tmp_path: Path) -> None:
+    for name in ("a[1]", "b*", "c?", "d{x}", "e\\"):
+        text = refusal(tmp_path / name)
+        assert text.endswith("in its path, a pattern to Spark: give another directory")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_finished_model_and_a_file(tmp_path: Path) -> None:
     manifest = store.model_manifest({"vector_size": 2}, {store.VECTORS: []})
     put(tmp_path / "done", "model.json", text=json.dumps(manifest))

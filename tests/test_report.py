@@ -216,7 +216,9 @@ def test_report_is_cheap(tmp_path: Path) -> None:
 
 def test_rounds_of_metrics() -> None:
     first, second = trained_rounds(reversed(metrics_rows(2)))
-    assert first == TrainedRound(1, 2.5, 0.05, 2_000_001, pytest.approx((300 + 4 * 101) / 201), 2.5, 2.0, 3_000_000)
+    assert first == TrainedRound(
+        1, 2.5, 0.05, 2_000_001, pytest.approx((300 + 4 * 101) / 201), 2.5, 2.0, 3_000_000, None, None
+    )
     assert (second.number, second.stop, second.words_per_second) == (2, 5.0, 800_000.4)
     older = [{k: v for k, v in row.items() if k != "bytes_sent"} for row in metrics_rows(1, loss=None)]
     assert (trained_rounds(older)[0].loss, trained_rounds(older)[0].bytes_sent) == (None, 0)

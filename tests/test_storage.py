@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
-    path.write_text("".join(f"sea{i % 29} hill{i % 31} town{i % 41}\n" for i in range(1000)))
+    path.write_text("".join(f"sea{i % 59} hill{i % 61} town{i % 83}\n" for i in range(1000)))
     return path
 
 

@@ -8,7 +8,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from w2v_spark import __version__
 from w2v_spark.cli_convert import add_convert_arguments, run_convert
@@ -16,6 +16,9 @@ from w2v_spark.cli_plot import add_plot_arguments, run_plot
 from w2v_spark.cli_query import add_evaluate_arguments, add_query_arguments, guarded, run_evaluate, run_query
 from w2v_spark.errors import W2VError
 from w2v_spark.params import Params, default, option_name, read_toml, specs
+
+if TYPE_CHECKING:
+    from w2v_spark.spark.scoring import Scoring
 
 _TRAIN_EXAMPLES = """\
 examples:
@@ -76,12 +79,31 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument(
         "--vocab", metavar="FILE", help="a ready vocabulary: a word a line, or Parquet with a column word"
     )
+    place.add_argument(
+        "--start-from", metavar="DIR", help="an earlier model: its words keep their vectors, new words start at random"
+    )
     place.add_argument("--output", required=True, metavar="DIR", help="where the vectors go: a new or empty directory")
     place.add_argument("--overwrite", action="store_true", help="replace a finished model in the output")
     place.add_argument(
         "--keep-work", action="store_true", help="keep counts, encoded corpus and last rounds in OUTPUT/work"
     )
     place.add_argument("--plan", action="store_true", help="count, print parameters, memory and traffic, and stop")
+    scoring = parser.add_argument_group("scores while training")
+    scoring.add_argument(
+        "--evaluate-every", type=int, metavar="N", help="score the model every N rounds, and after the last"
+    )
+    scoring.add_argument("--analogies", metavar="FILE", help="analogy questions, in the format of questions-words.txt")
+    scoring.add_argument("--pairs", metavar="FILE", help="word pairs rated by people: word, word, number")
+    scoring.add_argument(
+        "--restrict-vocab",
+        type=int,
+        default=30_000,
+        metavar="N",
+        help="score by the N most frequent words; default 30,000",
+    )
+    scoring.add_argument(
+        "--patience", type=int, metavar="K", help="end training when K scores in a row were no better than one before"
+    )
     place.add_argument(
         "--log-level",
         default="INFO",
@@ -115,13 +137,15 @@ def run_train(args: argparse.Namespace) -> int:
     _log_to_stderr(args.log_level)
     source = Source(tuple(args.input or ()), args.table, args.sql, None, args.column, args.format)
     Params.from_dict(params)  # a wrong value is told before Spark starts
+    scoring = _scoring(args)
     with own_session() as spark:
-        common = {"vocab": args.vocab, "overwrite": args.overwrite, "spark": spark, **params}
+        common: dict[str, Any] = {"vocab": args.vocab, "start_from": args.start_from, "overwrite": args.overwrite}
+        common |= {"spark": spark, **params}
         if args.plan:
             with fit.prepare(source, args.output, **common) as prepared:
                 sys.stdout.write(prepared.plan.text() + "\n")
             return 0
-        trained = fit.train(source, args.output, keep_work=args.keep_work, **common)
+        trained = fit.train(source, args.output, keep_work=args.keep_work, scoring=scoring, **common)
     summary = {
         "output": trained.output,
         "words_per_second": round(trained.words_per_second),
@@ -129,6 +153,18 @@ def run_train(args: argparse.Namespace) -> int:
     }
     sys.stdout.write(json.dumps(summary) + "\n")
     return 0
+
+
+def _scoring(args: argparse.Namespace) -> Scoring | None:
+    """What to score while training, None where nothing is asked."""
+    from w2v_spark.spark.scoring import Scoring
+
+    if args.evaluate_every is None:
+        given = [name for name in ("analogies", "pairs", "patience") if getattr(args, name) is not None]
+        if given:
+            raise W2VError(f"--{given[0]} needs --evaluate-every N: every how many rounds to score")
+        return None
+    return Scoring.of_files(args.evaluate_every, args.analogies, args.pairs, args.restrict_vocab, args.patience)
 
 
 def _log_to_stderr(level: str) -> None:

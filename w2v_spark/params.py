@@ -22,6 +22,7 @@ from w2v_spark.errors import ParamError
 
 AUTO = "auto"
 NONE = "none"
+_LONGEST_TOML = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,14 @@ class Params:
         form=("module:function", r"[\w.]+:\w+"),
     )
     lowercase: bool = _param(True, "lower-case the text before it is tokenised")
+    phrases: int = _param(0, "passes that join frequent pairs of words by _; 0 joins none", low=0, high=10)
+    phrase_min_count: int = _param(5, "pairs seen so often or less are no phrase", low=1)
+    phrase_threshold: float = _param(10.0, "pairs whose score exceeds it are phrases; higher gives fewer", low=1e-6)
+    vectors: str = _param(
+        "input",
+        "what is published: the vectors of words as centres (input), those that predict them (output), or their mean",
+        choices=("input", "output", "mean"),
+    )
 
     def __post_init__(self) -> None:
         for name, spec in specs().items():
@@ -126,6 +135,11 @@ class Params:
                 f"parameter min_step_size given invalid value {self.min_step_size:g}: must be at most step_size "
                 f"({self.step_size:g})"
             )
+        if self.vectors != "input" and self.loss == "hierarchical_softmax":
+            raise ParamError(
+                f"parameter vectors given invalid value {self.vectors!r}: must be input with loss "
+                "hierarchical_softmax, whose output vectors are those of the tree's inner nodes and of no word"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> Params:
@@ -133,9 +147,8 @@ class Params:
         known = specs()
         for name in values:
             if name not in known:
-                raise ParamError(
-                    f"unknown parameter {name!r} in {source}{did_you_mean(name, known)}; known are: {', '.join(known)}"
-                )
+                near = did_you_mean(name, known)
+                raise ParamError(f"unknown parameter {_shown(name)} in {source}{near}; known are: {', '.join(known)}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,6 +185,10 @@ class ParamValues(TypedDict, total=False):
     merge_rule: str
     tokenizer: str
     lowercase: bool
+    phrases: int
+    phrase_min_count: int
+    phrase_threshold: float
+    vectors: str
 
 
 def specs() -> dict[str, Spec]:
@@ -187,18 +204,25 @@ def default(name: str) -> Any:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The parameters set in a TOML file: top-level keys, named as here."""
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as e:
-        raise ParamError(f"cannot read the configuration {path}: {e.strerror or e}") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise ParamError(f"the configuration {path} is not valid TOML: {e}") from e
+        with open(path, "rb") as stream:
+            text = stream.read(_LONGEST_TOML + 1)
+    except (OSError, ValueError) as e:
+        raise ParamError(f"cannot read the configuration {path}: {getattr(e, 'strerror', None) or e}") from e
+    if len(text) > _LONGEST_TOML:
+        raise ParamError(
+            f"the configuration {path} is no list of parameters: it is longer than {_LONGEST_TOML:,} bytes"
+        )
+    try:
+        values = tomllib.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as e:
+        raise ParamError(f"the configuration {path} is not valid TOML: {' '.join(str(e).split())[:300]}") from e
     Params.from_dict(values, source=str(path))
     return values
 
 
 def did_you_mean(name: str, known: Any) -> str:
     """A hint for a misspelt name, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name[:80], list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
@@ -221,13 +245,22 @@ def markdown_table() -> str:
     return "\n".join(rows)
 
 
+def _shown(value: Any) -> str:
+    """A value in a message, cut where it is long: it may be a file's whole content."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list in a list in a list
+        return f"{type(value).__name__} too large to show"
+    return text if len(text) <= 500 else text[:497] + "..."
+
+
 def _checked(name: str, spec: Spec, value: Any) -> Any:
     """The value in its parameter's own type; numpy scalars and, for numbers and switches, their spelling as text are
     accepted.
     """
 
     def wrong() -> ParamError:
-        return ParamError(f"parameter {name} given invalid value {value!r}: must be {spec.allowed()}")
+        return ParamError(f"parameter {name} given invalid value {_shown(value)}: must be {spec.allowed()}")
 
     if value is None or (isinstance(value, str) and spec.unset and value.lower() == spec.unset):
         if spec.unset:

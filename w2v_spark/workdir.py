@@ -4,6 +4,8 @@ and the pointer.
 work/run.json          the run that has the output, which stages are done and by which run, what the rounds train with
 work/lease.json        the run's sign of life
 work/TAG/counts/       word, count of every word of the input. TAG is the run that wrote all below it
+work/TAG/phrases/PASS/ the pairs that are joined
+work/TAG/tokens/       the text with its phrases joined, for the next pass
 work/TAG/vocab/        id, word, count
 work/TAG/corpus/       bucket, words, ids: a row for each sentence, ids as int32 little-endian, in training order
 work/TAG/corpus.json   the index: files, and of each bucket its file, sentences and words
@@ -43,7 +45,8 @@ MATRICES = (SYN0, SYN1)
 BLOCK_SCHEMA = pa.schema(
     [("matrix", pa.string()), ("block", pa.int32()), ("shard", pa.int32()), ("values", pa.binary())]
 )
-# what a replica sends: of a block only the rows that it changed, and how many words of each it trained
+# what a replica sends: of a block only the rows that it changed, by how much in half precision, and how many words of
+# each it trained
 CHANGE_SCHEMA = pa.schema([*BLOCK_SCHEMA, ("rows", pa.binary()), ("counts", pa.binary())])
 # the shard number of the model itself, which sorts before all replicas
 BASE = -1
@@ -181,6 +184,14 @@ def _groups(file: pq.ParquetFile, wanted: range | None) -> list[int]:
     return found
 
 
+def _partition(name: str) -> int:
+    """The partition that wrote a file, which Spark's writers put into its name."""
+    found = re.search(r"(?:^|/)part-(\d+)-[^/]+$", name)
+    if found is None:
+        raise FormatError(f"{name} does not tell which partition wrote it: expected part-NUMBER-...")
+    return int(found[1])
+
+
 @dataclass(frozen=True)
 class Pointer:
     """The round that counts: its number (0 is the start), its directory in work, and the files of each matrix."""
@@ -220,11 +231,21 @@ class Pointer:
     def blocks(self, work: Place, matrix: str, wanted: range | None = None) -> Iterator[tuple[int, pa.Buffer]]:
         """Number and values of a matrix's blocks, or of those wanted, file by file."""
         for entry in self.files[matrix]:
-            with store.opened(work.child(self.directory), entry.to_dict()) as file:
-                for batch in file.iter_batches(16, _groups(file, wanted), ["block", "values"], use_threads=False):
-                    for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
-                        if wanted is None or block in wanted:
-                            yield block, values.as_buffer()
+            yield from self._read(work, entry, wanted)
+
+    def blocks_of_partition(self, work: Place, partition: int) -> Iterator[tuple[str, int, pa.Buffer]]:
+        """Matrix, number and values of the blocks that a partition of the round's job wrote, in their order."""
+        for matrix in MATRICES:
+            for entry in self.files[matrix]:
+                if _partition(entry.name) == partition:
+                    yield from ((matrix, block, values) for block, values in self._read(work, entry, None))
+
+    def _read(self, work: Place, entry: FileEntry, wanted: range | None) -> Iterator[tuple[int, pa.Buffer]]:
+        with store.opened(work.child(self.directory), entry.to_dict()) as file:
+            for batch in file.iter_batches(16, _groups(file, wanted), ["block", "values"], use_threads=False):
+                for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
+                    if wanted is None or block in wanted:
+                        yield block, values.as_buffer()
 
     def read_metrics(self, work: Place) -> list[bytes]:
         """The metrics rows of the round, JSON as bytes."""

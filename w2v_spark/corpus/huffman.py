@@ -34,14 +34,16 @@ def huffman_tree(counts: Counts) -> HuffmanTree:
     node goes before a word, the last word of those with equal counts before the others.
 
     Args:
-        counts: occurrences of each word, [V], in any order.
+        counts: occurrences of each word, [V], in any order; 0 counts as 1.
 
     Returns:
         The tree; the one word of a vocabulary of one has no code.
     """
     size = len(counts)
-    rarest_first = np.argsort(-np.asarray(counts, np.int64), kind="stable")[::-1]
-    parent, branch = _join(np.asarray(counts, np.int64)[rarest_first].tolist())
+    # words that do not occur would make a chain, as deep as they are many
+    weights = np.maximum(np.asarray(counts, np.int64), 1)
+    rarest_first = np.argsort(-weights, kind="stable")[::-1]
+    parent, branch = _join(weights[rarest_first].tolist())
     node = np.empty(size, np.int64)
     node[rarest_first] = np.arange(size)
 

@@ -34,13 +34,27 @@ def make_tokenizer(name: str, lowercase: bool) -> Tokenizer:
 
 
 def normalize(documents: pa.Array, lowercase: bool) -> pa.Array:
-    """The documents in Unicode's composed form (NFC), lower-cased where asked for; null stays null."""
+    """The documents in Unicode's composed form (NFC), lower-cased where asked for; null stays null, and what is not
+    UTF-8 becomes U+FFFD, which is no letter.
+    """
     foreign = pc.invert(pc.string_is_ascii(documents))
     if pc.any(foreign).as_py():
         documents = pc.replace_with_mask(
-            documents, pc.fill_null(foreign, False), pc.utf8_normalize(documents.filter(foreign), "NFC")
+            documents, pc.fill_null(foreign, False), pc.utf8_normalize(valid_text(documents.filter(foreign)), "NFC")
         )
     return pc.utf8_lower(documents) if lowercase else documents
+
+
+def valid_text(texts: pa.Array) -> pa.Array:
+    """The texts with U+FFFD for bytes that are not UTF-8: Spark hands on what a file holds, and Arrow's functions
+    refuse it.
+    """
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = texts.cast(pa.binary()).to_pylist()
+        return pa.array([None if text is None else text.decode("utf-8", "replace") for text in raw], texts.type)
+    return texts
 
 
 def normalize_word(word: str, lowercase: bool) -> str:
@@ -100,6 +114,12 @@ def unsegmented_hint(documents: pa.Array) -> str | None:
     )
 
 
+def unreadable_share(documents: pa.Array) -> float:
+    """The share of NUL and of U+FFFD, which stands for bytes that are not UTF-8, among a sample's characters."""
+    text = "".join(d for d in documents.to_pylist() if d)
+    return (text.count("\0") + text.count("\ufffd")) / max(1, len(text))
+
+
 def load_function(name: str) -> Callable[[str], list[str]]:
     """The function that `module:function` names."""
     module, colon, function = name.partition(":")
@@ -115,6 +135,8 @@ def load_function(name: str) -> Callable[[str], list[str]]:
             f"tokenizer {name!r} cannot be loaded ({e}): send the module with --py-files, or from a notebook with "
             "spark.sparkContext.addPyFile"
         ) from e
+    except (Exception, SystemExit) as e:  # whatever the module does when it is imported
+        raise ParamError(f"tokenizer {name!r} cannot be loaded: {type(e).__name__}: {_one_line(e)}") from e
     if not callable(found):
         raise ParamError(
             f"tokenizer {name!r} is not a function: it must take a document (str) and return a list of words"
@@ -127,13 +149,17 @@ def _from_function(function: Callable[[str], list[str]]) -> Tokenizer:
         try:
             words = [list(function(d)) if d else [] for d in documents.to_pylist()]
         except Exception as e:
-            raise ParamError(f"the tokenizer failed on a document: {type(e).__name__}: {e}") from e
+            raise ParamError(f"the tokenizer failed on a document: {type(e).__name__}: {_one_line(e)}") from e
         try:
             return pa.array(words, pa.list_(pa.string()))
-        except pa.ArrowException as e:
-            raise ParamError(f"the tokenizer returned something else than a list of words (str): {e}") from e
+        except (pa.ArrowException, UnicodeEncodeError) as e:
+            raise ParamError(f"the tokenizer returned something else than a list of words (str): {_one_line(e)}") from e
 
     return split
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _chinese() -> Tokenizer:

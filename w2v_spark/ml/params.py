@@ -17,8 +17,9 @@ from w2v_spark.params import NONE, Spec, _checked, default, did_you_mean, specs
 
 Stage = TypeVar("Stage", bound=type)
 
-# they make words of text, and a column of words needs neither
-_OF_TEXT = ("tokenizer", "lowercase")
+# they make words of text, which a column of words needs no more; phrases would have to be joined by transform, too; and
+# getVectors is a method of the model
+_NOT_HERE = ("tokenizer", "lowercase", "phrases", "phrase_min_count", "phrase_threshold", "vectors")
 
 # where pyspark's Word2Vec has another default, trains on every word (which is what sample 0 means), or allows more
 _AS_IN_PYSPARK: dict[str, dict[str, Any]] = {
@@ -44,7 +45,7 @@ def settings() -> dict[str, Setting]:
     """Every Param that is generated, by its name in Spark."""
     found = {}
     for name, spec in specs().items():
-        if name not in _OF_TEXT:
+        if name not in _NOT_HERE:
             here = _AS_IN_PYSPARK.get(name, {})
             limits = dataclasses.replace(spec, low=here.get("low", spec.low))
             found[camel_case(name)] = Setting(name, limits, here.get("default", default(name)))

@@ -14,7 +14,8 @@ from w2v_spark.errors import InputError
 @dataclass(frozen=True)
 class TrainedRound:
     """What a round measured: `stop` is the epochs done at its end, `words` and `bytes_sent` are those of all replicas,
-    `loss` is the mean of a pair in nats (None where none was measured), `seconds_train` the slowest replica's.
+    `loss` is the mean of a pair in nats (None where none was measured), `seconds_train` the slowest replica's;
+    `analogies` (share answered) and `word_pairs` (Spearman's rho) are None where the round was not scored.
     """
 
     number: int
@@ -25,6 +26,8 @@ class TrainedRound:
     seconds: float
     seconds_train: float
     bytes_sent: int
+    analogies: float | None
+    word_pairs: float | None
 
     @property
     def words_per_second(self) -> float:
@@ -58,6 +61,8 @@ def _round(number: int, rows: Sequence[Mapping[str, Any]]) -> TrainedRound:
         seconds_train=max(row["seconds_train"] for row in rows),
         # the first runs did not measure it
         bytes_sent=sum(row.get("bytes_sent") or 0 for row in rows),
+        analogies=first.get("analogies"),
+        word_pairs=first.get("word_pairs"),
     )
 
 

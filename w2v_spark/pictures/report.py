@@ -42,6 +42,7 @@ def run_page(
         [
             _in_short(manifest, rounds),
             _charts(manifest["params"], rounds),
+            _scores(rounds),
             _neighbours(output, manifest, frequent),
             _rounds(rounds),
             _speed(manifest, rounds),
@@ -89,6 +90,27 @@ def _charts(params: Mapping[str, Any], rounds: Sequence[TrainedRound]) -> Markup
     if params.get("loss", "negative_sampling") == "negative_sampling":
         about += f", of a pair with its {params['negative']} negatives: (negatives + 1) ln 2 before anything is learnt"
     return section("Loss and speed", markup('<div class="charts">{}{}</div>', *charts), note(about + "."))
+
+
+def _scores(rounds: Sequence[TrainedRound]) -> Markup:
+    """The scores while training, where there are any."""
+    asked = (
+        ("Analogies", "% answered", [r.analogies for r in rounds]),
+        ("Word pairs", "100 rho", [r.word_pairs for r in rounds]),
+    )
+    charts = []
+    for title, unit, values in asked:
+        scored = [(r.number, 100 * value) for r, value in zip(rounds, values, strict=True) if value is not None]
+        if scored:
+            numbers, scores = zip(*scored, strict=True)
+            charts.append(
+                line_chart(f"{title} over rounds", numbers, scores, x_label="round", y_label=f"{title}, {unit}")
+            )
+    return (
+        section("Scores while training", markup('<div class="charts">{}</div>', joined(charts)))
+        if charts
+        else Markup("")
+    )
 
 
 def _neighbours(output: Place, manifest: Mapping[str, Any], frequent: FrequentWords) -> Markup:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import SparkSession
 
 from w2v_spark.errors import W2VError
@@ -42,9 +43,10 @@ def redo(spark: SparkSession, what: str, step: Callable[[int], _Result]) -> _Res
 
 
 def comes_again(error: PySparkException | Py4JJavaError) -> bool:
-    """Whether Python code in a worker, or Spark's analysis of a query, raised it."""
-    text = str(error)
-    return isinstance(error, AnalysisException) or bool(re.search(r"^Traceback \(most recent call last\)", text, re.M))
+    """Whether Python code here or in a worker, or Spark's analysis of a query, raised it."""
+    if isinstance(error, AnalysisException) or not isinstance(error, (CapturedException, Py4JJavaError)):
+        return True
+    return bool(re.search(r"^Traceback \(most recent call last\)", str(error), re.M))
 
 
 def job_failure(error: Exception) -> str:

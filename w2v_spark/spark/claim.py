@@ -157,6 +157,10 @@ def claim_output(output: Place, application: str, overwrite: bool) -> Run:
     With `overwrite` a finished model may be replaced, and rounds that are there are not gone on with; but what this
     Spark application began itself is: a cluster manager that starts a driver again repeats its arguments.
     """
+    if pattern := re.search(r"[][{}*?\\]", output.path):
+        raise OutputError(
+            f"output {output.uri} has a {pattern[0]} in its path, a pattern to Spark: give another directory"
+        )
     work = output.child(store.WORK)
     try:
         _refuse_foreign(output)

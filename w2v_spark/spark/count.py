@@ -5,21 +5,25 @@ totals.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from w2v_spark import store, workdir
 from w2v_spark.corpus import tokens
+from w2v_spark.corpus.phrases import PhraseTable
 from w2v_spark.corpus.vocab import count_words
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
+from w2v_spark.spark.attempts import job_failure
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, input_errors, plain_errors, qualify
 from w2v_spark.workdir import Vocabulary
@@ -27,6 +31,10 @@ from w2v_spark.workdir import Vocabulary
 log = logging.getLogger(__name__)
 
 _SAMPLE_DOCUMENTS, _SAMPLE_CHARACTERS = 500, 2000
+# text in Latin-1 or the like has a few such characters in a hundred, UTF-16 and archives have a half
+_MOST_UNREADABLE = 0.1
+# no word is empty or null, so that these count documents: all, and those without a word
+_DOCUMENTS, _WORDLESS = "", None
 
 
 def tokenize_function(
@@ -37,55 +45,112 @@ def tokenize_function(
 
     def tokenize(batch: pa.RecordBatch) -> tuple[pa.Array, npt.NDArray[np.int64]]:
         column = batch.column(0)
-        return tokens.flatten(column if ready else tokens.make_tokenizer(name, lowercase)(column))
+        if not ready:
+            return tokens.flatten(tokens.make_tokenizer(name, lowercase)(column))
+        flat, lengths = tokens.flatten(column)
+        return tokens.valid_text(flat), lengths
 
     return tokenize
 
 
+def words_function(
+    documents: Documents, params: Params, phrases: Sequence[PhraseTable]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[tuple[pa.Array, npt.NDArray[np.int64]]]]:
+    """A function for a task: the words of each batch in a row, phrases joined, and how many each document has."""
+    tokenize, tables = tokenize_function(documents, params), tuple(phrases)
+
+    def words(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.Array, npt.NDArray[np.int64]]]:
+        passes = [table.read() for table in tables]
+        for batch in batches:
+            flat, lengths = tokenize(batch)
+            for found in passes:
+                flat, lengths = found.join(flat, lengths)
+            yield flat, lengths
+
+    return words
+
+
 def check_script(documents: Documents, params: Params) -> None:
-    """Refuse text in a script without spaces where the tokeniser cuts at spaces."""
-    if documents.words or params.tokenizer != "words":
+    """Refuse what is no UTF-8 text, and text in a script without spaces where the tokeniser cuts at spaces."""
+    if documents.words:
         return
     beginning = documents.frame.toDF("document").select(F.substring("document", 1, _SAMPLE_CHARACTERS))
-    with input_errors():
-        sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
-    hint = tokens.unsegmented_hint(pa.array(sample, pa.string()))
+    try:
+        with input_errors():
+            sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
+    except Py4JJavaError as e:
+        raise InputError(f"Spark cannot read the input, of which a file may be damaged: {job_failure(e)}") from e
+    texts = pa.array(sample, pa.string())
+    unreadable = tokens.unreadable_share(texts)
+    if unreadable > _MOST_UNREADABLE:
+        raise InputError(
+            f"the input is not UTF-8 text: {100 * unreadable:.0f} % of the characters that it begins with are NUL or "
+            "cannot be read; convert it first (iconv -f UTF-16 -t UTF-8), or give --format"
+        )
+    if unreadable:
+        log.warning(
+            "%.2g %% of the characters that the input begins with are NUL or not UTF-8; no word holds them",
+            100 * unreadable,
+        )
+    hint = tokens.unsegmented_hint(texts) if params.tokenizer == "words" else None
     if hint:
         raise InputError(hint)
 
 
-def write_counts(spark: SparkSession, documents: Documents, params: Params, own: Place) -> int:
+def write_counts(
+    spark: SparkSession, documents: Documents, params: Params, own: Place, phrases: Sequence[PhraseTable]
+) -> int:
     """Count every word into counts/ of the run's own directory; returns how many words the input has in all."""
-    tokenize = tokenize_function(documents, params)
+    words_of = words_function(documents, params, phrases)
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield count_words(tokenize(batch)[0])
+        for flat, lengths in words_of(batches):
+            yield count_words(flat)
+            found = [len(lengths), int((lengths == 0).sum())]
+            yield pa.RecordBatch.from_pydict({"word": pa.array([_DOCUMENTS, _WORDLESS], pa.string()), "count": found})
 
-    totals = Observation()
+    totals, word, count_of = Observation(), F.col("word"), F.col("count")
     with described(spark, "count the words"), input_errors():
         counted = (
             documents.frame.mapInArrow(count, "word string, count long")
             .groupBy("word")
             .agg(F.sum("count").alias("count"))
         )
-        observed = counted.observe(totals, F.sum("count").alias("words"))
-        observed.write.mode("overwrite").parquet(own.child(workdir.COUNTS).uri)
-    words = int(totals.get["words"] or 0)
+        observed = counted.observe(
+            totals,
+            F.sum(F.when(word != _DOCUMENTS, count_of)).alias("words"),
+            F.sum(F.when(word == _DOCUMENTS, count_of)).alias("documents"),
+            F.sum(F.when(word.isNull(), count_of)).alias("wordless"),
+        )
+        observed.where(word != _DOCUMENTS).write.mode("overwrite").parquet(own.child(workdir.COUNTS).uri)
+    words, seen, wordless = (int(totals.get[name] or 0) for name in ("words", "documents", "wordless"))
+    if wordless:
+        log.info(
+            "%s of %s documents (%.1f %%) are null, empty or without a word, and are skipped",
+            f"{wordless:,}",
+            f"{seen:,}",
+            100 * wordless / seen,
+        )
     if not words:
         raise InputError("the input is empty: it has no words; check --input, --column and --tokenizer")
     return words
 
 
 def write_vocabulary(
-    spark: SparkSession, params: Params, counted: Place, own: Place, vocab_file: str | None
+    spark: SparkSession, params: Params, counted: Place, own: Place, vocab_file: str | None, earlier: DataFrame | None
 ) -> Vocabulary:
     """Write vocab/ (id, word, count), ids by count descending, then word, into the run's own directory; from counts/ in
-    `counted` and, where given, a ready list of words.
+    `counted` and, where given, a ready list of words, else the words of an `earlier` model, which are kept however
+    rare.
     """
     counts = spark.read.parquet(counted.child(workdir.COUNTS).uri)
-    if vocab_file is None:
-        kept = counts.where(F.col("count") >= params.min_count)
+    frequent = F.col("count") >= params.min_count
+    if vocab_file is None and earlier is not None:
+        known = earlier.select("word", F.lit(True).alias("known"))
+        kept = counts.join(known, "word", "full").where(frequent | F.col("known"))
+        kept = kept.select("word", F.coalesce("count", F.lit(0)).alias("count"))
+    elif vocab_file is None:
+        kept = counts.where(frequent)
     else:
         kept = (
             _ready_words(spark, vocab_file)
@@ -132,7 +197,9 @@ def _ready_words(spark: SparkSession, vocab_file: str) -> DataFrame:
             frame = spark.read.parquet(path)
             if "word" not in frame.columns:
                 raise InputError(f"{vocab_file} has no column 'word'; it has: {', '.join(frame.columns)}")
+            if not isinstance(kind := frame.schema["word"].dataType, StringType):
+                raise InputError(f"column 'word' of {vocab_file} is of type {kind.simpleString()}: must be string")
             words = frame.select("word")
         else:
             words = spark.read.text(path).select(F.split(F.trim("value"), r"\s+", 2)[0].alias("word"))
-        return words.where(F.length("word") > 0).distinct()
+        return words.select(F.make_valid_utf8("word").alias("word")).where(F.length("word") > 0).distinct()

@@ -13,18 +13,19 @@ copies spread:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from w2v_spark import workdir
+from w2v_spark.corpus.phrases import PhraseTable
 from w2v_spark.corpus.vocab import encode
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.count import tokenize_function
+from w2v_spark.spark.count import words_function
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, plain_errors
 from w2v_spark.workdir import Bucket, CorpusIndex, Vocabulary
@@ -47,7 +48,12 @@ def bucket_count(words: int) -> int:
 
 
 def write_corpus(
-    spark: SparkSession, documents: Documents, params: Params, own: Place, vocabulary: Vocabulary
+    spark: SparkSession,
+    documents: Documents,
+    params: Params,
+    own: Place,
+    vocabulary: Vocabulary,
+    phrases: Sequence[PhraseTable],
 ) -> CorpusIndex:
     """Encode the documents into corpus/ of the run's own directory and commit its index."""
     place = own.child(workdir.CORPUS)
@@ -56,7 +62,7 @@ def write_corpus(
     bucket_bytes = 4 * vocabulary.total_count // (groups * _BUCKETS_PER_GROUP)
     own.delete(workdir.CORPUS_INDEX)
     with described(spark, "encode the corpus"), plain_errors():
-        sentences = _sentences(documents, params, vocabulary)
+        sentences = _sentences(documents, params, vocabulary, phrases)
         writer = _in_buckets(sentences, groups, tasks, params.max_sentence_length).write.mode("overwrite")
         # small row groups: a replica reads a bucket without reading its neighbours
         # and no dictionary, which would hardly hold a sentence twice
@@ -70,14 +76,15 @@ def write_corpus(
     return index
 
 
-def _sentences(documents: Documents, params: Params, vocabulary: Vocabulary) -> DataFrame:
+def _sentences(
+    documents: Documents, params: Params, vocabulary: Vocabulary, phrases: Sequence[PhraseTable]
+) -> DataFrame:
     """Ids binary: the encoded sentences, wherever the input's splits put them."""
-    tokenize, longest = tokenize_function(documents, params), params.max_sentence_length
+    words_of, longest = words_function(documents, params, phrases), params.max_sentence_length
 
     def encode_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         words = vocabulary.read()["word"].combine_chunks()
-        for batch in batches:
-            flat, lengths = tokenize(batch)
+        for flat, lengths in words_of(batches):
             yield pa.RecordBatch.from_arrays([encode(flat, lengths, words, longest).cast(pa.binary())], names=["ids"])
 
     return documents.frame.mapInArrow(encode_batches, "ids binary")

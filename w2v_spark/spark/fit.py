@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from pyspark.sql import DataFrame, SparkSession
@@ -18,7 +18,7 @@ from w2v_spark import store
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark import cluster, count, encode, publish, rounds
+from w2v_spark.spark import cluster, count, encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
@@ -27,7 +27,10 @@ from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, read_documents
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
+from w2v_spark.spark.scoring import Scoring
 from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
+from w2v_spark.spark.vocabulary import count_vocabulary
+from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir import Vocabulary
 
@@ -58,8 +61,10 @@ def train(
     column: str | None = None,
     format: str | None = None,
     vocab: str | os.PathLike[str] | None = None,
+    start_from: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     keep_work: bool = False,
+    scoring: Scoring | None = None,
     spark: SparkSession | None = None,
     **params: Unpack[ParamValues],
 ) -> Trained:
@@ -67,12 +72,14 @@ def train(
 
     `source`: a path or paths of text, Parquet, JSON or CSV, or a DataFrame; `column` holds the text (string) or the
     words (array<string>).
-    `vocab`: a ready list of words. `overwrite` replaces a finished model. `params` are those of `w2v_spark.Params`.
+    `vocab`: a ready list of words. `start_from`: a model whose words keep their vectors. `overwrite` replaces a
+    finished model. `scoring` scores the model while it is trained. `params` are those of `w2v_spark.Params`.
     Errors that a user can mend are W2VErrors.
     """
     given = _source(source, column, format)
-    with prepare(given, output, vocab=vocab, overwrite=overwrite, spark=spark, **params) as prepared:
-        return prepared.train(keep_work)
+    common: dict[str, Any] = {"vocab": vocab, "start_from": start_from, "overwrite": overwrite, "spark": spark}
+    with prepare(given, output, **common, **params) as prepared:
+        return prepared.train(keep_work, scoring)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ class Prepared:
     params: Params
     layout: Layout
     vocabulary: Vocabulary
+    earlier: EarlierModel | None
     given: dict[str, Any]
 
     @property
@@ -96,7 +104,7 @@ class Prepared:
         words, corpus = self.vocabulary.words, self.vocabulary.total_count
         return Plan(self.params, words, corpus, executors, cores, is_local(self.spark))
 
-    def train(self, keep_work: bool = False) -> Trained:
+    def train(self, keep_work: bool = False, scoring: Scoring | None = None) -> Trained:
         """Encode, train and publish, or go on where an unfinished run was."""
         spark, run, params, vocabulary = self.spark, self.run, self.params, self.vocabulary
         started = time.perf_counter()
@@ -106,7 +114,7 @@ class Prepared:
         else:
             corpus, progress = Encoded(run.place("corpus"), run.stages["corpus"]["words"]), read_progress(run)
             rounds.go_on_from(run, progress.pointer, progress.before)
-        progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress)
+        progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress, scoring)
         trained = _summary(run.output, params, progress.metrics)
         _publish(spark, run, self.documents, self.given, params, vocabulary, progress)
         run.finish(keep_work)
@@ -120,9 +128,18 @@ class Prepared:
         start = redo(
             self.spark,
             "drawing the first vectors",
-            lambda _: rounds.write_start(self.spark, run, self.vocabulary, params.vector_size, params.seed),
+            lambda _: rounds.write_start(
+                self.spark,
+                run,
+                self.vocabulary,
+                params.vector_size,
+                params.seed,
+                self.layout.merge_tasks,
+                self.earlier,
+            ),
         )
-        run.begin_training({"given": self.given, "params": params.to_dict(), "vocabulary": self.vocabulary.to_dict()})
+        record = {"given": self.given, "params": params.to_dict(), "vocabulary": self.vocabulary.to_dict()}
+        run.begin_training(record | {"merge_tasks": self.layout.merge_tasks})
         return Progress(start, None, [])
 
 
@@ -132,6 +149,7 @@ def prepare(
     output: str | os.PathLike[str],
     *,
     vocab: str | os.PathLike[str] | None = None,
+    start_from: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     spark: SparkSession | None = None,
     **params: Unpack[ParamValues],
@@ -146,17 +164,20 @@ def prepare(
     vocab = None if vocab is None else os.fspath(vocab)
     if vocab is not None:
         count.check_vocab_file(spark, vocab)
+    earlier = None if start_from is None else EarlierModel.open(spark, start_from, checked, output)
     run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite)
     try:
         cluster.probe(spark, run.output)
-        given = identity(checked, documents.identity, vocab)
+        given = identity(checked, documents.identity, vocab, earlier.identity if earlier else None)
         if begun := unfinished(run, given):
-            checked, vocabulary = begun
+            checked, vocabulary = begun.params, begun.vocabulary
         else:
-            vocabulary = _counted(spark, run, documents, checked, vocab)
+            vocabulary = count_vocabulary(spark, run, documents, checked, vocab, earlier)
             _check_softmax(checked, vocabulary.words)
         resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count)
-        prepared = Prepared(spark, run, documents, resolved, layout, vocabulary, given)
+        if begun:
+            layout = replace(layout, merge_tasks=begun.merge_tasks)
+        prepared = Prepared(spark, run, documents, resolved, layout, vocabulary, earlier, given)
         log.info("%s", prepared.plan.line())
         yield prepared
     finally:
@@ -170,46 +191,6 @@ def _source(source: Text, column: str | None, format: str | None) -> Source:
         return Source(dataframe=source, column=column)
     paths = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     return Source(paths=tuple(os.fspath(p) for p in paths), column=column, format=format)
-
-
-def _counted(spark: SparkSession, run: Run, documents: Documents, params: Params, vocab_file: str | None) -> Vocabulary:
-    """The vocabulary, counted now or by an earlier run on the same input."""
-    started = time.perf_counter()
-    # a function of the user's own, or a list of words, may have changed under its name
-    content = documents.fingerprint if ":" not in params.tokenizer else None
-    counts_key = run.key(content, documents.words, params.tokenizer, params.lowercase)
-    vocab_key = run.key(counts_key, params.min_count, params.max_vocab) if vocab_file is None else None
-    done = run.done("vocabulary", vocab_key)
-    if done:
-        log.info("reuse the vocabulary counted before")
-        return Vocabulary.from_dict(run.place("vocabulary"), done)
-    with text_settings(spark), live("counting", tasks_done(spark)):
-        counted = run.done("counts", counts_key)
-        if not counted:
-            run.begin("counts")
-            count.check_script(documents, params)
-            counted = {
-                "words": redo(spark, "counting", lambda _: count.write_counts(spark, documents, params, run.own))
-            }
-            run.mark("counts", counts_key, counted)
-        run.begin("vocabulary")
-        counts = run.place("counts")
-        vocabulary = redo(
-            spark,
-            "numbering the vocabulary",
-            lambda _: count.write_vocabulary(spark, params, counts, run.own, vocab_file),
-        )
-    run.mark("vocabulary", vocab_key, vocabulary.to_dict())
-    seconds = time.perf_counter() - started
-    share = vocabulary.total_count / counted["words"]
-    log.info(
-        "counted %s words in %.1f s: %s kept, which cover %.1f %%",
-        f"{counted['words']:,}",
-        seconds,
-        f"{vocabulary.words:,}",
-        100 * share,
-    )
-    return vocabulary
 
 
 def _check_softmax(params: Params, words: int) -> None:
@@ -228,8 +209,13 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
         log.info("reuse the corpus encoded before")
         return Encoded(run.place("corpus"), done["words"])
     run.begin("corpus")
+    joined = phrases.phrase_tables(run, params.phrases)
     with text_settings(spark), live("encoding", tasks_done(spark)):
-        corpus = redo(spark, "encoding", lambda _: encode.write_corpus(spark, documents, params, run.own, vocabulary))
+        corpus = redo(
+            spark,
+            "encoding",
+            lambda _: encode.write_corpus(spark, documents, params, run.own, vocabulary, joined),
+        )
     run.mark("corpus", key, {"words": corpus.words()})
     log.info(
         "encoded %s words into %d buckets in %.1f s",
@@ -261,7 +247,9 @@ def _publish(
 
     def write(attempt: int) -> dict[str, list[FileEntry]]:
         words = publish.write_vocabulary(spark, run.output, vocabulary)
-        vectors = publish.write_vectors(spark, run.output, vocabulary, progress.pointer, params.vector_size)
+        vectors = publish.write_vectors(
+            spark, run.output, vocabulary, progress.pointer, params.vector_size, params.vectors
+        )
         measured = publish.write_metrics(spark, run.output, progress.metrics)
         return {store.VOCAB: words, store.VECTORS: vectors, store.METRICS: measured}
 
@@ -270,6 +258,7 @@ def _publish(
     about = {
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
         "input": {"fingerprint": documents.fingerprint},
+        "start_from": given["start_from"],
         "processors": sorted({row["processor"] for row in progress.metrics}),
     }
     manifest = store.model_manifest(params.to_dict(), files, **about)

@@ -18,6 +18,7 @@ from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.progress import ReplicaProgress, live, training_line
 from w2v_spark.spark.resume import Progress, write_metrics
+from w2v_spark.spark.scoring import SCORES, Scoring, score
 from w2v_spark.spark.session import is_local
 from w2v_spark.training.schedule import plan_rounds, replica_step_size, step_at
 from w2v_spark.training.shard import ShardJob
@@ -42,8 +43,9 @@ def train_rounds(
     vocabulary: Vocabulary,
     corpus: Encoded,
     progress: Progress,
+    scoring: Scoring | None = None,
 ) -> Progress:
-    """Train round after round from where `progress` is to the end."""
+    """Train round after round from where `progress` is to the end, or until the scores no longer rise."""
     schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
     total, started = corpus.words * params.max_iter, time.perf_counter() - sum(_round_seconds(progress.metrics))
     if progress.pointer.round:
@@ -51,6 +53,9 @@ def train_rounds(
     with ReplicaProgress(params.num_replicas or 1) as replicas:
         watched = replicas.path if is_local(spark) else None
         while progress.pointer.round < len(schedule):
+            if scoring and scoring.is_over(progress.metrics):
+                log.info("the last %d scores were no better than one before: training ends here", scoring.patience)
+                break
             round = schedule[progress.pointer.round]
             name = f"round {round.number}/{len(schedule)} (to epoch {round.stop:.2f} of {params.max_iter})"
             job = ShardJob(run.output.uri, params, round, progress.pointer, vocabulary, corpus.parent.uri, watched)
@@ -66,6 +71,9 @@ def train_rounds(
             except FormatError as e:
                 progress = _stepped_back(progress, e)
                 continue
+            if scoring and scoring.is_due(round.number, len(schedule)):
+                scores = score(spark, scoring, run.work, params, vocabulary, result.pointer)
+                rows = [row | scores for row in rows]
             progress = _moved(run, progress, result, rows)
             done, seconds = int(round.stop * corpus.words), time.perf_counter() - started
             log.info("%s: %s", name, training_line(done, total, seconds, mean_loss(rows)))
@@ -137,6 +145,7 @@ def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_r
         "loss": loss,
         "seconds_round": seconds,
         "longest_row": longest_row,
+        **dict.fromkeys(SCORES),
     }
     return {**shard, **own}
 

@@ -71,17 +71,17 @@ class Plan:
 
     @property
     def read_bytes(self) -> int:
-        """What a round reads of the last model: every replica to start from it, and again, with the merge, to tell what
-        changed.
+        """What a round reads of the last model: every replica to start from it, and again to tell what changed; the
+        merge once.
         """
         return self.model_bytes * (2 * self.replicas + 1 if self.replicas > 1 else 1)
 
     @property
     def shuffle_bytes(self) -> int:
-        """The most that a round sends through the shuffle: what every replica changed, and the last model. A lone
+        """The most that a round sends through the shuffle: what every replica changed, in half precision. A lone
         replica has nothing to merge with.
         """
-        return self.model_bytes * (self.replicas + 1) if self.replicas > 1 else 0
+        return self.model_bytes * self.replicas // 2 if self.replicas > 1 else 0
 
     def line(self) -> str:
         """One line for the log."""

@@ -1,6 +1,4 @@
-"""Publishing: the last model's input vectors beside their words, as OUT/vectors, and the rounds' metrics as
-OUT/metrics.
-"""
+"""Publishing: the last model's vectors beside their words, as OUT/vectors, and the rounds' metrics as OUT/metrics."""
 
 from __future__ import annotations
 
@@ -8,42 +6,47 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from w2v_spark import store
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.session import described, plain_errors
-from w2v_spark.workdir import SYN0, Pointer, Vocabulary, rows_per_block
+from w2v_spark.workdir import MATRICES, SYN0, SYN1, Pointer, Vocabulary, rows_per_block
 
 _FILE_BYTES = 256 << 20
+# what the parameter `vectors` names, as the matrices whose mean it is
+_PUBLISHED = {"input": (SYN0,), "output": (SYN1,), "mean": MATRICES}
 
 _METRICS_COLUMNS = (
     "round int, start double, stop double, step_size double, shard int, words long, words_kept long, pairs long, "
     "loss double, bytes_sent long, threads int, seconds_open double, seconds_train double, seconds_round double, "
-    "longest_row double, host string, processor string"
+    "longest_row double, analogies double, word_pairs double, host string, processor string"
 )
 
 
 def write_vectors(
-    spark: SparkSession, output: Place, vocabulary: Vocabulary, pointer: Pointer, vector_size: int
+    spark: SparkSession, output: Place, vocabulary: Vocabulary, pointer: Pointer, vector_size: int, which: str
 ) -> list[FileEntry]:
-    """Write id, word, count, vector; file i holds the ids before those of file i + 1."""
-    where = output.uri
+    """Write id, word, count, vector; file i holds the ids before those of file i + 1. `which` is the parameter
+    `vectors`.
+    """
+    where, matrices = output.uri, _PUBLISHED[which]
     rows = rows_per_block(vector_size)
     blocks = -(-vocabulary.words // rows)
-    tasks = min(
-        blocks, max(spark.sparkContext.defaultParallelism, -(-4 * vocabulary.words * vector_size // _FILE_BYTES))
-    )
+    size = 4 * vocabulary.words * vector_size * len(matrices)
+    tasks = min(blocks, max(spark.sparkContext.defaultParallelism, -(-size // _FILE_BYTES)))
 
     def publish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         work = Place.open(where).child(store.WORK)
         mine = [b for batch in batches for b in batch.column(0).to_pylist()]
         wanted = range(min(mine), max(mine) + 1)
         words = vocabulary.read().slice(wanted.start * rows, len(wanted) * rows).combine_chunks()
-        for block, values in sorted(pointer.blocks(work, SYN0, wanted), key=lambda b: b[0]):
-            part = words.slice((block - wanted.start) * rows, rows)
-            flat = pa.array(np.frombuffer(values, "<f4"))
+        parts = [sorted(pointer.blocks(work, matrix, wanted), key=lambda b: b[0]) for matrix in matrices]
+        for same in zip(*parts, strict=True):
+            part = words.slice((same[0][0] - wanted.start) * rows, rows)
+            flat = pa.array(_mean([np.frombuffer(values, "<f4") for _, values in same]))
             offsets = pa.array(np.arange(0, len(flat) + 1, vector_size, dtype=np.int32))
             columns = [
                 *(part[c].combine_chunks() for c in ("id", "word", "count")),
@@ -58,6 +61,11 @@ def write_vectors(
         )
         frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(place.uri)
     return place.files()
+
+
+def _mean(matrices: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """The mean of one array or two, float32; of one the array itself."""
+    return matrices[0] if len(matrices) == 1 else (matrices[0] + matrices[1]) * np.float32(0.5)
 
 
 def write_vocabulary(spark: SparkSession, output: Place, vocabulary: Vocabulary) -> list[FileEntry]:

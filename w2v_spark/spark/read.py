@@ -6,22 +6,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
+from w2v_spark.spark.attempts import job_failure
 from w2v_spark.spark.session import described, input_errors, qualify
 
 FORMATS = ("text", "parquet", "json", "csv")
 _SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+# what Hadoop takes for a part of a pattern
+_PATTERN = re.compile(r"[\[\]{}*?\\]")
 # so many names tell the format, however many files there are
 _LOOKED_AT = 1000
 
@@ -41,6 +47,10 @@ class Source:
         given = [n for n in ("paths", "table", "sql", "dataframe") if getattr(self, n) not in ((), None)]
         if len(given) != 1:
             raise InputError(f"give exactly one of --input, --table and --sql; given: {', '.join(given) or 'none'}")
+        for path in self.paths:
+            # an empty path would be the working directory; Java takes no other names than those in UTF-8
+            if not path.strip() or any("\ud800" <= character <= "\udfff" for character in path):
+                raise InputError(f"input path {path!r} is empty or not UTF-8: give the path of a file or a folder")
         if self.format is not None and self.format not in FORMATS:
             raise InputError(f"input format {self.format!r} is not one of {', '.join(FORMATS)}")
 
@@ -63,8 +73,8 @@ class Documents:
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
     """Open the input; a missing path or column, or a column of the wrong type, is an InputError."""
-    paths = [qualify(spark, p) for p in source.paths]
-    with input_errors():
+    paths = [_literal(spark, qualify(spark, p)) for p in source.paths]
+    with _listing_errors(), input_errors():
         frame, kind = _frame(spark, source, paths)
         column = _column(frame, source, kind)
         # not renamed: for a lone text column this is no step of its own, which would copy each line once more
@@ -72,6 +82,26 @@ def read_documents(spark: SparkSession, source: Source) -> Documents:
         words = isinstance(documents.schema[0].dataType, ArrayType)
         fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
     return Documents(documents, words, fingerprint, fingerprint or _name(source, column))
+
+
+@contextmanager
+def _listing_errors() -> Iterator[None]:
+    """What Hadoop cannot list is an error of the input."""
+    try:
+        yield
+    except (Py4JJavaError, IllegalArgumentException) as e:
+        reason = job_failure(e).removeprefix("java.net.URISyntaxException: ")
+        hint = "; Hadoop knows no names with a colon, rename it" if "in absolute URI" in reason else ""
+        raise InputError(f"Spark cannot read the input, of which a file may be damaged: {reason}{hint}") from e
+
+
+def _literal(spark: SparkSession, path: str) -> str:
+    """The path, escaped where it names a file or folder that is there, though it would be read as a pattern."""
+    if not _PATTERN.search(path):
+        return path
+    hadoop_path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(path)
+    there = hadoop_path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(hadoop_path)
+    return _PATTERN.sub(r"\\\g<0>", path) if there else path
 
 
 def _name(source: Source, column: str) -> str | None:
@@ -178,7 +208,8 @@ def _format_of(name: str) -> str:
 
 def _column(frame: DataFrame, source: Source, kind: str) -> str:
     """The column to train on, checked for name and type."""
-    usable = [f.name for f in frame.schema.fields if _usable(f.dataType)]
+    # where Spark puts lines that are not JSON
+    usable = [f.name for f in frame.schema.fields if _usable(f.dataType) and f.name != "_corrupt_record"]
     described = ", ".join(f"{f.name} ({f.dataType.simpleString()})" for f in frame.schema.fields)
     column = source.column or ("value" if kind == "text" else None)
     if column is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from w2v_spark import __version__, workdir
 from w2v_spark.errors import FormatError, OutputError
-from w2v_spark.params import Params
+from w2v_spark.params import Params, specs
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.workdir import Pointer, Vocabulary
@@ -25,20 +25,33 @@ class Progress:
     metrics: list[dict[str, Any]]
 
 
-def identity(params: Params, source: str | None, vocab: str | None) -> dict[str, Any]:
+def identity(params: Params, source: str | None, vocab: str | None, start_from: str | None) -> dict[str, Any]:
     """What tells a run from another, before anything is resolved: plain values for run.json."""
-    return {"w2v_spark": __version__, "input": source, "vocab": vocab, **params.to_dict()}
+    run = {"w2v_spark": __version__, "input": source, "vocab": vocab, "start_from": start_from}
+    return {**run, **params.to_dict()}
 
 
-def unfinished(run: Run, given: dict[str, Any]) -> tuple[Params, Vocabulary] | None:
-    """The resolved parameters and the vocabulary of the rounds that this output holds, None where it holds none to go
-    on with. An OutputError names what differs from how they were started.
+@dataclass(frozen=True)
+class Begun:
+    """What the rounds of an unfinished run are trained with: resolved parameters, vocabulary, and the partitions that
+    merge, in which its models lie.
+    """
+
+    params: Params
+    vocabulary: Vocabulary
+    merge_tasks: int
+
+
+def unfinished(run: Run, given: dict[str, Any]) -> Begun | None:
+    """What the rounds that this output holds were begun with, None where it holds none to go on with. An OutputError
+    names what differs from how they were started.
     """
     if run.training is None:
         return None
     started = run.training["given"]
     if started["input"] is None and given["input"] is None:
         log.warning("a DataFrame cannot be told from another: the unfinished run in %s begins anew", run.output.uri)
+        run.training = None
         return None
     differing = [name for name in given if given[name] != started.get(name)]
     if differing:
@@ -47,15 +60,15 @@ def unfinished(run: Run, given: dict[str, Any]) -> tuple[Params, Vocabulary] | N
             f"output {run.output.uri} holds an unfinished run that was started otherwise ({told}): start it as it was "
             "to go on, give --overwrite to begin anew, or another directory"
         )
-    return Params.from_dict(run.training["params"]), Vocabulary.from_dict(
-        run.place("vocabulary"), run.training["vocabulary"]
-    )
+    vocabulary = Vocabulary.from_dict(run.place("vocabulary"), run.training["vocabulary"])
+    return Begun(Params.from_dict(run.training["params"]), vocabulary, run.training["merge_tasks"])
 
 
 def _difference(name: str, before: object, now: object) -> str:
     if name == "input":
         return "its input was another, or has changed since"
-    return f"{name} was {'auto' if before is None else before}, now {'auto' if now is None else now}"
+    unset = spec.unset if (spec := specs().get(name)) else "none"
+    return f"{name} was {unset if before is None else before}, now {unset if now is None else now}"
 
 
 def read_progress(run: Run) -> Progress:

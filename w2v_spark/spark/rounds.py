@@ -1,10 +1,12 @@
-"""The rounds: one Spark job each. Replicas train and send what they changed as row blocks; a shuffle brings the blocks
-of a row together, they
-are folded in shard order, and Spark's committer writes the new model. The pointer moves last.
+"""The rounds: one Spark job each. Replicas train and send what they changed as row blocks; a shuffle brings the changes
+of a block together, they are folded into the last model in shard order, and Spark's committer writes the new one. The
+pointer moves last.
 
-    range(R) -> train_shard      (matrix, block, shard, values)   exactly R training tasks
-    + last model as shard -1     by (matrix, block) through the shuffle, sorted by shard
-    -> fold                      the new model's blocks, partitioned by matrix, and the metrics as rows of their own
+    range(R) -> train_shard    (matrix, block, shard, values)   exactly R training tasks
+    -> by (matrix, block)      through the shuffle into as many partitions in every round, sorted by shard
+    -> fold                    into the blocks that the same partition wrote in the round before
+
+A model never goes through the shuffle: partition p of a round reads the files that partition p of the last one wrote.
 """
 
 from __future__ import annotations
@@ -13,32 +15,31 @@ import itertools
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from w2v_spark import store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.errors import DivergenceError, FormatError, InputError
+from w2v_spark.errors import DivergenceError, FormatError
+from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.session import block_settings, described, plain_errors
+from w2v_spark.spark.warm_start import BLOCK_COLUMNS as _BLOCK_COLUMNS
+from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
 from w2v_spark.workdir import (
     BASE,
-    MATRICES,
     ROUND_METRICS,
-    SYN0,
-    Float32Matrix,
     Pointer,
     Vocabulary,
     block_batch,
@@ -47,7 +48,6 @@ from w2v_spark.workdir import (
 
 log = logging.getLogger(__name__)
 
-_BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
 _CHANGE_COLUMNS = f"{_BLOCK_COLUMNS}, rows binary, counts binary"
 # word2vec's longest rows have norms of some tens; far beyond, training has run away
 _LONGEST_ROW = 1e3
@@ -62,8 +62,18 @@ class RoundResult:
     longest_row: float
 
 
-def write_start(spark: SparkSession, run: Run, vocabulary: Vocabulary, vector_size: int, seed: int) -> Pointer:
-    """Commit round 0: syn0 random from (seed, word), syn1 zero. Rounds of an earlier run are removed."""
+def write_start(
+    spark: SparkSession,
+    run: Run,
+    vocabulary: Vocabulary,
+    vector_size: int,
+    seed: int,
+    merge_tasks: int,
+    earlier: EarlierModel | None = None,
+) -> Pointer:
+    """Commit round 0: syn0 as in the earlier model or, of words that it lacks, random from (seed, word); syn1 zero.
+    Rounds of an earlier run are removed.
+    """
     run.still_ours()
     remove_rounds(run.work, keep=())
     rows = rows_per_block(vector_size)
@@ -74,13 +84,15 @@ def write_start(spark: SparkSession, run: Run, vocabulary: Vocabulary, vector_si
         for batch in batches:
             for block in batch.column(0).to_pylist():
                 part = words.slice(block * rows, rows).to_pylist()
-                values = initial_vectors(part, vector_size, seed)
-                for matrix in MATRICES:
-                    yield block_batch(matrix, block, BASE, values if matrix == SYN0 else np.zeros_like(values))
+                yield from start_blocks(block, initial_vectors(part, vector_size, seed))
 
     tasks = min(blocks, spark.sparkContext.defaultParallelism)
     with described(spark, "draw the first vectors"):
-        pointer = _commit(spark, spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS), run, "r00000")
+        if earlier:
+            drawn = earlier.blocks(spark, vocabulary, vector_size, seed, tasks)
+        else:
+            drawn = spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS)
+        pointer = _commit(spark, _by_block(drawn, merge_tasks), run, "r00000")
     go_on_from(run, pointer, None)
     return pointer
 
@@ -92,44 +104,30 @@ def run_round(
     its model is not to be gone on with.
     """
     params, base, work = job.params, job.base, run.work
-    replicas = params.num_replicas or 1
-    rule, size, gpus = params.merge_rule, params.vector_size, layout.gpus
-
-    def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from merge_blocks(_rows(batches), rule, size, replicas)
+    replicas, size, gpus, where = params.num_replicas or 1, params.vector_size, layout.gpus, work.uri
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for shard in batch.column(0).to_pylist():
                 blocks = train_shard(job, shard, own_gpu(gpus) if gpus else None)
-                yield from merge(blocks) if replicas == 1 else blocks
+                # a lone replica's blocks are the new model already: only looked at
+                yield from look_over((row[:4] for row in _rows(blocks)), size) if replicas == 1 else blocks
 
-    with described(spark, description), _damage_told(base):
-        # a lone replica's blocks are the new model already: only looked at
+    def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        blocks = base.blocks_of_partition(Place.open(where), _partition())
+        yield from look_over(merge_blocks(_rows(batches), blocks, params), size)
+
+    with described(spark, description):
         columns = _BLOCK_COLUMNS if replicas == 1 else _CHANGE_COLUMNS
         blocks = spark.range(0, replicas, 1, replicas).mapInArrow(train, columns, profile=layout.profile)
         if replicas > 1:
-            blocks = _base_blocks(spark, work, base).unionByName(blocks)
-            blocks = blocks.repartition(layout.merge_tasks, "matrix", "block")
-            blocks = blocks.sortWithinPartitions("matrix", "block", "shard")
-            blocks = blocks.mapInArrow(merge, _BLOCK_COLUMNS)
+            blocks = _by_block(blocks, layout.merge_tasks).mapInArrow(merge, _BLOCK_COLUMNS)
         pointer = _commit(spark, blocks, run, f"r{job.round.number:05d}" + (f"-{attempt}" if attempt > 1 else ""))
     metrics = [json.loads(m) for m in pointer.read_metrics(work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
     longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
     _check_norm(longest, job)
     return RoundResult(pointer, shards, longest)
-
-
-@contextmanager
-def _damage_told(base: Pointer) -> Iterator[None]:
-    """What Spark has against a file of the last model is no fault of the input."""
-    try:
-        yield
-    except InputError as e:
-        if base.directory in str(e):
-            raise FormatError(str(e).replace("the input", "the model", 1)) from e
-        raise
 
 
 def go_on_from(run: Run, pointer: Pointer, before: Pointer | None) -> None:
@@ -148,29 +146,43 @@ def remove_rounds(work: Place, keep: Sequence[str]) -> None:
                 rounds.delete(name)
 
 
-def merge_blocks(rows: Iterable[_Row], rule: str, vector_size: int, replicas: int) -> Iterator[pa.RecordBatch]:
-    """Fold rows, sorted by matrix, block and shard, into the merged blocks, one row after another; metrics pass
-    through, the longest row is added.
+# matrix, number, shard, values
+Block = tuple[str, int, int, Any]
+
+
+def merge_blocks(rows: Iterable[_Row], blocks: Iterator[tuple[str, int, pa.Buffer]], params: Params) -> Iterator[Block]:
+    """Fold rows, the replicas' changes sorted by matrix, block and shard, into the last model's blocks, which come in
+    the same order; metrics pass through.
     """
+    size, replicas, groups = params.vector_size, params.num_replicas or 1, groupby(rows, key=_block_of)
+    key, group = next(groups, (None, iter(())))
+    while key and key[0] == ROUND_METRICS:
+        yield from ((row.matrix, row.block, row.shard, row.values) for row in group)
+        key, group = next(groups, (None, iter(())))
+    for matrix, block, values in blocks:
+        base = np.frombuffer(values, "<f4").reshape(-1, size)
+        if key == (matrix, block):
+            base = fold(params.merge_rule, base, (row.change(size) for row in group), replicas)
+            key, group = next(groups, (None, iter(())))
+        yield matrix, block, BASE, base
+    if key:
+        raise FormatError(f"the last model lacks block {key[1]} of {key[0]} where its changes were brought together")
+
+
+def look_over(blocks: Iterable[Block], vector_size: int) -> Iterator[pa.RecordBatch]:
+    """Blocks of a new model as rows of BLOCK_SCHEMA, and after them the length of their longest row, as metrics."""
     longest = 0.0
-    for (matrix, block), group in groupby(rows, key=lambda row: (row.matrix, row.block)):
-        if matrix == ROUND_METRICS:
-            yield from (block_batch(matrix, block, row.shard, row.values) for row in group)
-            continue
-        merged = _merge_block(group, rule, vector_size, replicas)
-        squared = float(np.einsum("ij,ij->i", merged, merged).max(initial=0.0))
-        longest = max(longest, squared**0.5) if np.isfinite(squared) else float("inf")
-        yield block_batch(matrix, block, BASE, merged)
+    for matrix, block, shard, values in blocks:
+        if matrix != ROUND_METRICS:
+            rows = np.frombuffer(values, "<f4").reshape(-1, vector_size)
+            squared = float(np.einsum("ij,ij->i", rows, rows).max(initial=0.0))
+            longest = max(longest, squared**0.5) if np.isfinite(squared) else float("inf")
+        yield block_batch(matrix, block, shard, values)
     yield block_batch(ROUND_METRICS, 0, BASE, json.dumps({"kind": "merge", "longest_row": longest}).encode())
 
 
-def _merge_block(rows: Iterator[_Row], rule: str, vector_size: int, replicas: int) -> Float32Matrix:
-    """The base, which comes first, changed by what the replicas changed in it."""
-    first = next(rows)
-    if first.shard != BASE:
-        raise ValueError(f"block {first.block} of {first.matrix} came without its base")
-    base = np.frombuffer(first.values, "<f4").reshape(-1, vector_size)
-    return base if replicas == 1 else fold(rule, base, (row.change(vector_size) for row in rows), replicas)
+def _block_of(row: _Row) -> tuple[str, int]:
+    return row.matrix, row.block
 
 
 class _Row(NamedTuple):
@@ -184,7 +196,7 @@ class _Row(NamedTuple):
     counts: Any
 
     def change(self, vector_size: int) -> Change:
-        values = np.frombuffer(self.values, "<f4").reshape(-1, vector_size)
+        values = np.frombuffer(self.values, "<f2").reshape(-1, vector_size)
         counts = None if self.counts is None else np.frombuffer(self.counts, "<i8")
         return Change(np.frombuffer(self.rows, "<i4"), values, counts)
 
@@ -196,15 +208,15 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[_Row]:
         yield from itertools.starmap(_Row, zip(*names, *binaries, strict=True))
 
 
-def _base_blocks(spark: SparkSession, work: Place, base: Pointer) -> DataFrame:
-    """The last model's blocks as shard -1, from the files that the pointer names."""
-    directory = work.child(base.directory).uri
-    paths = [f"{directory}/{f.name}" for m in MATRICES for f in base.files[m]]
-    frame = spark.read.schema(_BLOCK_COLUMNS).option("basePath", directory).parquet(*paths)
-    nothing = F.lit(None).cast("binary")
-    return frame.select(
-        "matrix", "block", F.lit(BASE).alias("shard"), "values", nothing.alias("rows"), nothing.alias("counts")
-    )
+def _by_block(blocks: DataFrame, merge_tasks: int) -> DataFrame:
+    """Brought together by matrix and block, sorted by shard."""
+    return blocks.repartition(merge_tasks, "matrix", "block").sortWithinPartitions("matrix", "block", "shard")
+
+
+def _partition() -> int:
+    context = TaskContext.get()
+    assert context is not None
+    return context.partitionId()
 
 
 def _commit(spark: SparkSession, blocks: DataFrame, run: Run, name: str) -> Pointer:

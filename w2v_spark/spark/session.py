@@ -155,6 +155,10 @@ def qualify(spark: SparkSession, path: str | os.PathLike[str]) -> str:
     directory.
     """
     text = os.fspath(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise InputError(f"path {text!r} is not UTF-8, which Spark needs: rename it") from e
     jvm: Any = spark.sparkContext._jvm
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
     try:

@@ -116,7 +116,9 @@ def change_of(
     from w2v_spark.kernels.fold import changed_rows
 
     rows, values = changed_rows(replica.rows(matrix, first, first + len(before)), before)
-    return Change(rows, values, None if counts is None else counts[first : first + len(before)][rows])
+    with np.errstate(over="ignore"):  # a change that large has diverged, and infinity tells it
+        halves = values.astype(np.float16)
+    return Change(rows, halves, None if counts is None else counts[first : first + len(before)][rows])
 
 
 def _base_rows(job: ShardJob, work: Place, matrix: str) -> Blocks:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors import metrics, search
 from w2v_spark.vectors.correlation import pearson, spearman
-from w2v_spark.vectors.testsets import read_odd_ones, read_pairs, read_questions
+from w2v_spark.vectors.testsets import Pairs, Questions, read_odd_ones, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
 
 Float32Array = npt.NDArray[np.float32]
@@ -151,14 +151,26 @@ def answer_analogies(
     method: str = "add",
 ) -> Answers:
     """Each question of a file of analogies, answered as `evaluate_analogies` says."""
+    return answer_questions(vectors, read_questions(path), restrict_vocab, case_insensitive, method=method)
+
+
+def answer_questions(
+    vectors: Vectors,
+    questions: Questions,
+    restrict_vocab: int = RESTRICT_VOCAB,
+    case_insensitive: bool = True,
+    *,
+    method: str = "add",
+) -> Answers:
+    """Each question, answered as `evaluate_analogies` says."""
     if method not in METHODS:
         raise ParamError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    names, questions = read_questions(path)
+    names, asked_for = questions
     ids, forms = _vocabulary(vectors, restrict_vocab, case_insensitive)
-    section = np.array([number for number, _ in questions], np.int64)
-    words = np.array([[ids.get(_form(w, case_insensitive), -1) for w in four] for _, four in questions], np.int64)
+    section = np.array([number for number, _ in asked_for], np.int64)
+    words = np.array([[ids.get(_form(w, case_insensitive), -1) for w in four] for _, four in asked_for], np.int64)
     asked = np.all(words >= 0, axis=1)
-    correct = np.zeros(len(questions), bool)
+    correct = np.zeros(len(asked_for), bool)
     correct[asked] = _answered(vectors, forms, words[asked], method)
     return Answers(tuple(names), section, words, correct, len(forms))
 
@@ -186,7 +198,13 @@ def rated_pairs(
     """Of each pair of a file its rating (n,) float64, its cosine (n,) float32, and whether both words are known, (n,);
     the cosine of an unknown pair means nothing.
     """
-    pairs = read_pairs(path)
+    return compare_pairs(vectors, read_pairs(path), restrict_vocab, case_insensitive)
+
+
+def compare_pairs(
+    vectors: Vectors, pairs: Pairs, restrict_vocab: int = RESTRICT_VOCAB, case_insensitive: bool = True
+) -> tuple[npt.NDArray[np.float64], Float32Array, npt.NDArray[np.bool_]]:
+    """As `rated_pairs`, of pairs that have been read."""
     ids, _ = _vocabulary(vectors, restrict_vocab, case_insensitive)
     found = np.array([[ids.get(_form(w, case_insensitive), -1) for w in (a, b)] for a, b, _ in pairs], np.int64)
     left, right = (search.unit(vectors.vectors[side]) for side in found.T)

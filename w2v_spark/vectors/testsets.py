@@ -13,8 +13,13 @@ QUESTION = "expected four words 'A B C D' (A is to B as C is to D) or ': section
 ODD = "expected three words or more, the last the one that does not belong, or ': section'"
 PAIR = "expected two words and a number, separated by tabs, commas or spaces"
 
+# the names of the sections, and of each question the number of its section and its four words
+Questions = tuple[list[str], list[tuple[int, list[str]]]]
+# word, word, rating
+Pairs = list[tuple[str, str, float]]
 
-def read_questions(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+
+def read_questions(path: str | os.PathLike[str]) -> Questions:
     """The names of the sections of an analogy file, and its questions as (number of the section, four words)."""
     names: list[str] = []
     questions = []
@@ -54,9 +59,9 @@ def read_odd_ones(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[i
     return names, found
 
 
-def read_pairs(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
+def read_pairs(path: str | os.PathLike[str]) -> Pairs:
     """The rated pairs of a file: word, word, rating."""
-    pairs: list[tuple[str, str, float]] = []
+    pairs: Pairs = []
     header = True
     for number, line in _lines(path, PAIR):
         if line.startswith("#"):

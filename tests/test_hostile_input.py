@@ -1,0 +1,192 @@
+"""Input that nobody would make on purpose, counted in Spark: bytes, nulls, wrong types, damage, names of files."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_hostile_text import SMALL, put, raw_texts
+
+import w2v_spark
+from w2v_spark.errors import InputError
+from w2v_spark.spark import fit
+from w2v_spark.spark.read import Source, read_documents
+from w2v_spark.vectors.vectors import Vectors
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+GOOD = b"some words in a line of text\n"
+
+
+def put_parquet(path: Path, **columns: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def counted(spark: SparkSession, tmp_path: Path, path: Path | str, column: str | None = None) -> dict[str, int]:
+    """Every word of an input with its count, as a run counts it."""
+    output = tmp_path / "counted" / str(len(list(tmp_path.glob("counted/*"))))
+    output.parent.mkdir(exist_ok=True)
+    with fit.prepare(Source(paths=(str(path),), column=column), output, spark=spark, **SMALL) as prepared:
+        rows = prepared.vocabulary.read().to_pylist()
+    return {row["word"]: row["count"] for row in rows}
+
+
+NESTED = pa.array([["a", None, "b"], None, [], [None], ["c", ""]], pa.list_(pa.string()))
+SKIPPED = "3 of 5 documents (60.0 %) are null, empty or without a word, and are skipped"
+
+
+@pytest.mark.parametrize("texts", [pa.array(["a b", None, "", "c", "-"]), NESTED], ids=["text", "words"])
+def test_nulls_are_skipped_and_told(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture, texts: pa.Array
+) -> None:
+    caplog.set_level(logging.INFO, "w2v_spark")
+    path = put_parquet(tmp_path / "in.parquet", text=texts)
+    assert counted(spark, tmp_path, path) == {"a": 1, "b": 1, "c": 1}
+    assert SKIPPED in caplog.messages
+
+
+def test_words_that_are_not_utf8(spark: SparkSession, tmp_path: Path) -> None:
+    words = pa.ListArray.from_arrays(pa.array([0, 2], pa.int32()), raw_texts([b"a\xffb", b"fine"]))
+    assert counted(spark, tmp_path, put_parquet(tmp_path / "in.parquet", words=words)) == {"a\ufffdb": 1, "fine": 1}
+
+
+def test_latin_1_is_told(spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = put(tmp_path / "in.txt", "only one of many words is a café\n".encode("latin-1"))
+    assert counted(spark, tmp_path, path)["caf"] == 1
+    told = "% of the characters that the input begins with are NUL or not UTF-8; no word holds them"
+    assert any(message.endswith(told) for message in caplog.messages)
+
+
+NOT_UTF8 = "the input is not UTF-8 text: {} % of the characters that it begins with are NUL or cannot be read; convert"
+NO_WORDS = "the input is empty: it has no words; check --input, --column and --tokenizer"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("utf16.txt", ("some text\n" * 9).encode("utf-16"), NOT_UTF8.format(53)),
+        ("latin.txt", ("là où été âgé\n" * 9).encode("latin-1"), NOT_UTF8.format(46)),
+        ("archive.bin", bytes(range(256)) * 9, NOT_UTF8.format(51)),
+        ("empty.txt", b"", NO_WORDS),
+        ("blank.txt", b"\n \n\t\r\n..\n", NO_WORDS),
+        ("header.csv", b"text,other\n", NO_WORDS),
+        ("cut.txt.gz", gzip.compress(os.urandom(4000))[:2000], "(Unexpected end of input stream)"),
+        ("cut.txt.bz2", b"BZh91AY&SY", "(unexpected end of stream)"),
+        ("no.txt.gz", GOOD, "(not a gzip file)"),
+        ("no.txt.zst", GOOD, "(Unknown frame descriptor)"),
+        ("no.parquet", GOOD, "is not a Parquet file. Expected magic number at tail, but found [101, 120, 116, 10])"),
+        ("empty.parquet", b"", "Unable to infer schema for Parquet. It must be specified manually. SQLSTATE: 42KD9"),
+        ("no.json", b"nope\n", "which column holds the text? give --column; the json has: _corrupt_record (string)"),
+        ("a:b.txt", GOOD, "Relative path in absolute URI: a:b.txt; Hadoop knows no names with a colon, rename it"),
+    ],
+)  # fmt: skip
+def test_files_that_hold_no_text(spark: SparkSession, tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    path = put(tmp_path / name, data)
+    with pytest.raises(InputError) as error:
+        counted(spark, tmp_path, path, "text" if name.endswith(".csv") else None)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+WHICH = "which column holds the text? give --column; the parquet has: text ({})"
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (pa.array([1, 2]), WHICH.format("bigint")),
+        (pa.array([[["a"]]]), WHICH.format("array<array<string>>")),
+        (pa.array([b"a\xff"]), WHICH.format("binary")),
+        (pa.array([{"a": "b"}]), WHICH.format("struct<a:string>")),
+        (pa.array([None, None], pa.string()), NO_WORDS),
+        (pa.array([], pa.string()), NO_WORDS),
+    ],
+    ids=["integers", "lists of lists", "bytes", "structs", "nulls", "no rows"],
+)
+def test_columns_that_hold_no_text(spark: SparkSession, tmp_path: Path, texts: pa.Array, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        counted(spark, tmp_path, put_parquet(tmp_path / "in.parquet", text=texts))
+    assert str(error.value) == message
+
+
+def test_parquet_of_two_minds_and_flipped_bits(spark: SparkSession, tmp_path: Path) -> None:
+    whole = put_parquet(tmp_path / "two" / "a.parquet", text=["a b"]).read_bytes()
+    put_parquet(tmp_path / "two" / "b.parquet", text=[1])
+    with pytest.raises(InputError, match=r"Expected Spark type string, actual Parquet type INT64"):
+        counted(spark, tmp_path, tmp_path / "two")
+    for at in (4, 20, len(whole) - 6):
+        path = put(tmp_path / "flipped.parquet", whole[:at] + b"\xff\xff" + whole[at + 2 :])
+        try:
+            counted(spark, tmp_path, path)
+        except InputError as e:
+            assert str(e).startswith("Spark cannot read the input") and "\n" not in str(e)
+
+
+def test_json_that_is_partly_broken(spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "w2v_spark")
+    lines = ['{"text": "a b"}', "not json", '{"text": null}', '{"text": 1}', '{"other": "c"}']
+    assert counted(spark, tmp_path, put(tmp_path / "in.json", "\n".join(lines).encode()), "text") == {
+        "a": 1,
+        "b": 1,
+        "1": 1,
+    }
+    assert SKIPPED in caplog.messages
+
+
+# ---- names of files
+
+
+@pytest.mark.parametrize("path", ["", " ", "\udcff", "\ud800"])
+def test_paths_that_are_none(path: str) -> None:
+    with pytest.raises(InputError, match="is empty or not UTF-8: give the path of a file or a folder$"):
+        Source(paths=("good.txt", path))
+
+
+def test_a_pattern_that_is_a_name(spark: SparkSession, tmp_path: Path) -> None:
+    def lines(path: Path) -> list[str]:
+        return [row[0] for row in read_documents(spark, Source(paths=(str(path),))).frame.collect()]
+
+    for name in ("a[1].txt", "a1.txt", "b{2}.txt", "c*.txt", "c2.txt", "d\\e.txt", "f?.txt", "g/[h]/i.txt"):
+        assert lines(put(tmp_path / name, name.encode())) == [name]
+    assert lines(tmp_path / "g" / "[h]") == ["g/[h]/i.txt"]
+    assert sorted(lines(tmp_path / "c*")) == ["c*.txt", "c2.txt"]
+    with pytest.raises(InputError, match=r"x\[1\]\.txt does not exist$"):
+        lines(tmp_path / "x[1].txt")
+
+
+def test_odd_names_of_folders(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, output = "-a b'c\"d#1%20%é日\n[2]{3}*?\\e", "-out b'c\"d#1%20%é日\n"
+    put(Path(folder) / "line\nend.txt", b"some words\n")
+    put(Path(folder) / "a b [1].txt", b"some more\n")
+    trained = w2v_spark.train(folder, output, **SMALL)
+    assert trained.wv.index_to_key == ["some", "more", "words"]
+    assert Vectors.open(output).index_to_key == ["some", "more", "words"]
+
+
+# ---- vocabulary files
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no word of {} occurs in the input; check the file and --lowercase"),
+        (b"\xff\xfe\n\0\n", "no word of {} occurs in the input; check the file and --lowercase"),
+        (None, "column 'word' of {} is of type array<string>: must be string"),
+    ],
+    ids=["empty", "bytes", "lists"],
+)
+def test_hostile_vocabularies(spark: SparkSession, tmp_path: Path, data: bytes | None, message: str) -> None:
+    path = tmp_path / ("words.txt" if data is not None else "words.parquet")
+    put(path, data) if data is not None else put_parquet(path, word=[["a"]])
+    with pytest.raises(InputError) as error:
+        w2v_spark.train(put(tmp_path / "in.txt", GOOD), tmp_path / "out", vocab=path, **SMALL)
+    assert str(error.value) == message.format(path)

@@ -1,0 +1,186 @@
+"""A run that starts from an earlier model: whose words it knows, where their vectors start, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import w2v_spark
+from w2v_spark import cli, store, workdir
+from w2v_spark.corpus.vocab import initial_vectors
+from w2v_spark.errors import FormatError, OutputError, ParamError
+from w2v_spark.place import Place
+from w2v_spark.spark import fit, loop
+from w2v_spark.spark.read import Source
+from w2v_spark.vectors.load import read_model
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SMALL: dict[str, Any] = {
+    "vector_size": 20,
+    "min_count": 3,
+    "sample": 0.0,
+    "max_iter": 2,
+    "threads_per_replica": 1,
+    "num_replicas": 1,
+    "rounds_per_epoch": 2,
+}
+# in the later text all words are new but town0 to town9, of which town9 is rarer than min_count
+RARE = "town9"
+
+
+@pytest.fixture(scope="module")
+def earlier(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of sea0 to sea9, hill0 to hill9 and town0 to town9."""
+    place = tmp_path_factory.mktemp("earlier")
+    draw, names = np.random.default_rng(4), ("sea", "hill", "town")
+    lines = (" ".join(f"{names[i % 3]}{j}" for j in draw.integers(0, 10, 9)) for i in range(1500))
+    (place / "text.txt").write_text("\n".join(lines))
+    w2v_spark.train(place / "text.txt", place / "model", **SMALL)
+    return place / "model"
+
+
+@pytest.fixture
+def later_text(tmp_path: Path) -> Path:
+    draw = np.random.default_rng(5)
+    lines = [" ".join(f"{('town', 'star')[i % 2]}{j}" for j in draw.integers(0, 9, 9)) for i in range(600)]
+    path = tmp_path / "later.txt"
+    path.write_text("\n".join([*lines, RARE]))
+    return path
+
+
+def counts_of(output: Path) -> dict[str, int]:
+    return {row["word"]: row["count"] for row in pq.read_table(output / "vocab").to_pylist()}
+
+
+def vectors_of(output: Path) -> dict[str, np.ndarray]:
+    words, _, vectors = read_model(store.open_model(str(output)))
+    return dict(zip(words.to_pylist(), vectors, strict=True))
+
+
+def first_vectors(text: Path, output: Path, **options: Any) -> dict[str, dict[str, np.ndarray]]:
+    """The matrices before any round, by word."""
+    with fit.prepare(Source(paths=(str(text),)), output, **options, **SMALL) as run:
+        pointer = run._begin_rounds().pointer
+    words, found = run.vocabulary.read()["word"].to_pylist(), {}
+    for matrix in workdir.MATRICES:
+        blocks = sorted(pointer.blocks(run.run.work, matrix))
+        rows = np.concatenate([np.frombuffer(values, "<f4").reshape(-1, 20) for _, values in blocks])
+        found[matrix] = dict(zip(words, rows, strict=True))
+    return found
+
+
+@pytest.mark.parametrize("rows", [5, 10_000])
+def test_where_vectors_start(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    from w2v_spark.spark import rounds, warm_start
+
+    for module in (rounds, warm_start):
+        monkeypatch.setattr(module, "rows_per_block", lambda _: rows)
+    start, known = first_vectors(later_text, tmp_path / "out", start_from=earlier), vectors_of(earlier)
+    assert set(start["syn0"]) == set(known) | {f"star{i}" for i in range(9)}
+    for word, vector in start["syn0"].items():
+        expected = known[word] if word in known else initial_vectors([word], 20, 1)[0]
+        np.testing.assert_array_equal(vector, expected, err_msg=word)
+    assert not any(vector.any() for vector in start["syn1"].values())
+
+
+def test_old_words_are_kept_and_new_ones_learnt(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path
+) -> None:
+    trained = w2v_spark.train(later_text, tmp_path / "out", start_from=earlier, **SMALL | {"max_iter": 10})
+    counts, before, after = counts_of(tmp_path / "out"), vectors_of(earlier), vectors_of(tmp_path / "out")
+    assert counts["sea3"] == 0 and counts[RARE] == 1 and counts["town3"] > 100 and counts["star3"] > 100
+    for i in range(10):
+        np.testing.assert_array_equal(after[f"sea{i}"], before[f"sea{i}"])
+    assert all((after[f"town{i}"] != before[f"town{i}"]).any() for i in range(9))
+    assert all(word.startswith("star") for word, _ in trained.wv.most_similar("star3", topn=8))
+    assert all(word.startswith("sea") for word, _ in trained.wv.most_similar("sea3", topn=9))
+    started = json.loads((tmp_path / "out" / "model.json").read_text())["start_from"]
+    assert started.startswith(f"file:{earlier} (")
+
+
+def test_a_ready_vocabulary_is_the_whole_vocabulary(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("town1\nsea1\nstar1\n")
+    w2v_spark.train(later_text, tmp_path / "out", vocab=tmp_path / "words.txt", start_from=earlier, **SMALL)
+    assert set(counts_of(tmp_path / "out")) == {"town1", "sea1", "star1"}
+    np.testing.assert_array_equal(vectors_of(tmp_path / "out")["sea1"], vectors_of(earlier)["sea1"])
+
+
+def test_vectors_of_another_tool(spark: SparkSession, later_text: Path, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(1).normal(size=(2, 20)).astype(np.float32)
+    (tmp_path / "glove.txt").write_text(
+        "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in zip(("paris", "town3"), vectors, strict=True))
+    )
+    cli.main(["convert", "--input", str(tmp_path / "glove.txt"), "--output", str(tmp_path / "glove")])
+    start = first_vectors(later_text, tmp_path / "out", start_from=tmp_path / "glove")["syn0"]
+    np.testing.assert_array_equal([start["paris"], start["town3"]], vectors)
+
+
+class Interrupted(BaseException):
+    """Stands for what ends a driver."""
+
+
+def test_going_on_from_the_same_start_alone(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    w2v_spark.train(later_text, tmp_path / "whole", start_from=earlier, **SMALL)
+
+    def stop(work: Place, round: int, rows: list[dict[str, Any]]) -> None:
+        if round == 2:
+            raise Interrupted
+        write(work, round, rows)
+
+    write = loop.write_metrics
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(loop, "write_metrics", stop)
+        w2v_spark.train(later_text, output, start_from=earlier, **SMALL)
+    other = tmp_path / "other"
+    shutil.copytree(earlier, other)
+    for start, now in ((None, "none"), (other, f"file:{other} ")):
+        with pytest.raises(OutputError, match=rf"started otherwise \(start_from was file:{earlier} \(.*, now {now}"):
+            w2v_spark.train(later_text, output, start_from=start, **SMALL)
+    w2v_spark.train(later_text, output, start_from=earlier, **SMALL)
+    whole, found = vectors_of(tmp_path / "whole"), vectors_of(output)
+    assert whole.keys() == found.keys() and all((whole[word] == found[word]).all() for word in whole)
+
+
+def test_another_start_counts_another_vocabulary(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path
+) -> None:
+    source = Source(paths=(str(later_text),))
+    for start, words in ((earlier, 39), (None, 18)):
+        with fit.prepare(source, tmp_path / "out", start_from=start, **SMALL) as run:
+            assert run.vocabulary.words == words
+
+
+def test_what_cannot_be_started_from(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = shutil.copytree(earlier, tmp_path / "damaged")
+    next((damaged / "vectors").glob("*.parquet")).unlink()
+    cases: list[tuple[Path, dict[str, Any], type[Exception], str]] = [
+        (tmp_path / "missing", {}, FormatError, "no vectors at .*missing"),
+        (damaged, {}, FormatError, "is missing, the manifest says"),
+        (earlier, {"vector_size": 30}, ParamError, "invalid value 30: must be 20, as that of the model to start from"),
+    ]
+    for start, options, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            w2v_spark.train(later_text, tmp_path / "out", start_from=start, **SMALL | options)
+    with pytest.raises(ParamError, match="the model to start from is the output itself"):
+        w2v_spark.train(later_text, earlier, start_from=earlier, overwrite=True, **SMALL)
+    arguments = ["--input", str(later_text), "--output", str(tmp_path / "out"), "--vector-size", "30"]
+    assert cli.train_main([*arguments, "--start-from", str(earlier)]) == 2
+    assert "error: parameter vector_size given invalid value 30: must be 20" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,111 @@
+"""Phrases: pairs of words that stand side by side more often than chance has it, joined to one word (Mikolov et al.
+2013b, "Distributed representations of words and phrases and their compositionality", section 4).
+
+The words of all documents come in a row (`flat`), with the number of each document's words (`lengths`, int64).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from w2v_spark import store
+from w2v_spark.place import FileEntry, Place
+
+Positions = npt.NDArray[np.int64]
+
+JOINED_BY = "_"
+_ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """The phrases of one pass, for look-up: 8 bytes for each, and the words that they are made of, each once."""
+
+    words: pa.Array
+    pairs: npt.NDArray[np.int64]  # first * len(words) + second, rising, as positions in `words`
+
+    @classmethod
+    def of_pairs(cls, first: pa.ChunkedArray, second: pa.ChunkedArray) -> Phrases:
+        """From the first and the second word of each phrase."""
+        words = pc.unique(pa.chunked_array([*first.chunks, *second.chunks], pa.string()))
+        start, end = (pc.index_in(part, value_set=words).to_numpy().astype(np.int64) for part in (first, second))
+        return cls(words, np.unique(start * len(words) + end))
+
+    def join(self, flat: pa.Array, lengths: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+        """The words with phrases joined, from left to right in each document and without overlap, and its lengths."""
+        start = _first_of_overlapping(self._found(flat, lengths))
+        if not len(start):
+            return flat, lengths
+        kept, joined = np.ones(len(flat), bool), np.zeros(len(flat), bool)
+        kept[start + 1], joined[start] = False, True
+        phrases = pc.binary_join_element_wise(flat.take(pa.array(start)), flat.take(pa.array(start + 1)), JOINED_BY)
+        words = pc.replace_with_mask(flat.filter(pa.array(kept)), pa.array(joined[kept]), phrases)
+        before = np.concatenate(([0], np.cumsum(kept)))  # words that are left before each position
+        return words, np.diff(before[np.concatenate(([0], np.cumsum(lengths)))])
+
+    def _found(self, flat: pa.Array, lengths: npt.NDArray[np.int64]) -> Positions:
+        """Positions of words that make a phrase with the next, rising."""
+        ids = pc.index_in(flat, value_set=self.words).fill_null(-1).to_numpy().astype(np.int64)
+        at = _followed(lengths)
+        at = at[(ids[at] >= 0) & (ids[at + 1] >= 0)]
+        pairs = ids[at] * len(self.words) + ids[at + 1]
+        place = np.searchsorted(self.pairs, pairs)
+        there = place < len(self.pairs)
+        there[there] = self.pairs[place[there]] == pairs[there]
+        found: Positions = at[there]
+        return found
+
+
+@dataclass(frozen=True)
+class PhraseTable:
+    """Where the phrases of one pass lie: the directory with the columns first and second, and its files."""
+
+    parent: str
+    files: tuple[FileEntry, ...]
+
+    def read(self) -> Phrases:
+        """The phrases, opened by a task."""
+        table = store.read_files(Place.open(self.parent), [f.to_dict() for f in self.files])
+        return Phrases.of_pairs(table["first"], table["second"])
+
+
+def count_tokens(flat: pa.Array, lengths: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """token, count, joined: the words, and each two that are neighbours joined to one token. `joined` is how many of
+    the count are such two.
+
+    Words and pairs share one table, as in word2phrase and gensim: a word `new_york` and the words `new york` are one
+    token.
+    """
+    encoded = flat.dictionary_encode()
+    words, ids = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
+    at = _followed(lengths)
+    pairs, pair_counts = np.unique(ids[at] * len(words) + ids[at + 1], return_counts=True)
+    first, second = (words.take(pa.array(part)) for part in np.divmod(pairs, max(1, len(words))))
+    tokens = pa.concat_arrays([words, pc.binary_join_element_wise(first, second, JOINED_BY)])
+    joined = np.concatenate([np.zeros(len(words), np.int64), pair_counts])
+    counts = np.concatenate([np.bincount(ids, minlength=len(words)), pair_counts])
+    batch = pa.RecordBatch.from_arrays([tokens, pa.array(counts), pa.array(joined)], names=["token", "count", "joined"])
+    for start in range(0, len(batch), _ROWS_AT_ONCE):
+        yield batch.slice(start, _ROWS_AT_ONCE)
+
+
+def _followed(lengths: npt.NDArray[np.int64]) -> Positions:
+    """Positions of words that another follows in the same document, rising."""
+    ends = np.cumsum(lengths)
+    followed = np.ones(int(ends[-1]) if len(ends) else 0, bool)
+    followed[ends[lengths > 0] - 1] = False
+    return np.flatnonzero(followed)
+
+
+def _first_of_overlapping(at: Positions) -> Positions:
+    """Of pairs that begin at these rising positions those that are joined: in a run of neighbours every other one."""
+    number = np.arange(len(at))
+    run = np.maximum.accumulate(np.where(np.diff(at, prepend=-2) != 1, number, 0))
+    first: Positions = at[(number - run) % 2 == 0]
+    return first

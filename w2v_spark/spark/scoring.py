@@ -1,0 +1,129 @@
+"""Scores while training: every so many rounds one task opens the most frequent words' vectors and answers the test
+files, which the driver has read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from w2v_spark.errors import ParamError
+from w2v_spark.params import Params
+from w2v_spark.place import Place
+from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.vectors.correlation import spearman
+from w2v_spark.vectors.evaluate import answer_questions, compare_pairs
+from w2v_spark.vectors.testsets import Pairs, Questions, read_pairs, read_questions
+from w2v_spark.vectors.vectors import Vectors
+from w2v_spark.workdir import SYN0, Pointer, Vocabulary, rows_per_block
+
+log = logging.getLogger(__name__)
+
+RESTRICT_VOCAB = 30_000
+SCORES = ("analogies", "word_pairs")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Score every `every` rounds, and the last, by the words that count; `patience`: end training when so many scores
+    in a row were no better than one before them, None: never.
+    """
+
+    every: int
+    questions: Questions | None
+    pairs: Pairs | None
+    restrict_vocab: int = RESTRICT_VOCAB
+    patience: int | None = None
+
+    @classmethod
+    def of_files(
+        cls,
+        every: int,
+        analogies: str | os.PathLike[str] | None = None,
+        pairs: str | os.PathLike[str] | None = None,
+        restrict_vocab: int = RESTRICT_VOCAB,
+        patience: int | None = None,
+    ) -> Scoring:
+        """From test files in the formats of `evaluate`."""
+        if analogies is None and pairs is None:
+            raise ParamError("evaluate_every needs something to score with: give --analogies, --pairs or both")
+        for name, value in (("evaluate_every", every), ("restrict_vocab", restrict_vocab), ("patience", patience)):
+            if value is not None and value < 1:
+                raise ParamError(f"{name} given invalid value {value}: must be an integer of at least 1")
+        return cls(
+            every,
+            None if analogies is None else read_questions(analogies),
+            None if pairs is None else read_pairs(pairs),
+            restrict_vocab,
+            patience,
+        )
+
+    def is_due(self, round: int, last: int) -> bool:
+        """Whether the model after this round is scored."""
+        return round % self.every == 0 or round == last
+
+    def is_over(self, metrics: list[dict[str, Any]]) -> bool:
+        """Whether the scores have stopped to rise."""
+        if self.patience is None:
+            return False
+        scores = [score for row in metrics if row["shard"] == 0 and (score := _worth(row)) is not None]
+        return len(scores) > self.patience and max(scores[-self.patience :]) <= max(scores[: -self.patience])
+
+
+def score(
+    spark: SparkSession, scoring: Scoring, work: Place, params: Params, vocabulary: Vocabulary, pointer: Pointer
+) -> dict[str, float | None]:
+    """Share of analogies answered, and Spearman's rho of word pairs, of the model of a round; None where not asked."""
+    where, most = work.uri, min(scoring.restrict_vocab, vocabulary.words)
+    size, lowercase, questions, pairs = params.vector_size, params.lowercase, scoring.questions, scoring.pairs
+
+    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            pass
+        words = vocabulary.read().slice(0, most)
+        blocks = pointer.blocks(Place.open(where), SYN0, range(-(-most // rows_per_block(size))))
+        parts = [np.frombuffer(values, "<f4").reshape(-1, size) for _, values in sorted(blocks, key=lambda b: b[0])]
+        matrix = np.concatenate(parts)[:most]
+        vectors = Vectors(words["word"].combine_chunks(), matrix, words["count"].to_numpy(), lowercase=lowercase)
+        found = {
+            "analogies": _share_answered(vectors, questions) if questions else None,
+            "word_pairs": _correlation(vectors, pairs) if pairs else None,
+        }
+        yield pa.RecordBatch.from_pydict({"scores": [json.dumps(found)]})
+
+    with described(spark, f"score the model of round {pointer.round}"), plain_errors():
+        row = spark.range(0, 1, 1, 1).mapInArrow(answer, "scores string").head()
+    assert row is not None
+    scores: dict[str, float | None] = json.loads(row.scores)
+    told = [
+        f"{100 * value:.1f} {unit}" for value, unit in zip(scores.values(), _UNITS, strict=True) if value is not None
+    ]
+    log.info("scores after round %d: %s", pointer.round, ", ".join(told) or "no word of the test files is known")
+    return scores
+
+
+_UNITS = ("% of analogies", "(100 rho) of word pairs")
+
+
+def _share_answered(vectors: Vectors, questions: Questions) -> float | None:
+    answers = answer_questions(vectors, questions)
+    return float(answers.correct[answers.asked].mean()) if answers.asked.any() else None
+
+
+def _correlation(vectors: Vectors, pairs: Pairs) -> float | None:
+    ratings, cosines, known = compare_pairs(vectors, pairs)
+    return spearman(ratings[known], cosines[known])
+
+
+def _worth(row: dict[str, Any]) -> float | None:
+    """One number of a round's scores, to tell whether they rise."""
+    known = [value for name in SCORES if (value := row.get(name)) is not None]
+    return sum(known) if known else None

@@ -1,0 +1,99 @@
+"""Warm start: a finished model whose words keep their vectors in a run on new text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from w2v_spark import store
+from w2v_spark.corpus.vocab import initial_vectors
+from w2v_spark.errors import FormatError, ParamError
+from w2v_spark.params import Params
+from w2v_spark.place import Place
+from w2v_spark.spark.session import qualify
+from w2v_spark.workdir import BASE, MATRICES, SYN0, Float32Matrix, Vocabulary, block_batch, rows_per_block
+
+BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
+
+
+@dataclass(frozen=True)
+class EarlierModel:
+    """A model to start from: its directory, the files of its vectors, and a digest that tells it from another."""
+
+    uri: str
+    files: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def open(
+        cls, spark: SparkSession, path: str | os.PathLike[str], params: Params, output: str | os.PathLike[str]
+    ) -> EarlierModel:
+        """The model at OUT, looked at before anything long begins; an error says why a run cannot start from it."""
+        model = store.open_model(qualify(spark, path))
+        size = int(model.params["vector_size"])
+        if size != params.vector_size:
+            raise ParamError(
+                f"parameter vector_size given invalid value {params.vector_size}: must be {size}, as that of the model "
+                f"to start from, {os.fspath(path)}"
+            )
+        if model.place.path == Place.open(qualify(spark, output)).path:
+            raise ParamError(f"the model to start from is the output itself, {os.fspath(path)}: give another output")
+        vectors, entries = model.place.child(store.VECTORS), model.manifest["files"][store.VECTORS]
+        for entry in entries:
+            with store.opened(vectors, entry):
+                pass
+        digest = hashlib.sha256(json.dumps(model.manifest, sort_keys=True).encode()).hexdigest()[:12]
+        return cls(model.place.uri, tuple(entry["name"] for entry in entries), digest)
+
+    @property
+    def identity(self) -> str:
+        """What tells it from another, for run.json and model.json."""
+        return f"{self.uri} ({self.digest})"
+
+    def rows(self, spark: SparkSession) -> DataFrame:
+        """word, vector (array<float>): every word once."""
+        paths = [f"{self.uri}/{store.VECTORS}/{name}" for name in self.files]
+        return spark.read.schema("word string, vector array<float>").parquet(*paths)
+
+    def blocks(self, spark: SparkSession, vocabulary: Vocabulary, vector_size: int, seed: int, tasks: int) -> DataFrame:
+        """The first model as blocks: syn0 has this model's vectors and, for words that it lacks, random ones; syn1 is
+        zero. Words meet their vectors in a shuffle, so no task holds more than a block.
+        """
+
+        def start(table: pa.Table) -> pa.Table:
+            syn0 = _first_vectors(table.sort_by("id"), vector_size, seed)
+            return pa.Table.from_batches(start_blocks(table["block"][0].as_py(), syn0))
+
+        words = spark.read.schema("id int, word string").parquet(f"{vocabulary.parent}/{store.VOCAB}")
+        # merged and not broadcast, which would bring a small model to the driver
+        vectors = self.rows(spark).repartition(tasks, "word").hint("merge")
+        joined = words.repartition(tasks, "word").join(vectors, "word", "left")
+        block = F.floor(F.col("id") / rows_per_block(vector_size)).cast("int").alias("block")
+        placed = joined.select(block, "id", "word", "vector").repartition(tasks, "block")
+        return placed.groupBy("block").applyInArrow(start, BLOCK_COLUMNS)
+
+
+def start_blocks(block: int, syn0: Float32Matrix) -> Iterator[pa.RecordBatch]:
+    """A block of each matrix before any round: syn0 as given, syn1 zero."""
+    for matrix in MATRICES:
+        yield block_batch(matrix, block, BASE, syn0 if matrix == SYN0 else np.zeros_like(syn0))
+
+
+def _first_vectors(table: pa.Table, vector_size: int, seed: int) -> Float32Matrix:
+    """float32[words, vector_size] of the columns word and vector: random where vector is null."""
+    known = pc.is_valid(table["vector"]).to_numpy()
+    vectors = table["vector"].drop_null().combine_chunks()
+    if not pc.all(pc.equal(pc.list_value_length(vectors), vector_size)).as_py():
+        raise FormatError(f"the model to start from is damaged: it has vectors that are not of size {vector_size}")
+    values = initial_vectors(table["word"].to_pylist(), vector_size, seed)
+    values[known] = vectors.flatten().to_numpy().reshape(-1, vector_size)
+    return values
