@@ -101,6 +101,7 @@ def main() -> int:
     parser.add_argument("--cluster", choices=("local", "local-cluster", "standalone"), default="standalone")
     parser.add_argument("--threads", type=int, default=1, help="threads of a replica (default 1: the same bytes)")
     parser.add_argument("--words", type=int, default=1_000_000, help="words of the generated text (default 1,000,000)")
+    parser.add_argument("--minutes", type=float, default=120, help="begin no other run after so long (default 120)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     draw, mark = random.Random(args.seed), uuid.uuid4().hex
@@ -110,7 +111,7 @@ def main() -> int:
         master = found.address if found else {"local": "local[2]"}.get(args.cluster, "local-cluster[2,1,1024]")
         setting = Setting(master, text, args.threads, mark)
         job.set_up("./spark-submit.sh")
-        tally = drill(setting, found, Path(folder), args.kills, draw)
+        tally = drill(setting, found, Path(folder), args.kills, args.minutes, draw)
     print(
         f"{sum(tally.kills.values())} kills in {tally.runs} runs on {args.cluster}, {args.threads} thread(s) a replica"
     )
@@ -122,8 +123,10 @@ def main() -> int:
     return bool(tally.problems)
 
 
-def drill(setting: Setting, cluster: Standalone | None, folder: Path, kills: int, draw: random.Random) -> Tally:
-    """Run jobs and kill until enough are killed."""
+def drill(
+    setting: Setting, cluster: Standalone | None, folder: Path, kills: int, minutes: float, draw: random.Random
+) -> Tally:
+    """Run jobs and kill until enough are killed, or the time is up."""
     victims = [v for v in VICTIMS if cluster or v != "worker daemon"]
     victims = [v for v in victims if not (setting.master.startswith("local[") and v == "executor")]
     # the first run compiles kernels, which later ones find; the second tells how long they take
@@ -132,7 +135,7 @@ def drill(setting: Setting, cluster: Standalone | None, folder: Path, kills: int
     if setting.threads == 1 and again != expected:
         sys.exit("two undisturbed runs gave other vectors")
     job.say(f"an undisturbed run takes {seconds:.1f} s")
-    tally = Tally()
+    tally, end = Tally(), time.monotonic() + 60 * minutes
     while sum(tally.kills.values()) < kills and not tally.problems:
         output = folder / f"out{tally.runs}"
         tally.runs += 1
@@ -140,6 +143,8 @@ def drill(setting: Setting, cluster: Standalone | None, folder: Path, kills: int
         tally.problems += [f"{output.name}: {p}" for p in compare(output, expected, exact=setting.threads == 1)]
         tally.problems += [f"{output.name}: left running: {p}" for p in left_running(setting, cluster)]
         job.say(f"run {tally.runs}: {sum(tally.kills.values())} kills, {tally.starts} starts")
+        if time.monotonic() > end:
+            break
     return tally
 
 
@@ -165,7 +170,7 @@ def survive(
         running = start(setting, output)
         tally.starts += 1
         begun = time.monotonic()
-        moments = sorted(draw.uniform(0.2, 1.0) * seconds for _ in range(draw.choice((1, 2)))) if attempt < 4 else []
+        moments = sorted(draw.uniform(0.2, 1.0) * seconds for _ in range(draw.choice((1, 2, 3)))) if attempt < 4 else []
         while running.poll() is None and time.monotonic() - begun < _LONGEST_RUN:
             if moments and time.monotonic() - begun >= moments[0]:
                 victim = draw.choice(victims)
@@ -179,7 +184,8 @@ def survive(
             tally.problems.append(f"{output.name}: hangs; its log ends with {log_of(output)[-1500:]}")
             os.killpg(running.pid, signal.SIGKILL)
             return
-        if running.returncode == 0:
+        # a driver that was killed after it had written the manifest leaves a model, which is not trained again
+        if running.returncode == 0 or "holds a finished model" in log_of(output).rpartition(_START)[2]:
             return
     tally.problems.append(f"{output.name}: not done after {_MOST_STARTS} starts: {log_of(output)[-1500:]}")
 
@@ -225,9 +231,12 @@ def compare(output: Path, expected: dict[str, bytes], exact: bool) -> list[str]:
         problems.append("other words than in the undisturbed run")
     elif exact and found != expected:
         problems.append("other vectors than in the undisturbed run")
-    ours = {"model.json", "report.html", "vocab", "vectors", "metrics", ".report.html.crc"}
+    ours = {"model.json", "report.html", "vocab", "vectors", "metrics"}
     problems += [f"holds {path.name}" for path in output.iterdir() if path.name not in ours]
-    return problems + [f"holds {path}" for path in output.rglob("*") if path.name.startswith("_temporary")]
+    manifest = store.open_model(str(output)).manifest
+    named = {output / directory / file["name"] for directory, files in manifest["files"].items() for file in files}
+    strays = [p for d in manifest["files"] for p in (output / d).rglob("[!._]*") if p.is_file() and p not in named]
+    return problems + [f"holds {path}" for path in [*strays, *output.rglob("_temporary*")]]
 
 
 def left_running(setting: Setting, cluster: Standalone | None) -> list[str]:

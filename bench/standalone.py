@@ -27,11 +27,11 @@ class Standalone:
         self._port = free_port()
         self.address = f"spark://127.0.0.1:{self._port}"
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._master: subprocess.Popen[bytes] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         options = ["--host", "127.0.0.1", "--port", str(self._port), "--webui-port", "0"]
-        self._master = self._spawn("Master", SYSTEM_PATH, "master", "elected leader", options)
+        self._spawn("Master", SYSTEM_PATH, "master", "elected leader", options)
         self.workers = [self._start_worker(i) for i in range(len(self._paths))]
 
     def restart_dead_workers(self) -> None:
@@ -41,9 +41,13 @@ class Standalone:
                 self.workers[i] = self._start_worker(i)
 
     def stop(self) -> None:
-        for process in [*self.workers, *filter(None, [self._master])]:
+        for process in self._started:
             process.terminate()
-            process.wait(30)
+        for process in self._started:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def _start_worker(self, number: int) -> subprocess.Popen[bytes]:
         options = ["--host", "127.0.0.1", "--webui-port", "0", "--cores", str(self._cores), "--memory", "2g"]
@@ -65,6 +69,7 @@ class Standalone:
         command = [str(spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind.lower()}.{kind}", *options]
         with (directory / "log").open("w") as log:
             process = subprocess.Popen(command, env=environ, cwd=directory, stdout=log, stderr=log)
+        self._started.append(process)
         _wait_for(directory / "log", ready)
         return process
 

@@ -16,7 +16,7 @@ VICTIMS = {
     "worker daemon": r"deploy\.worker\.Worker",
     "driver": r"deploy\.SparkSubmit|jobs/train\.py",
     "driver's JVM": r"deploy\.SparkSubmit",
-    "driver's Python": r"jobs/train\.py",
+    "driver's Python": r"^(?!.*SparkSubmit).*jobs/train\.py",
 }
 
 

@@ -83,7 +83,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-from", metavar="DIR", help="an earlier model: its words keep their vectors, new words start at random"
     )
     place.add_argument("--output", required=True, metavar="DIR", help="where the vectors go: a new or empty directory")
-    place.add_argument("--overwrite", action="store_true", help="replace a finished model in the output")
+    place.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a finished model in the output, and begin an unfinished run anew",
+    )
     place.add_argument(
         "--keep-work", action="store_true", help="keep counts, encoded corpus and last rounds in OUTPUT/work"
     )
@@ -138,14 +142,21 @@ def run_train(args: argparse.Namespace) -> int:
     source = Source(tuple(args.input or ()), args.table, args.sql, None, args.column, args.format)
     Params.from_dict(params)  # a wrong value is told before Spark starts
     scoring = _scoring(args)
-    with own_session() as spark:
-        common: dict[str, Any] = {"vocab": args.vocab, "start_from": args.start_from, "overwrite": args.overwrite}
-        common |= {"spark": spark, **params}
-        if args.plan:
-            with fit.prepare(source, args.output, **common) as prepared:
-                sys.stdout.write(prepared.plan.text() + "\n")
-            return 0
-        trained = fit.train(source, args.output, keep_work=args.keep_work, scoring=scoring, **common)
+    from py4j.protocol import Py4JError, Py4JJavaError
+
+    try:
+        with own_session() as spark:
+            common: dict[str, Any] = {"vocab": args.vocab, "start_from": args.start_from, "overwrite": args.overwrite}
+            common |= {"spark": spark, **params}
+            if args.plan:
+                with fit.prepare(source, args.output, **common) as prepared:
+                    sys.stdout.write(prepared.plan.text() + "\n")
+                return 0
+            trained = fit.train(source, args.output, keep_work=args.keep_work, scoring=scoring, **common)
+    except Py4JError as e:
+        if isinstance(e, Py4JJavaError):
+            raise
+        raise W2VError(f"Spark's Java is gone ({e}): the same command goes on from where it was") from e
     summary = {
         "output": trained.output,
         "words_per_second": round(trained.words_per_second),

@@ -129,7 +129,7 @@ class Params:
 
     def __post_init__(self) -> None:
         for name, spec in specs().items():
-            object.__setattr__(self, name, _checked(name, spec, getattr(self, name)))
+            object.__setattr__(self, name, checked(name, spec, getattr(self, name)))
         if self.min_step_size > self.step_size:
             raise ParamError(
                 f"parameter min_step_size given invalid value {self.min_step_size:g}: must be at most step_size "
@@ -254,7 +254,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 500 else text[:497] + "..."
 
 
-def _checked(name: str, spec: Spec, value: Any) -> Any:
+def checked(name: str, spec: Spec, value: Any) -> Any:
     """The value in its parameter's own type; numpy scalars and, for numbers and switches, their spelling as text are
     accepted.
     """

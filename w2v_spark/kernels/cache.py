@@ -25,7 +25,7 @@ from numba.core import caching, config
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # a division by zero gives inf instead of an exception, which would keep LLVM from vectorising; no fast flags: the same
-# sums in the same order give the same bytes on AVX2 and AVX-512 (design.md section 4: that costs 5 %)
+# sums in the same order give the same bytes on AVX2 and AVX-512 (which costs 5 %)
 _OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 
 

@@ -13,7 +13,7 @@ from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 
 from w2v_spark.errors import ParamError
-from w2v_spark.params import NONE, Spec, _checked, default, did_you_mean, specs
+from w2v_spark.params import NONE, Spec, checked, default, did_you_mean, specs
 
 Stage = TypeVar("Stage", bound=type)
 
@@ -74,7 +74,7 @@ def with_params(stage: Stage) -> Stage:
     """Give a class the Params and their getters."""
     for name, setting in settings().items():
         help = f"{setting.spec.help}; {setting.spec.allowed()}"
-        convert: Any = functools.partial(_checked, name, setting.spec)
+        convert: Any = functools.partial(checked, name, setting.spec)
         setattr(stage, name, Param(Params._dummy(), name, help, typeConverter=convert))
         _add_method(stage, method_name("get", name), _getter(name), f"The value of {name}: {help}.")
     return stage

@@ -111,10 +111,11 @@ class Run:
         self.training = None
         if (read_record(self.work) or {}).get("run") != self.tag:
             return
-        if keep_work:
-            self._write()
-        else:
-            self.work.delete()
+        # from here on nobody goes on with these rounds, though a part of them may outlive the driver
+        self._write(finished=not keep_work)
+        if not keep_work:
+            self.release()
+            _remove(self.work)
 
     def release(self) -> None:
         """Give no more signs of life."""
@@ -139,7 +140,7 @@ class Run:
             if tag not in named:
                 self.work.delete(tag)
 
-    def _write(self) -> None:
+    def _write(self, finished: bool = False) -> None:
         record = {
             "format": store.FORMAT,
             "application": self.application,
@@ -147,6 +148,7 @@ class Run:
             "run": self.tag,
             "stages": self.stages,
             "training": self.training,
+            "finished": finished,
         }
         self.work.write_json(workdir.RUN, record)
 
@@ -169,11 +171,17 @@ def claim_output(output: Place, application: str, overwrite: bool) -> Run:
         training = record.get("training")
         again = record.get("application") == application and record.get("process") != this_process()
         if output.exists(store.MANIFEST) and not overwrite and not training:
+            if record.get("finished"):  # its driver died while it removed this
+                _remove(work)
             raise OutputError(
                 f"output {output.uri} holds a finished model: give --overwrite to replace it, or another directory"
             )
         run = Run(output, application, _stages(record), training if again or not overwrite else None)
-        run.take()
+        try:
+            run.take()
+        except BaseException:
+            run.release()
+            raise
     except OSError as e:
         raise OutputError(f"output {output.uri} cannot be written: {e.strerror or e}") from e
     return run
@@ -199,6 +207,14 @@ def read_record(work: Place) -> dict[str, Any] | None:
     except (FileNotFoundError, FormatError):
         return None
     return record if record.get("format") == store.FORMAT else None
+
+
+def _remove(work: Place) -> None:
+    """Remove the work directory, what tells whose it is last."""
+    for name in work.names():
+        if name != workdir.RUN:
+            work.delete(name)
+    work.delete()
 
 
 def _stages(record: dict[str, Any]) -> dict[str, Any]:

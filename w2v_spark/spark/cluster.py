@@ -68,7 +68,7 @@ def probe(spark: SparkSession, output: Place) -> None:
     if is_local(spark):
         return
     _wait_for_executors(spark)
-    work, name = output.child(store.WORK), f".probe-{uuid.uuid4().hex}"
+    work, name = output.child(store.WORK), f".probe.{uuid.uuid4().hex}"
     work.write_json(name, {})
     try:
         for i in range(_PROBES):

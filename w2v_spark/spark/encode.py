@@ -127,7 +127,5 @@ def _index(spark: SparkSession, place: Place) -> CorpusIndex:
         .agg(F.count("*").alias("sentences"), F.sum("words").alias("words"))
         .collect()
     )
-    buckets = sorted(
-        (Bucket(r["bucket"], numbers[r["file"]], r["sentences"], r["words"]) for r in rows), key=lambda b: b.bucket
-    )
-    return CorpusIndex(files, buckets)
+    buckets = [Bucket(r["bucket"], numbers[r["file"]], r["sentences"], r["words"]) for r in rows]
+    return CorpusIndex(files, sorted(buckets, key=lambda b: (b.bucket, b.file)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -15,6 +15,7 @@ from typing import Any, Unpack
 from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store
+from w2v_spark.errors import FormatError
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
 from w2v_spark.place import FileEntry, Place
@@ -22,7 +23,7 @@ from w2v_spark.spark import cluster, count, encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
-from w2v_spark.spark.loop import Encoded, mean_loss, train_rounds
+from w2v_spark.spark.loop import Encoded, mean_loss, stepped_back, train_rounds
 from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, read_documents
@@ -114,9 +115,14 @@ class Prepared:
         else:
             corpus, progress = Encoded(run.place("corpus"), run.stages["corpus"]["words"]), read_progress(run)
             rounds.go_on_from(run, progress.pointer, progress.before)
-        progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress, scoring)
+        while True:
+            progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress, scoring)
+            try:
+                _publish(self, progress)
+                break
+            except FormatError as e:
+                progress = stepped_back(progress, e)
         trained = _summary(run.output, params, progress.metrics)
-        _publish(spark, run, self.documents, self.given, params, vocabulary, progress)
         run.finish(keep_work)
         seconds = time.perf_counter() - started
         log.info("wrote %d vectors to %s, %.0f s after counting", vocabulary.words, run.output.uri, seconds)
@@ -233,35 +239,35 @@ def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Tr
     return Trained(output.uri, params, words / seconds, mean_loss([r for r in metrics if r["round"] == last]))
 
 
-def _publish(
-    spark: SparkSession,
-    run: Run,
-    documents: Documents,
-    given: Mapping[str, Any],
-    params: Params,
-    vocabulary: Vocabulary,
-    progress: Progress,
-) -> None:
+def _publish(prepared: Prepared, progress: Progress) -> None:
     """Write vectors, metrics and report, then the manifest that makes them a model."""
+    spark, run, params, vocabulary = prepared.spark, prepared.run, prepared.params, prepared.vocabulary
     run.make_room()
 
     def write(attempt: int) -> dict[str, list[FileEntry]]:
-        words = publish.write_vocabulary(spark, run.output, vocabulary)
-        vectors = publish.write_vectors(
+        files = {}
+        run.still_ours()
+        files[store.VOCAB] = publish.write_vocabulary(spark, run.output, vocabulary)
+        run.still_ours()
+        files[store.VECTORS] = publish.write_vectors(
             spark, run.output, vocabulary, progress.pointer, params.vector_size, params.vectors
         )
-        measured = publish.write_metrics(spark, run.output, progress.metrics)
-        return {store.VOCAB: words, store.VECTORS: vectors, store.METRICS: measured}
+        run.still_ours()
+        files[store.METRICS] = publish.write_metrics(spark, run.output, progress.metrics)
+        return files
 
     with live("publishing", tasks_done(spark)):
         files = redo(spark, "publishing", write)
     about = {
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
-        "input": {"fingerprint": documents.fingerprint},
-        "start_from": given["start_from"],
+        "input": {"fingerprint": prepared.documents.fingerprint},
+        "start_from": prepared.given["start_from"],
         "processors": sorted({row["processor"] for row in progress.metrics}),
     }
     manifest = store.model_manifest(params.to_dict(), files, **about)
     run.still_ours()
-    report.write(run.output, manifest, progress.metrics, given)
+    try:
+        report.write(run.output, manifest, progress.metrics, prepared.given)
+    except Exception as e:  # a page for people is no reason to lose a model
+        log.warning("no %s is written: %s", store.REPORT, e)
     run.output.write_json(store.MANIFEST, manifest)

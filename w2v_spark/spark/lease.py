@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from w2v_spark.errors import FormatError, OutputError
@@ -39,7 +40,7 @@ class Lease:
         """End it, and take the sign away where no other run has put its own there."""
         self._ended.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STALE_SECONDS)  # longer, and the storage hangs: it shall not keep the driver
         if (read_lease(self._work) or {}).get("run") == self._run:
             self._work.delete(LEASE)
 
@@ -47,8 +48,8 @@ class Lease:
         failing = False
         while not self._ended.wait(BEAT_SECONDS):
             try:
-                if (read_lease(self._work) or {}).get("run") != self._run:
-                    return  # taken over, or the work directory is gone: the run itself learns it at its next step
+                if not self._work.exists() or (read_lease(self._work) or {"run": self._run}).get("run") != self._run:
+                    return  # taken over, or gone: the run itself learns it at its next step
                 self._beat()
                 failing = False
             except OSError as e:
@@ -95,13 +96,16 @@ def read_lease(work: Place) -> dict[str, Any] | None:
 
 
 def this_process() -> str:
-    """This process among all of a cluster: machine, name space of process numbers (containers), number."""
+    """This process among all of a cluster: machine since its start, name space of process numbers (containers),
+    number.
+    """
     return f"{_machine()}/{os.getpid()}"
 
 
 def _machine() -> str:
     try:
-        return f"{socket.gethostname()}/{os.stat('/proc/self/ns/pid').st_ino}"
+        booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()}/{booted}/{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
         return socket.gethostname()
 

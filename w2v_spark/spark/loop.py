@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, W2VError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark import rounds
@@ -22,7 +22,7 @@ from w2v_spark.spark.scoring import SCORES, Scoring, score
 from w2v_spark.spark.session import is_local
 from w2v_spark.training.schedule import plan_rounds, replica_step_size, step_at
 from w2v_spark.training.shard import ShardJob
-from w2v_spark.workdir import Vocabulary
+from w2v_spark.workdir import Pointer, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -69,16 +69,27 @@ def train_rounds(
                 with live(name, measure):
                     result, rows = _train_round(spark, run, job, layout, name, replicas)
             except FormatError as e:
-                progress = _stepped_back(progress, e)
+                progress = stepped_back(progress, e)
                 continue
             if scoring and scoring.is_due(round.number, len(schedule)):
-                scores = score(spark, scoring, run.work, params, vocabulary, result.pointer)
+                scores = _scored(spark, scoring, run, params, vocabulary, result.pointer)
                 rows = [row | scores for row in rows]
             progress = _moved(run, progress, result, rows)
             done, seconds = int(round.stop * corpus.words), time.perf_counter() - started
             log.info("%s: %s", name, training_line(done, total, seconds, mean_loss(rows)))
     _log_share(progress.metrics)
     return progress
+
+
+def _scored(
+    spark: SparkSession, scoring: Scoring, run: Run, params: Params, vocabulary: Vocabulary, pointer: Pointer
+) -> dict[str, float | None]:
+    """The scores of a round's model; none where they cannot be had, which is no reason to lose the round."""
+    try:
+        return redo(spark, "scoring", lambda _: score(spark, scoring, run.work, params, vocabulary, pointer))
+    except W2VError as e:
+        log.warning("round %d goes without scores: %s", pointer.round, e)
+        return {}
 
 
 def _train_round(
@@ -104,7 +115,7 @@ def _moved(run: Run, progress: Progress, result: rounds.RoundResult, rows: list[
     return Progress(result.pointer, progress.pointer, progress.metrics + rows)
 
 
-def _stepped_back(progress: Progress, error: FormatError) -> Progress:
+def stepped_back(progress: Progress, error: FormatError) -> Progress:
     """The round before, where the error tells that the model of the last is damaged."""
     before = progress.before
     if before is None or progress.pointer.directory not in str(error):

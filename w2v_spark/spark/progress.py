@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -25,11 +26,11 @@ class Terminal:
 
     def __init__(self, stream: TextIO = sys.stderr):
         # under spark-submit the stream is a pipe, and spark-submit.sh tells whether a terminal is at its end
-        self._live = stream.isatty() or bool(os.environ.get("W2V_TERMINAL"))
+        self.is_live = stream.isatty() or bool(os.environ.get("W2V_TERMINAL"))
         self._stream, self._shown, self._lock = stream, False, threading.Lock()
 
     def show(self, text: str) -> None:
-        if self._live:
+        if self.is_live:
             with self._lock:
                 self._stream.write("\r" + text[:_WIDTH].ljust(_WIDTH))
                 self._stream.flush()
@@ -60,8 +61,10 @@ def live(label: str, measure: Callable[[], str]) -> Iterator[None]:
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(_EVERY_SECONDS):
-            TERMINAL.show(f"{label}: {measure()}")
+        while TERMINAL.is_live and not stop.wait(_EVERY_SECONDS):
+            # what is measured may change under the reading, or Spark be gone: the job itself will tell
+            with contextlib.suppress(Exception):
+                TERMINAL.show(f"{label}: {measure()}")
 
     thread = InheritableThread(target=watch, daemon=True)
     thread.start()

@@ -75,8 +75,9 @@ def read_progress(run: Run) -> Progress:
     """How far the rounds came, by the pointer; where files of its round are gone, by the round before it."""
     pointers, problem = Pointer.read(run.work), ""
     for i, pointer in enumerate(pointers):
-        problem = problem or _lacking(run.work, pointer)
-        if not _lacking(run.work, pointer):
+        lacking = _lacking(run.work, pointer)
+        problem = problem or lacking
+        if not lacking:
             if i:
                 log.warning("%s: going back to round %d", problem, pointer.round)
             before = pointers[i + 1] if i + 1 < len(pointers) else None
