@@ -38,13 +38,13 @@ from w2v_spark.vectors.load import read_model
 _START = "---- start of a job\n"
 _MOST_STARTS = 12
 _LONGEST_RUN = 300
+_FIRST_PHASE = "starting, counting"
 # words of a job's log that tell what it does now, the last first
 _PHASES = (
     ("published", r" wrote [\d,]+ vectors"),
     ("publishing", r" rounds took "),
     ("rounds", r" (encoded|reuse the corpus|going on after)"),
     ("encoding", r" (counted|reuse the vocabulary)"),
-    ("counting", r"w2v_spark|INFO"),
 )
 
 
@@ -68,7 +68,7 @@ class Tally:
 
     def table(self) -> str:
         """Kills by victim and phase."""
-        phases = ["starting", *(name for name, _ in reversed(_PHASES))]
+        phases = [_FIRST_PHASE, *(name for name, _ in reversed(_PHASES))]
         phases = [p for p in phases if any(phase == p for _, phase in self.kills)]
         rows = [("killed", *phases, "in all")]
         for victim in VICTIMS:
@@ -210,7 +210,7 @@ def start(setting: Setting, output: Path) -> subprocess.Popen[bytes]:
 def phase_of(output: Path) -> str:
     """What the job was doing when it was killed, by the log of its last start."""
     last = log_of(output).rpartition(_START)[2]
-    return next((name for name, pattern in _PHASES if re.search(pattern, last)), "starting")
+    return next((name for name, pattern in _PHASES if re.search(pattern, last)), _FIRST_PHASE)
 
 
 def log_of(output: Path) -> str:
