@@ -83,6 +83,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_splits(
     assert vectors_of(tmp_path / "other") != found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["equal lines", "one long line"])
 def test_buckets_are_even(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     text = tmp_path / "text.txt"
