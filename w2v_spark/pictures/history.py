@@ -56,7 +56,7 @@ def _round(number: int, rows: Sequence[Mapping[str, Any]]) -> TrainedRound:
         stop=first["stop"],
         step_size=first["step_size"],
         words=sum(row["words"] for row in rows),
-        loss=_mean_loss(rows),
+        loss=mean_loss(rows),
         seconds=first["seconds_round"],
         seconds_train=max(row["seconds_train"] for row in rows),
         # the first runs did not measure it
@@ -66,8 +66,13 @@ def _round(number: int, rows: Sequence[Mapping[str, Any]]) -> TrainedRound:
     )
 
 
-def _mean_loss(rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """The replicas' losses, weighted by their pairs."""
+def words_per_second(rounds: Sequence[TrainedRound]) -> float:
+    """Words of all rounds by their seconds, merges included."""
+    return sum(r.words for r in rounds) / sum(r.seconds for r in rounds)
+
+
+def mean_loss(rows: Iterable[Mapping[str, Any]]) -> float | None:
+    """The replicas' losses, weighted by their pairs; None where no pair was measured."""
     known = [(row["loss"], row["pairs"]) for row in rows if row["loss"] is not None]
     pairs = sum(weight for _, weight in known)
     return sum(loss * weight for loss, weight in known) / pairs if pairs else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from w2v_spark import store
 from w2v_spark.params import specs
-from w2v_spark.pictures.history import TrainedRound, trained_rounds
+from w2v_spark.pictures.history import TrainedRound, trained_rounds, words_per_second
 from w2v_spark.pictures.neighbours import FrequentWords, frequent_words, nearest_words, words_to_ask
 from w2v_spark.pictures.page import Markup, facts, joined, markup, note, page, percent, section, table, tiles
 from w2v_spark.pictures.parameters import spelt
@@ -71,7 +71,7 @@ def _in_short(manifest: Mapping[str, Any], rounds: Sequence[TrainedRound]) -> Ma
             (str(params["vector_size"]), "numbers in each vector"),
             (_large(vocabulary["total_count"]), f"words of text, {params['max_iter']:,} epochs"),
             (duration(seconds), "training, merges included"),
-            (_large(_speed_of(rounds)), "words a second"),
+            (_large(words_per_second(rounds)), "words a second"),
             ("-" if loss is None else f"{loss:.4f}", "loss of the last round"),
         ]
     )
@@ -162,7 +162,7 @@ def _speed(manifest: Mapping[str, Any], rounds: Sequence[TrainedRound]) -> Marku
                 ("replicas", f"{params['num_replicas']:,}"),
                 ("threads of a replica", f"{params['threads_per_replica']:,}"),
                 ("words trained, epochs together", f"{sum(r.words for r in rounds):,}"),
-                ("words a second", f"{_speed_of(rounds):,.0f}"),
+                ("words a second", f"{words_per_second(rounds):,.0f}"),
                 ("all rounds", duration(seconds)),
                 ("of it the slowest replica's training", f"{duration(trained)} ({percent(trained / seconds)})"),
                 ("of it opening and merging models", duration(seconds - trained)),
@@ -171,11 +171,6 @@ def _speed(manifest: Mapping[str, Any], rounds: Sequence[TrainedRound]) -> Marku
             ]
         ),
     )
-
-
-def _speed_of(rounds: Sequence[TrainedRound]) -> float:
-    """Words a second over the whole run."""
-    return sum(r.words for r in rounds) / sum(r.seconds for r in rounds)
 
 
 def _corpus(manifest: Mapping[str, Any], frequent: FrequentWords, word_list: str | None) -> Markup:

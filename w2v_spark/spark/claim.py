@@ -41,7 +41,8 @@ class Run:
         self.own = self.work.child(self.tag)
         self._lease = Lease(self.work, self.tag, application)
 
-    def key(self, *shaped_by: Any) -> str | None:
+    @staticmethod
+    def key(*shaped_by: Any) -> str | None:
         """A digest of what shapes a stage; None where the input cannot be told from another, so that nothing is
         reused.
         """

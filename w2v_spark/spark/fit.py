@@ -18,12 +18,13 @@ from w2v_spark import store
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
+from w2v_spark.pictures.history import trained_rounds, words_per_second
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import cluster, count, encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
-from w2v_spark.spark.loop import Encoded, mean_loss, stepped_back, train_rounds
+from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
 from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, read_documents
@@ -233,10 +234,9 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
 
 
 def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Trained:
-    last = max(row["round"] for row in metrics)
-    seconds = sum({row["round"]: row["seconds_round"] for row in metrics}.values())
-    words = sum(row["words"] for row in metrics)
-    return Trained(output.uri, params, words / seconds, mean_loss([r for r in metrics if r["round"] == last]))
+    done = trained_rounds(metrics)
+    loss = done[-1].loss
+    return Trained(output.uri, params, words_per_second(done), float("nan") if loss is None else loss)
 
 
 def _publish(prepared: Prepared, progress: Progress) -> None:

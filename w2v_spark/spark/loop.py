@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from w2v_spark.errors import FormatError, W2VError
 from w2v_spark.params import Params
+from w2v_spark.pictures.history import mean_loss, trained_rounds
 from w2v_spark.place import Place
 from w2v_spark.spark import rounds
 from w2v_spark.spark.attempts import redo
@@ -47,7 +48,8 @@ def train_rounds(
 ) -> Progress:
     """Train round after round from where `progress` is to the end, or until the scores no longer rise."""
     schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
-    total, started = corpus.words * params.max_iter, time.perf_counter() - sum(_round_seconds(progress.metrics))
+    before_this = sum(r.seconds for r in trained_rounds(progress.metrics))
+    total, started = corpus.words * params.max_iter, time.perf_counter() - before_this
     if progress.pointer.round:
         log.info("going on after round %d/%d, where this run was interrupted", progress.pointer.round, len(schedule))
     with ReplicaProgress(params.num_replicas or 1) as replicas:
@@ -59,11 +61,11 @@ def train_rounds(
             round = schedule[progress.pointer.round]
             name = f"round {round.number}/{len(schedule)} (to epoch {round.stop:.2f} of {params.max_iter})"
             job = ShardJob(run.output.uri, params, round, progress.pointer, vocabulary, corpus.parent.uri, watched)
-            loss = mean_loss([row for row in progress.metrics if row["round"] == progress.pointer.round])
+            loss = mean_loss(row for row in progress.metrics if row["round"] == progress.pointer.round)
 
-            def measure(before: int = int(round.start * corpus.words), loss: float = loss) -> str:
+            def measure(before: int = int(round.start * corpus.words), loss: float | None = loss) -> str:
                 words, now = replicas.read()
-                return training_line(before + words, total, time.perf_counter() - started, now if now == now else loss)
+                return training_line(before + words, total, time.perf_counter() - started, loss if now is None else now)
 
             try:
                 with live(name, measure):
@@ -126,16 +128,10 @@ def stepped_back(progress: Progress, error: FormatError) -> Progress:
     return Progress(before, None, [row for row in progress.metrics if row["round"] <= before.round])
 
 
-def _round_seconds(metrics: list[dict[str, Any]]) -> list[float]:
-    return list({row["round"]: row["seconds_round"] for row in metrics}.values())
-
-
 def _log_share(metrics: list[dict[str, Any]]) -> None:
     """How much of the time the replicas trained: the rest went to opening and merging models."""
-    slowest: dict[int, float] = {}
-    for row in metrics:
-        slowest[row["round"]] = max(slowest.get(row["round"], 0.0), row["seconds_train"])
-    seconds, trained = sum(_round_seconds(metrics)), sum(slowest.values())
+    done = trained_rounds(metrics)
+    seconds, trained = sum(r.seconds for r in done), sum(r.seconds_train for r in done)
     log.info("rounds took %.1f s, training %.1f s of them (%.0f %%)", seconds, trained, 100 * trained / seconds)
 
 
@@ -159,10 +155,3 @@ def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_r
         **dict.fromkeys(SCORES),
     }
     return {**shard, **own}
-
-
-def mean_loss(rows: list[dict[str, Any]]) -> float:
-    """The shards' losses, weighted by their pairs."""
-    known = [(r["loss"], r["pairs"]) for r in rows if r["loss"] is not None]
-    pairs = sum(p for _, p in known)
-    return sum(x * p for x, p in known) / pairs if pairs else float("nan")

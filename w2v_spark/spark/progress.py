@@ -102,10 +102,10 @@ class ReplicaProgress:
     def reset(self) -> None:
         np.zeros(self._shape).tofile(self.path)
 
-    def read(self) -> tuple[int, float]:
-        """Words trained in this round, and the mean loss so far (nan before any)."""
+    def read(self) -> tuple[int, float | None]:
+        """Words trained in this round, and the mean loss so far, None before any."""
         words, loss, pairs = np.fromfile(self.path).reshape(self._shape).sum(axis=0)
-        return int(words), float(loss / pairs) if pairs else float("nan")
+        return int(words), float(loss / pairs) if pairs else None
 
     def __enter__(self) -> ReplicaProgress:
         return self
@@ -116,9 +116,9 @@ class ReplicaProgress:
         os.unlink(self.path)
 
 
-def training_line(words: int, total: int, seconds: float, loss: float) -> str:
-    """Share done, words a second, loss and time left."""
+def training_line(words: int, total: int, seconds: float, loss: float | None) -> str:
+    """Share done, words a second, loss where it is known, and time left."""
     rate = words / seconds if seconds > 0 else 0.0
     left = f"{(total - words) / rate:,.0f} s left" if rate else "time left unknown"
-    shown = f", loss {loss:.3f}" if loss == loss else ""
+    shown = "" if loss is None or loss != loss else f", loss {loss:.3f}"
     return f"{words / total:6.1%}, {rate / 1e6:.2f} M words/s{shown}, {left}"
