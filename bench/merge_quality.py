@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from scores import BANDS, Scores, score
-from simulate import Corpus, Ladder, plan_syncs, simulate, volume
+from simulate import Corpus, all_syncs, simulate, volume
 
 from w2v_spark.params import Params
 from w2v_spark.training.merge import RULES
-from w2v_spark.training.schedule import auto_rounds_per_epoch, plan_rounds
+from w2v_spark.training.schedule import Ladder, auto_ladder, auto_rounds_per_epoch
 from w2v_spark.vectors.vectors import Vectors
 
 
@@ -39,13 +39,16 @@ def main() -> None:
     print(_header(args.pairs), flush=True)
     lengths_of_one: dict[int, npt.NDArray[np.float64]] = {}
     settings = itertools.product(args.replicas, args.rounds_per_epoch, args.ladder, args.rule, args.step_size)
-    for replicas, rounds, ladder, rule, step_size in settings:
-        rows = []
+    for replicas, rounds, frequent, rule, step_size in settings:
+        rows, words = [], corpus.index.words()
+        exchange = "storage" if frequent == {} or replicas == 1 else "direct"
+        rounds = rounds or auto_rounds_per_epoch(replicas, words, exchange)
+        ladder = auto_ladder(replicas, words, rounds) if frequent is None else Ladder(1, frequent)
         for seed in args.seed:
             params = Params(
                 vector_size=args.vector_size, max_iter=args.max_iter, num_replicas=replicas, merge_rule=rule,
                 seed=seed, step_size=step_size, threads_per_replica=1,
-                rounds_per_epoch=rounds or auto_rounds_per_epoch(replicas, corpus.index.words()),
+                rounds_per_epoch=rounds, exchange=exchange,
             )  # fmt: skip
             started = time.perf_counter()
             syn0 = simulate(corpus, params, ladder, args.threads)
@@ -70,7 +73,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--step-size", type=float, nargs="+", default=[0.05], help="as one replica would use it")
     parser.add_argument(
         "--ladder", type=_ladder, nargs="+", default=[{}], metavar="WORDS:TIMES,...",
-        help="merge the first words so many times in a round, e.g. 2000:16,8000:4; none",
+        help="merge the first words so many times in a round, as replicas do that merge directly: 2000:16,8000:4; "
+        "none; auto: as the product chooses, merges of all words included",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
     parser.add_argument("--max-iter", type=int, default=3)
@@ -79,10 +83,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _ladder(text: str) -> Ladder:
-    return (
-        {} if text == "none" else {int(words): int(times) for words, times in (r.split(":") for r in text.split(","))}
-    )
+def _ladder(text: str) -> dict[int, int] | None:
+    if text in ("none", "auto"):
+        return {} if text == "none" else None
+    return {int(words): int(times) for words, times in (rung.split(":") for rung in text.split(","))}
 
 
 def _row(
@@ -94,8 +98,7 @@ def _row(
     seconds: float,
 ) -> npt.NDArray[np.float64]:
     ratios = scores.norms / (np.nan if lengths_of_one is None else lengths_of_one)
-    rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
-    merged = volume(plan_syncs(rounds, len(corpus.words), ladder), len(corpus.words), params.max_iter)
+    merged = volume(all_syncs(params, len(corpus.words), ladder), len(corpus.words), params.max_iter)
     return np.concatenate((scores.analogies, scores.pairs, scores.bands, ratios, [merged, seconds]))
 
 
@@ -112,10 +115,9 @@ def _header(pairs: list[Path]) -> str:
 
 
 def _line(params: Params, ladder: Ladder, seed: str, row: npt.NDArray[np.float64]) -> str:
-    steps = ",".join(f"{words}:{times}" for words, times in ladder.items()) or "-"
-    first = (
-        f"| {params.num_replicas} | {params.rounds_per_epoch} | {steps} | {params.merge_rule} | {params.step_size:g} "
-    )
+    steps = ",".join(f"{words}:{times}" for words, times in ladder.frequent.items()) or "-"
+    merges = (params.rounds_per_epoch or 1) * ladder.merges
+    first = f"| {params.num_replicas} | {merges} | {steps} | {params.merge_rule} | {params.step_size:g} "
     scores, ratios, (merged, seconds) = row[: -2 - len(BANDS)], row[-2 - len(BANDS) : -2], row[-2:]
     cells = [f"{x:.1f}" for x in scores] + [f"{x:.2f}" for x in ratios] + [f"{merged:.0f}", f"{seconds:.0f}"]
     return f"{first}| {seed} | {' | '.join(cells)} |"

@@ -1,8 +1,7 @@
 """Many replicas on one machine: trained with the product's own shard reader, kernel, schedule and merge, but without
 Spark.
 
-Every replica lives in memory (2 x words x vector size x 4 bytes each), so that the most frequent words can be merged
-more often than all of them, which Spark's rounds do not do.
+Every replica lives in memory: 2 x words x vector size x 4 bytes each.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from w2v_spark.place import Place
 from w2v_spark.spark.claim import open_encoded
 from w2v_spark.training.merge import fold
 from w2v_spark.training.replica import Sampling, open_replica
-from w2v_spark.training.schedule import Round, plan_rounds
+from w2v_spark.training.schedule import Ladder, Round, Sync, plan_rounds, plan_syncs
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
 from w2v_spark.training.shard import change_of
 from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, rows_per_block
@@ -42,31 +41,10 @@ class Corpus:
         return cls(parent, CorpusIndex.read(parent), vocab["word"].to_pylist(), vocab["count"].to_numpy())
 
 
-@dataclass(frozen=True)
-class Sync:
-    """A stretch of training, then a merge of the first `rows` words."""
-
-    round: Round
-    rows: int
-
-
-Ladder = dict[int, int]
-
-
-def plan_syncs(rounds: list[Round], words: int, ladder: Ladder) -> list[Sync]:
-    """Each round cut so that the first `rows` words merge `times` as often as all, for each rows: times of the ladder;
-    times divide one another.
-    """
-    finest = max(ladder.values(), default=1)
-    bands = {finest // times: rows for rows, times in ladder.items()} | {finest: words}
-    syncs = []
-    for whole in rounds:
-        for i in range(finest):
-            start, stop = (whole.start + (whole.stop - whole.start) * k / finest for k in (i, i + 1))
-            rows = max(rows for every, rows in bands.items() if (i + 1) % every == 0)
-            stop = whole.stop if i + 1 == finest else stop
-            syncs.append(Sync(Round(len(syncs) + 1, start, stop), min(rows, words)))
-    return syncs
+def all_syncs(params: Params, words: int, ladder: Ladder) -> list[Sync]:
+    """Those of a whole run on a vocabulary of so many words."""
+    rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1, ladder.merges)
+    return [sync for round in rounds for sync in plan_syncs(round, words, ladder.frequent)]
 
 
 def volume(syncs: list[Sync], words: int, epochs: int) -> float:
@@ -93,7 +71,7 @@ class Simulation:
         """Train and merge; syn0 at the end."""
         with ThreadPoolExecutor(threads) as pool:
             for sync in syncs:
-                list(pool.map(self.train, range(len(self.replicas)), repeat(sync.round)))
+                list(pool.map(self.train, range(len(self.replicas)), repeat(sync.stretch)))
                 step = rows_per_block(self.params.vector_size)
                 for matrix in (0, 1):
                     starts = range(0, sync.rows, step)
@@ -126,6 +104,8 @@ class Simulation:
 
 
 def simulate(corpus: Corpus, params: Params, ladder: Ladder | None = None, threads: int = 2) -> Float32Matrix:
-    """syn0 after training with params.num_replicas replicas, merged as the product merges, `ladder` apart."""
-    rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
-    return Simulation(corpus, params).run(plan_syncs(rounds, len(corpus.words), ladder or {}), threads)
+    """syn0 after training with params.num_replicas replicas, merged as the product merges them through storage or, with
+    a ladder, directly.
+    """
+    syncs = all_syncs(params, len(corpus.words), ladder or Ladder())
+    return Simulation(corpus, params).run(syncs, threads)

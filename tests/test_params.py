@@ -45,6 +45,7 @@ WRONG = [
     ("num_replicas", "some", "an integer from 1 to 1024, or auto"),
     ("threads_per_replica", 0, "an integer from 1 to 256, or auto"),
     ("rounds_per_epoch", 0, "an integer from 1 to 10000, or auto"),
+    ("exchange", "flight", "one of storage, direct, auto"),
     ("architecture", "skipgram", "one of skip_gram, cbow"),
     ("loss", "ns", "one of negative_sampling, hierarchical_softmax, softmax"),
     ("cbow_mean", 1, "true or false"),

@@ -90,3 +90,11 @@ def test_the_log_line_loads_no_compiler() -> None:
         "Plan(Params(), 10, 10, 1, 1, True).line(); sys.exit('numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_replicas_that_merge_directly_hold_the_model_twice_and_shuffle_nothing() -> None:
+    plan = Plan(PARAMS.replace(exchange="direct"), 1_000_000, 10**9, executors=4, cores=16, local=False)
+    storage = Plan(PARAMS, 1_000_000, 10**9, executors=4, cores=16, local=False)
+    assert plan.replica_bytes - storage.replica_bytes == plan.model_bytes
+    assert plan.read_bytes == 4 * plan.model_bytes
+    assert "through the shuffle                        nothing             nothing" in told(plan)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from simulate import Corpus, plan_syncs, simulate, volume
+from simulate import Corpus, all_syncs, simulate, volume
 
 import w2v_spark
 from w2v_spark import store
+from w2v_spark.errors import ParamError
+from w2v_spark.params import Params
 from w2v_spark.training.merge import RULES
-from w2v_spark.training.schedule import plan_rounds
+from w2v_spark.training.schedule import Ladder, auto_ladder, plan_rounds
 from w2v_spark.vectors.load import read_model
 
 if TYPE_CHECKING:
@@ -31,6 +33,30 @@ def test_spark_gives_the_bytes_of_the_simulation(
     _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
     simulated = simulate(Corpus.open(str(tmp_path / "out")), trained.params)
     np.testing.assert_array_equal(np.stack(list(vectors)), simulated)
+
+
+def test_replicas_that_merge_directly_give_the_bytes_of_the_simulation(
+    spark: SparkSession, small_text: Path, tmp_path: Path
+) -> None:
+    options = {**SMALL, "num_replicas": 2, "rounds_per_epoch": 2, "exchange": "direct"}
+    trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
+    _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
+    corpus = Corpus.open(str(tmp_path / "out"))
+    ladder = auto_ladder(2, corpus.index.words(), 2)
+    np.testing.assert_array_equal(np.stack(list(vectors)), simulate(corpus, trained.params, ladder))
+
+
+def test_more_replicas_than_run_at_once_merge_through_storage(
+    spark: SparkSession, small_text: Path, tmp_path: Path
+) -> None:
+    options = {**SMALL, "num_replicas": 3, "max_iter": 1}
+    with pytest.raises(ParamError) as info:
+        w2v_spark.train(small_text, tmp_path / "out", **options, exchange="direct")
+    assert str(info.value) == (
+        "exchange=direct needs all 3 replicas to run at once; the executors have room for 2: lower --num-replicas, or "
+        "give more executors or cores"
+    )
+    assert w2v_spark.train(small_text, tmp_path / "out", **options, exchange="auto").params.exchange == "storage"
 
 
 def test_a_round_is_one_job_with_a_task_for_each_replica(
@@ -58,10 +84,11 @@ def test_replicas_without_text_and_more_replicas_than_cores(spark: SparkSession,
 
 
 def test_a_ladder_merges_the_first_words_more_often() -> None:
+    params = Params(max_iter=1, rounds_per_epoch=2, num_replicas=4)
     rounds = plan_rounds(1, 2, 4)
-    syncs = plan_syncs(rounds, 100, {10: 4, 30: 2})
+    syncs = all_syncs(params, 100, Ladder(1, {10: 4, 30: 2}))
     assert [s.rows for s in syncs] == [10, 30, 10, 100] * 2
-    assert [s.round.number for s in syncs] == list(range(1, 9))
-    assert [syncs[3].round.stop, syncs[7].round.stop] == [r.stop for r in rounds]
+    assert [s.stretch.number for s in syncs] == list(range(1, 9))
+    assert [syncs[3].stretch.stop, syncs[7].stretch.stop] == [r.stop for r in rounds]
     assert volume(syncs, 100, 1) == pytest.approx(3.0)
-    assert [s.rows for s in plan_syncs(rounds, 100, {})] == [100, 100]
+    assert [s.rows for s in all_syncs(params, 100, Ladder(3))] == [100] * 6

@@ -32,6 +32,10 @@ class DivergenceError(W2VError, ArithmeticError):
     """Training produced a vector that is not finite or far too long."""
 
 
+class ExchangeError(W2VError, ConnectionError):
+    """Another replica of the same round cannot be reached, was lost, or gave up."""
+
+
 class DeviceError(W2VError, RuntimeError):
     """The GPU, its driver or its compiler cannot do what is asked."""
 

@@ -101,6 +101,12 @@ class Params:
     rounds_per_epoch: int | None = _param(
         None, "merges in an epoch; auto: from the number of replicas and of words", int, low=1, high=10_000, unset=AUTO
     )
+    exchange: str = _param(
+        "storage",
+        "how replicas merge: through storage after every round, or directly with each other, frequent words more often "
+        "(all replicas must run at once); auto: directly where Spark can do that",
+        choices=("storage", "direct", "auto"),
+    )
     device: str = _param(
         "auto",
         "what trains a replica; auto: a GPU where Spark gives one to each replica, else the CPU",
@@ -181,6 +187,7 @@ class ParamValues(TypedDict, total=False):
     num_replicas: int | None
     threads_per_replica: int | None
     rounds_per_epoch: int | None
+    exchange: str
     device: str
     merge_rule: str
     tokenizer: str

@@ -13,7 +13,7 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import SparkSession
 
-from w2v_spark.errors import W2VError
+from w2v_spark.errors import ExchangeError, W2VError
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,13 @@ _Result = TypeVar("_Result")
 def redo(spark: SparkSession, what: str, step: Callable[[int], _Result]) -> _Result:
     """What `step(attempt)` gives, attempts counted from 1. A Spark job that aborted is tried MOST_REDONE times more:
     Spark itself gives up a round when an executor is lost while its replicas' changes are merged, and in local mode any
-    job whose worker dies. An error that would come again is not: ours, or one of Python code in a worker.
+    job whose worker dies. An error that would come again is not: one of Python code in a worker, or ours, but for a
+    replica that the others have lost.
     """
     for attempt in itertools.count(1):
         try:
             return step(attempt)
-        except (PySparkException, Py4JJavaError) as e:
+        except (PySparkException, Py4JJavaError, ExchangeError) as e:
             reason = job_failure(e)
             if comes_again(e) or _has_stopped(spark):
                 raise W2VError(f"{what} failed: {reason}") from e
@@ -42,8 +43,10 @@ def redo(spark: SparkSession, what: str, step: Callable[[int], _Result]) -> _Res
     raise AssertionError("unreachable")
 
 
-def comes_again(error: PySparkException | Py4JJavaError) -> bool:
+def comes_again(error: PySparkException | Py4JJavaError | ExchangeError) -> bool:
     """Whether Python code here or in a worker, or Spark's analysis of a query, raised it."""
+    if isinstance(error, ExchangeError):
+        return False
     if isinstance(error, AnalysisException) or not isinstance(error, (CapturedException, Py4JJavaError)):
         return True
     return bool(re.search(r"^Traceback \(most recent call last\)", str(error), re.M))

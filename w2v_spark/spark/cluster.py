@@ -17,12 +17,12 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 from pyspark.sql import SparkSession
 
 from w2v_spark import store
-from w2v_spark.errors import OutputError, W2VError
+from w2v_spark.errors import OutputError, ParamError, W2VError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.devices import choose_gpus, gpu_profile
 from w2v_spark.spark.session import described, is_local, local_cores, plain_errors, worker_problem
-from w2v_spark.training.schedule import auto_rounds_per_epoch
+from w2v_spark.training.schedule import Ladder, auto_ladder, auto_rounds_per_epoch
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,15 @@ _STATUS_SECONDS = 5
 
 @dataclass(frozen=True)
 class Layout:
-    """How a run uses the cluster: executors, tasks of a merge, GPUs of an executor that train (0: its CPU does), and
-    the profile that gives a replica its cores or its GPU.
+    """How a run uses the cluster: executors, tasks of a merge, GPUs of an executor that train (0: its CPU does), the
+    profile that gives a replica its cores or its GPU, and how often replicas that run at once merge frequent words.
     """
 
     executors: int
     merge_tasks: int
     gpus: int
     profile: ResourceProfile | None
+    ladder: Ladder
 
 
 @dataclass(frozen=True)
@@ -202,13 +203,39 @@ def resolve(spark: SparkSession, params: Params, words: int) -> tuple[Params, La
         side_by_side = min(-(-replicas // executors), cores)
         threads = params.threads_per_replica or max(1, cores // side_by_side)
         profile = _profile(spark, threads, cores)
+    slots = executors * gpus if gpus else sum(n // _cores_of_a_task(spark, profile, threads) for n in all_cores)
+    exchange = _exchange(spark, params, replicas, slots)
+    rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words, exchange)
     resolved = params.replace(
         device="cuda" if gpus else "cpu",
         num_replicas=replicas,
         threads_per_replica=threads,
-        rounds_per_epoch=params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words),
+        rounds_per_epoch=rounds,
+        exchange=exchange,
     )
-    return resolved, Layout(executors, sum(all_cores), gpus, profile)
+    ladder = auto_ladder(replicas, words, rounds) if exchange == "direct" else Ladder()
+    return resolved, Layout(executors, sum(all_cores), gpus, profile, ladder)
+
+
+def _exchange(spark: SparkSession, params: Params, replicas: int, slots: int) -> str:
+    """How replicas merge. What keeps exchange=direct from it is a ParamError, what keeps auto from it is logged."""
+    if replicas == 1 or params.exchange == "storage":
+        return "storage"
+    if _is_dynamic(spark):
+        problem = "with dynamic allocation Spark does not start them so: set spark.dynamicAllocation.enabled=false"
+    elif replicas > slots:
+        problem = f"the executors have room for {slots}: lower --num-replicas, or give more executors or cores"
+    else:
+        return "direct"
+    if params.exchange == "direct":
+        raise ParamError(f"exchange=direct needs all {replicas} replicas to run at once; {problem}")
+    log.info("replicas merge through storage: merging directly needs all %d to run at once; %s", replicas, problem)
+    return "storage"
+
+
+def _cores_of_a_task(spark: SparkSession, profile: ResourceProfile | None, threads: int) -> int:
+    """The cores that Spark takes from an executor for a replica."""
+    return threads if profile else int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)
 
 
 def _cores(spark: SparkSession) -> list[int]:

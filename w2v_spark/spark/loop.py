@@ -47,13 +47,14 @@ def train_rounds(
     scoring: Scoring | None = None,
 ) -> Progress:
     """Train round after round from where `progress` is to the end, or until the scores no longer rise."""
-    schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
+    replicas, merges = params.num_replicas or 1, layout.ladder.merges
+    schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, replicas, merges)
     before_this = sum(r.seconds for r in trained_rounds(progress.metrics))
     total, started = corpus.words * params.max_iter, time.perf_counter() - before_this
     if progress.pointer.round:
         log.info("going on after round %d/%d, where this run was interrupted", progress.pointer.round, len(schedule))
-    with ReplicaProgress(params.num_replicas or 1) as replicas:
-        watched = replicas.path if is_local(spark) else None
+    with ReplicaProgress(replicas) as watching:
+        watched = watching.path if is_local(spark) else None
         while progress.pointer.round < len(schedule):
             if scoring and scoring.is_over(progress.metrics):
                 log.info("the last %d scores were no better than one before: training ends here", scoring.patience)
@@ -64,12 +65,12 @@ def train_rounds(
             loss = mean_loss(row for row in progress.metrics if row["round"] == progress.pointer.round)
 
             def measure(before: int = int(round.start * corpus.words), loss: float | None = loss) -> str:
-                words, now = replicas.read()
+                words, now = watching.read()
                 return training_line(before + words, total, time.perf_counter() - started, loss if now is None else now)
 
             try:
                 with live(name, measure):
-                    result, rows = _train_round(spark, run, job, layout, name, replicas)
+                    result, rows = _train_round(spark, run, job, layout, name, watching)
             except FormatError as e:
                 progress = stepped_back(progress, e)
                 continue
@@ -95,13 +96,13 @@ def _scored(
 
 
 def _train_round(
-    spark: SparkSession, run: Run, job: ShardJob, layout: Layout, name: str, replicas: ReplicaProgress
+    spark: SparkSession, run: Run, job: ShardJob, layout: Layout, name: str, watching: ReplicaProgress
 ) -> tuple[rounds.RoundResult, list[dict[str, Any]]]:
     """One round, trained again where Spark gave it up; with the metrics of its shards."""
 
     def attempt(number: int) -> rounds.RoundResult:
         run.still_ours()
-        replicas.reset()
+        watching.reset()
         return rounds.run_round(spark, run, job, layout, name, number)
 
     started = time.perf_counter()
@@ -141,7 +142,7 @@ def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_r
     start = step_at(
         round.start,
         params.max_iter,
-        replica_step_size(params.step_size, params.num_replicas or 1),
+        replica_step_size(params.step_size, params.num_replicas or 1, params.exchange),
         params.min_step_size,
     )
     loss = shard["loss_sum"] / shard["loss_pairs"] if shard["loss_pairs"] else None

@@ -55,7 +55,8 @@ class Plan:
         """Memory of one replica's Python worker, outside the JVM: the model, the noise distribution, and itself."""
         from w2v_spark.kernels.cpu_sgns import padded_size
 
-        return self.vocabulary * (2 * 4 * padded_size(self.params.vector_size) + 12) + _REPLICA_BYTES
+        agreed_on = self.model_bytes if self._direct else 0
+        return self.vocabulary * (2 * 4 * padded_size(self.params.vector_size) + 12) + agreed_on + _REPLICA_BYTES
 
     @property
     def python_bytes(self) -> int:
@@ -67,21 +68,28 @@ class Plan:
         """The workers that an executor has for its other cores, which Spark keeps for the next round. A worker folds
         one block of 1 MB after another, however large the model is.
         """
-        return self.cores - self.side_by_side if self.replicas > 1 else 0
+        return self.cores - self.side_by_side if self.replicas > 1 and not self._direct else 0
+
+    @property
+    def _direct(self) -> bool:
+        """Whether replicas merge by themselves."""
+        return self.params.exchange == "direct"
 
     @property
     def read_bytes(self) -> int:
-        """What a round reads of the last model: every replica to start from it, and again to tell what changed; the
-        merge once.
+        """What a round reads of the last model: every replica to start from it, and where they merge through storage
+        again to tell what changed; the merge once.
         """
-        return self.model_bytes * (2 * self.replicas + 1 if self.replicas > 1 else 1)
+        if self.replicas == 1 or self._direct:
+            return self.model_bytes * self.replicas
+        return self.model_bytes * (2 * self.replicas + 1)
 
     @property
     def shuffle_bytes(self) -> int:
         """The most that a round sends through the shuffle: what every replica changed, in half precision. A lone
-        replica has nothing to merge with.
+        replica has nothing to merge with, and replicas that merge directly send it to each other.
         """
-        return self.model_bytes * self.replicas // 2 if self.replicas > 1 else 0
+        return self.model_bytes * self.replicas // 2 if self.replicas > 1 and not self._direct else 0
 
     def line(self) -> str:
         """One line for the log."""

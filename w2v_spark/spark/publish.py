@@ -21,8 +21,9 @@ _PUBLISHED = {"input": (SYN0,), "output": (SYN1,), "mean": MATRICES}
 
 _METRICS_COLUMNS = (
     "round int, start double, stop double, step_size double, shard int, words long, words_kept long, pairs long, "
-    "loss double, bytes_sent long, threads int, seconds_open double, seconds_train double, seconds_round double, "
-    "longest_row double, analogies double, word_pairs double, host string, processor string"
+    "loss double, bytes_sent long, threads int, seconds_open double, seconds_train double, syncs int, "
+    "seconds_sync double, seconds_round double, longest_row double, analogies double, word_pairs double, "
+    "host string, processor string"
 )
 
 

@@ -1,12 +1,18 @@
-"""The rounds: one Spark job each. Replicas train and send what they changed as row blocks; a shuffle brings the changes
-of a block together, they are folded into the last model in shard order, and Spark's committer writes the new one. The
-pointer moves last.
+"""The rounds: one Spark job each, of exactly R training tasks. Spark's committer writes the new model, and the pointer
+moves last. What the replicas changed becomes one model in either of two ways.
 
-    range(R) -> train_shard    (matrix, block, shard, values)   exactly R training tasks
+Through storage: replicas send what they changed as row blocks, and end.
+
+    range(R) -> train_shard    (matrix, block, shard, values)
     -> by (matrix, block)      through the shuffle into as many partitions in every round, sorted by shard
     -> fold                    into the blocks that the same partition wrote in the round before
 
 A model never goes through the shuffle: partition p of a round reads the files that partition p of the last one wrote.
+
+Directly: a barrier stage, in which all replicas run at once, merge many times within the round by themselves, and each
+writes a part of what they agreed on.
+
+    range(R) -> train_together (matrix, block, BASE, values)
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyspark import TaskContext
+from pyspark import BarrierTaskContext, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store, workdir
@@ -37,6 +44,7 @@ from w2v_spark.spark.warm_start import BLOCK_COLUMNS as _BLOCK_COLUMNS
 from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
+from w2v_spark.training.together import train_together
 from w2v_spark.workdir import (
     BASE,
     ROUND_METRICS,
@@ -103,31 +111,51 @@ def run_round(
     """Train and merge one round into a directory of this attempt; the caller moves the pointer. DivergenceError where
     its model is not to be gone on with.
     """
-    params, base, work = job.params, job.base, run.work
-    replicas, size, gpus, where = params.num_replicas or 1, params.vector_size, layout.gpus, work.uri
-
-    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for shard in batch.column(0).to_pylist():
-                blocks = train_shard(job, shard, own_gpu(gpus) if gpus else None)
-                # a lone replica's blocks are the new model already: only looked at
-                yield from look_over((row[:4] for row in _rows(blocks)), size) if replicas == 1 else blocks
-
-    def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        blocks = base.blocks_of_partition(Place.open(where), _partition())
-        yield from look_over(merge_blocks(_rows(batches), blocks, params), size)
-
+    new_model = _together if job.params.exchange == "direct" else _through_storage
     with described(spark, description):
-        columns = _BLOCK_COLUMNS if replicas == 1 else _CHANGE_COLUMNS
-        blocks = spark.range(0, replicas, 1, replicas).mapInArrow(train, columns, profile=layout.profile)
-        if replicas > 1:
-            blocks = _by_block(blocks, layout.merge_tasks).mapInArrow(merge, _BLOCK_COLUMNS)
+        blocks = new_model(spark, run.work.uri, job, layout)
         pointer = _commit(spark, blocks, run, f"r{job.round.number:05d}" + (f"-{attempt}" if attempt > 1 else ""))
-    metrics = [json.loads(m) for m in pointer.read_metrics(work)]
+    metrics = [json.loads(m) for m in pointer.read_metrics(run.work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
     longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
     _check_norm(longest, job)
     return RoundResult(pointer, shards, longest)
+
+
+def _through_storage(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> DataFrame:
+    """The new model, of replicas that send their changes through the shuffle; a lone one has nothing to merge with."""
+    params, base, gpus = job.params, job.base, layout.gpus
+    replicas, size = params.num_replicas or 1, params.vector_size
+
+    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for shard in _ids(batches):
+            blocks = train_shard(job, shard, own_gpu(gpus) if gpus else None)
+            yield from look_over((row[:4] for row in _rows(blocks)), size) if replicas == 1 else blocks
+
+    def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        blocks = base.blocks_of_partition(Place.open(work), _partition())
+        yield from look_over(merge_blocks(_rows(batches), blocks, params), size)
+
+    columns = _BLOCK_COLUMNS if replicas == 1 else _CHANGE_COLUMNS
+    blocks = spark.range(0, replicas, 1, replicas).mapInArrow(train, columns, profile=layout.profile)
+    return blocks if replicas == 1 else _by_block(blocks, layout.merge_tasks).mapInArrow(merge, _BLOCK_COLUMNS)
+
+
+def _together(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> DataFrame:
+    """The new model, of replicas that merge by themselves while all of them run."""
+    gpus, frequent, size = layout.gpus, layout.ladder.frequent, job.params.vector_size
+    replicas, token = job.params.num_replicas or 1, secrets.token_hex(32)
+
+    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = BarrierTaskContext.get()
+        host = context.getTaskInfos()[_partition()].address.rpartition(":")[0]
+        for shard in _ids(batches):
+            device = own_gpu(gpus) if gpus else None
+            blocks = train_together(job, frequent, shard, device, host, token, context.allGather)
+            yield from look_over((row[:4] for row in _rows(blocks)), size)
+
+    ids = spark.range(0, replicas, 1, replicas)
+    return ids.mapInArrow(train, _BLOCK_COLUMNS, barrier=True, profile=layout.profile)
 
 
 def go_on_from(run: Run, pointer: Pointer, before: Pointer | None) -> None:
@@ -206,6 +234,11 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[_Row]:
         names = [batch.column(i).to_pylist() for i in range(3)]
         binaries = [[value.as_buffer() for value in column] for column in batch.columns[3:]]
         yield from itertools.starmap(_Row, zip(*names, *binaries, strict=True))
+
+
+def _ids(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
+    for batch in batches:
+        yield from batch.column(0).to_pylist()
 
 
 def _by_block(blocks: DataFrame, merge_tasks: int) -> DataFrame:

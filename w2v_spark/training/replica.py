@@ -111,7 +111,7 @@ class CpuReplica:
         sizes = (params.vector_size, params.window_size, params.negative)
         kernel = compile_kernel(params.architecture, params.loss, *sizes, mean=params.cbow_mean)
         shape = (len(sampling.counts), padded_size(params.vector_size))
-        step_size = replica_step_size(params.step_size, params.num_replicas or 1)
+        step_size = replica_step_size(params.step_size, params.num_replicas or 1, params.exchange)
         return cls(params, np.zeros(shape, np.float32), np.zeros(shape, np.float32), sampling, kernel, step_size)
 
     @property
@@ -156,7 +156,7 @@ class GpuReplica:
         card = cuda_device.open_card(device)
         noise = AliasTable(*sampling.outputs.tables)
         model = cuda.CudaReplica(card, sizes, sampling.counts, sampling.keep, noise, most)
-        return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1))
+        return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1, params.exchange))
 
     @property
     def processor(self) -> str:

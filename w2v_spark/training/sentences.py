@@ -14,6 +14,9 @@ from w2v_spark.workdir import Bucket, CorpusIndex, CorpusReader
 
 # small enough that threads finish together, large enough that a call into the kernel costs nothing
 PIECE_WORDS = 1 << 16
+# where several threads share a short stretch: so many pieces for each, of no fewer words than this
+_PIECES_PER_THREAD = 4
+_FEWEST_WORDS = 512
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,17 @@ def replica_buckets(index: CorpusIndex, shard: int, num_replicas: int) -> list[B
     return [b for b in index.buckets if b.bucket % num_replicas == shard]
 
 
-def replica_pieces(reader: CorpusReader, buckets: list[Bucket], round: Round, seed: int) -> Iterator[Piece]:
+def replica_pieces(
+    reader: CorpusReader, buckets: list[Bucket], round: Round, seed: int, threads: int = 1
+) -> Iterator[Piece]:
     """The replica's pieces of a round, in order: in each epoch its buckets follow one another in an order of that
-    epoch's own.
+    epoch's own. Pieces are smaller where so many threads would not all have some.
     """
     total = sum(b.words for b in buckets)
+    most = PIECE_WORDS
+    if threads > 1:
+        share = int((round.stop - round.start) * total) // (threads * _PIECES_PER_THREAD)
+        most = min(most, max(_FEWEST_WORDS, share))
     for epoch, start, stop in round.parts():
         low, high = int(start * total), total if stop == 1.0 else int(stop * total)
         at = 0
@@ -46,7 +55,7 @@ def replica_pieces(reader: CorpusReader, buckets: list[Bucket], round: Round, se
             bucket = buckets[i]
             if at < high and at + bucket.words > low:
                 yield from _bucket_pieces(
-                    reader, bucket, low - at, high - at, epoch, at, total, (seed, epoch, round.number)
+                    reader, bucket, low - at, high - at, epoch, at, total, (seed, epoch, round.number), most
                 )
             at += bucket.words
 
@@ -60,15 +69,16 @@ def _bucket_pieces(
     at: int,
     total: int,
     seeds: tuple[int, int, int],
+    most: int,
 ) -> Iterator[Piece]:
     """Pieces of the sentences that begin at words [low, high) of a bucket, itself at word `at` of the replica's
-    `total`.
+    `total`; of at most so many words, if not of one sentence.
     """
     ids, offsets = reader.sentences(bucket)
     first, last = np.searchsorted(offsets[:-1], [low, high])
     number = 0
     while first < last:
-        end = min(last, max(first + 1, int(np.searchsorted(offsets, offsets[first] + PIECE_WORDS, side="right")) - 1))
+        end = min(last, max(first + 1, int(np.searchsorted(offsets, offsets[first] + most, side="right")) - 1))
         begin, finish = int(offsets[first]), int(offsets[end])
         yield Piece(
             ids[begin:finish],

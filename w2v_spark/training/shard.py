@@ -45,7 +45,7 @@ class ShardJob:
 @dataclass
 class ShardMetrics:
     """What a replica did in a round: words of the corpus, words kept after subsampling, pairs, the loss summed over
-    sampled pairs, and the bytes of the rows that it sent.
+    sampled pairs, the bytes of the rows that it sent, and how often and how long it met the others within the round.
     """
 
     round: int
@@ -59,52 +59,75 @@ class ShardMetrics:
     threads: int = 1
     seconds_open: float = 0.0
     seconds_train: float = 0.0
+    syncs: int = 0
+    seconds_sync: float = 0.0
     host: str = field(default_factory=socket.gethostname)
     processor: str = ""
 
-    def to_bytes(self) -> bytes:
-        return json.dumps({"kind": "shard", **vars(self)}).encode()
+    def to_batch(self) -> pa.RecordBatch:
+        """As a row of CHANGE_SCHEMA."""
+        told = json.dumps({"kind": "shard", **vars(self)}).encode()
+        return workdir.change_batch(workdir.ROUND_METRICS, 0, self.shard, told)
 
 
-def train_shard(job: ShardJob, shard: int, device: int | None = None) -> Iterator[pa.RecordBatch]:
-    """Train replica number `shard`, on the GPU with that number or on the CPU; yields what it changed, block by block
-    (CHANGE_SCHEMA), then its metrics.
+class Shard:
+    """A replica with its share of the corpus, opened for a round on the GPU with that number or on the CPU."""
+
+    def __init__(self, job: ShardJob, shard: int, device: int | None):
+        started = time.perf_counter()
+        self.job, self.work = job, Place.open(job.output).child(store.WORK)
+        sampling = read_sampling(job.vocabulary, job.params)
+        self.words = len(sampling.counts)
+        self.replica: Replica = open_replica(job.params, sampling, self.base_rows, device)
+        # how many words of each row were trained since the last merge, where the merge weighs by that
+        self.counts = np.zeros(self.words, np.int64) if job.params.merge_rule == "count_weighted" else None
+        corpus = Place.open(job.corpus)
+        index = CorpusIndex.read(corpus)
+        self._reader, self._buckets = (
+            CorpusReader(corpus, index),
+            replica_buckets(index, shard, job.params.num_replicas or 1),
+        )
+        self._report = _progress_reporter(job.progress_file, shard)
+        self.metrics = ShardMetrics(
+            job.round.number, shard, threads=job.params.threads_per_replica or 1, processor=self.replica.processor
+        )
+        self.metrics.seconds_open = time.perf_counter() - started
+
+    def base_rows(self, matrix: str) -> Blocks:
+        """The first row and the rows of each block of the model that the round starts from."""
+        size, step = self.job.params.vector_size, workdir.rows_per_block(self.job.params.vector_size)
+        for block, values in self.job.base.blocks(self.work, matrix):
+            yield block * step, np.frombuffer(values, "<f4").reshape(-1, size)
+
+    def train(self, stretch: Round) -> None:
+        """Train the replica's share of a stretch."""
+        started, metrics = time.perf_counter(), self.metrics
+        pieces = replica_pieces(self._reader, self._buckets, stretch, self.job.params.seed, metrics.threads)
+        if self.replica.piece_words:
+            pieces = joined(pieces, self.replica.piece_words)
+        for piece, (kept, pairs, loss_sum, loss_pairs) in run_pieces(self.replica.train, pieces, metrics.threads):
+            metrics.words += len(piece.ids)
+            metrics.words_kept += kept
+            metrics.pairs += pairs
+            metrics.loss_sum += loss_sum
+            metrics.loss_pairs += loss_pairs
+            if self.counts is not None:
+                np.add.at(self.counts, piece.ids, 1)
+            self._report(metrics)
+        metrics.seconds_train += time.perf_counter() - started
+
+
+def train_shard(job: ShardJob, number: int, device: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Train replica `number`; yields what it changed, block by block (CHANGE_SCHEMA), then its metrics.
 
     A replica that is alone has nothing to merge with: its blocks are the new model, as shard BASE.
     """
-    params, started = job.params, time.perf_counter()
-    work = Place.open(job.output).child(store.WORK)
-    sampling = read_sampling(job.vocabulary, params)
-    replica = open_replica(params, sampling, lambda matrix: _base_rows(job, work, matrix), device)
-    counts = np.zeros(len(sampling.counts), np.int64) if params.merge_rule == "count_weighted" else None
-    metrics = ShardMetrics(
-        job.round.number, shard, threads=params.threads_per_replica or 1, processor=replica.processor
-    )
-    metrics.seconds_open = time.perf_counter() - started
-    corpus = Place.open(job.corpus)
-    index = CorpusIndex.read(corpus)
-    buckets = replica_buckets(index, shard, params.num_replicas or 1)
-    pieces = replica_pieces(CorpusReader(corpus, index), buckets, job.round, params.seed)
-    if replica.piece_words:
-        pieces = joined(pieces, replica.piece_words)
-    report = _progress_reporter(job.progress_file, shard)
-    started = time.perf_counter()
-    for piece, result in run_pieces(replica.train, pieces, metrics.threads):
-        kept, pairs, loss_sum, loss_pairs = result
-        metrics.words += len(piece.ids)
-        metrics.words_kept += kept
-        metrics.pairs += pairs
-        metrics.loss_sum += loss_sum
-        metrics.loss_pairs += loss_pairs
-        if counts is not None:
-            np.add.at(counts, piece.ids, 1)
-        report(metrics)
-    metrics.seconds_train = time.perf_counter() - started
-    words, alone = len(sampling.counts), params.num_replicas == 1
-    for batch in _new_model(job, replica, words) if alone else _changes(job, work, replica, shard, counts):
-        metrics.bytes_sent += batch.nbytes
+    shard = Shard(job, number, device)
+    shard.train(job.round)
+    for batch in _new_model(shard) if job.params.num_replicas == 1 else _changes(shard, number):
+        shard.metrics.bytes_sent += batch.nbytes
         yield batch
-    yield workdir.change_batch(workdir.ROUND_METRICS, 0, shard, metrics.to_bytes())
+    yield shard.metrics.to_batch()
 
 
 def change_of(
@@ -121,34 +144,25 @@ def change_of(
     return Change(rows, halves, None if counts is None else counts[first : first + len(before)][rows])
 
 
-def _base_rows(job: ShardJob, work: Place, matrix: str) -> Blocks:
-    """The first row and the rows of each block of the model that the round starts from."""
-    size, step = job.params.vector_size, workdir.rows_per_block(job.params.vector_size)
-    for block, values in job.base.blocks(work, matrix):
-        yield block * step, np.frombuffer(values, "<f4").reshape(-1, size)
-
-
-def _new_model(job: ShardJob, replica: Replica, words: int) -> Iterator[pa.RecordBatch]:
+def _new_model(shard: Shard) -> Iterator[pa.RecordBatch]:
     """The model, block by block."""
-    size, step = job.params.vector_size, workdir.rows_per_block(job.params.vector_size)
+    size, step = shard.job.params.vector_size, workdir.rows_per_block(shard.job.params.vector_size)
     for matrix in MATRICES:
-        for block, first in enumerate(range(0, words, step)):
-            values = np.ascontiguousarray(replica.rows(matrix, first, min(first + step, words))[:, :size])
+        for block, first in enumerate(range(0, shard.words, step)):
+            values = np.ascontiguousarray(shard.replica.rows(matrix, first, min(first + step, shard.words))[:, :size])
             yield workdir.change_batch(matrix, block, workdir.BASE, values)
 
 
-def _changes(
-    job: ShardJob, work: Place, replica: Replica, shard: int, counts: npt.NDArray[np.int64] | None
-) -> Iterator[pa.RecordBatch]:
+def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     """What changed, block by block; the base is read again rather than kept, so that a replica holds one copy of the
     model.
     """
-    step = workdir.rows_per_block(job.params.vector_size)
+    step = workdir.rows_per_block(shard.job.params.vector_size)
     for matrix in MATRICES:
-        for first, before in _base_rows(job, work, matrix):
-            change = change_of(replica, matrix, first, before, counts)
+        for first, before in shard.base_rows(matrix):
+            change = change_of(shard.replica, matrix, first, before, shard.counts)
             if len(change.rows):
-                yield workdir.change_batch(matrix, first // step, shard, change.values, change.rows, change.counts)
+                yield workdir.change_batch(matrix, first // step, number, change.values, change.rows, change.counts)
 
 
 def run_pieces(

@@ -1,0 +1,135 @@
+"""Replicas that exchange rows directly: merged as through storage, closed to strangers, failing together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from pyarrow import flight
+
+from w2v_spark.errors import ExchangeError
+from w2v_spark.training.exchange import Exchange, Gather
+from w2v_spark.training.merge import fold
+from w2v_spark.training.shard import change_of
+from w2v_spark.workdir import MATRICES, Float32Matrix
+
+WORDS, SIZE, REPLICAS = 300, 8, 5
+
+
+@dataclass
+class Matrices:
+    """A replica that is only its rows."""
+
+    syn: dict[str, Float32Matrix] = field(default_factory=dict)
+
+    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+        return self.syn[matrix][first:stop]
+
+    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+        self.syn[matrix][first : first + len(rows)] = rows
+
+
+def together(run: Callable[[int, Gather], None]) -> list[BaseException | None]:
+    """What each replica, run in a thread of its own, raised."""
+    said, barrier = [""] * REPLICAS, threading.Barrier(REPLICAS)
+
+    def gather_of(number: int) -> Gather:
+        def gather(word: str) -> list[str]:
+            said[number] = word
+            barrier.wait(30)
+            return list(said)
+
+        return gather
+
+    with ThreadPoolExecutor(REPLICAS) as pool:
+        futures = [pool.submit(run, number, gather_of(number)) for number in range(REPLICAS)]
+        return [future.exception(60) for future in futures]
+
+
+def start() -> dict[str, Float32Matrix]:
+    random = np.random.default_rng(1)
+    return {matrix: random.standard_normal((WORDS, SIZE)).astype(np.float32) for matrix in MATRICES}
+
+
+def trained(number: int, sync: int, syn: dict[str, Float32Matrix]) -> None:
+    """Move two thirds of the rows, as a replica would in a stretch of training."""
+    random = np.random.default_rng([number, sync])
+    for matrix in MATRICES:
+        moved = random.random(WORDS) < 0.67
+        syn[matrix][moved] += random.standard_normal((int(moved.sum()), SIZE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rule", ["adasum", "mean"])
+def test_every_replica_ends_with_the_rows_that_a_fold_in_their_order_gives(rule: str) -> None:
+    stretches = [100, 1, WORDS, 64, WORDS]
+    ends: list[dict[str, Float32Matrix]] = [{}] * REPLICAS
+
+    def run(number: int, gather: Gather) -> None:
+        replica, base = Matrices(start()), start()
+        exchange = Exchange(replica, base, None, rule, number, REPLICAS)
+        with exchange.meet("127.0.0.1", "secret", gather):
+            for sync, rows in enumerate(stretches):
+                trained(number, sync, replica.syn)
+                exchange.merge(rows)
+        assert all(np.array_equal(replica.syn[m], base[m]) for m in MATRICES)
+        ends[number] = base
+
+    assert together(run) == [None] * REPLICAS
+    base, replicas = start(), [Matrices(start()) for _ in range(REPLICAS)]
+    for sync, rows in enumerate(stretches):
+        for number, replica in enumerate(replicas):
+            trained(number, sync, replica.syn)
+        for matrix in MATRICES:
+            before = base[matrix][:rows].copy()
+            changes = [change_of(replica, matrix, 0, before, None) for replica in replicas]  # type: ignore[arg-type]
+            base[matrix][:rows] = fold(rule, before, changes, REPLICAS)
+            for replica in replicas:
+                replica.write(matrix, 0, base[matrix][:rows])
+    for end in ends:
+        for matrix in MATRICES:
+            np.testing.assert_array_equal(end[matrix], base[matrix])
+
+
+def test_who_does_not_know_the_token_is_refused() -> None:
+    refused: list[str] = []
+
+    def run(number: int, gather: Gather) -> None:
+        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS)  # type: ignore[arg-type]
+
+        def listen(word: str) -> list[str]:
+            if number == 0:
+                for token in ("", "wrong"):
+                    options = flight.FlightCallOptions(headers=[(b"w2v-token", token.encode())])
+                    with flight.FlightClient(f"grpc://{word}") as client:
+                        ticket = flight.Ticket(b'{"what": "changes", "sync": 0, "rows": 1, "owner": 0}')
+                        with pytest.raises(flight.FlightUnauthenticatedError) as info:
+                            client.do_get(ticket, options).read_all()
+                        refused.append(str(info.value))
+            return gather(word)
+
+        with exchange.meet("127.0.0.1", "secret", listen):
+            exchange.merge(WORDS)
+
+    assert together(run) == [None] * REPLICAS
+    assert len(refused) == 2
+    assert all("this port is for the replicas of one run, which know its token" in text for text in refused)
+
+
+def test_a_replica_that_gives_up_is_named_to_all_others() -> None:
+    def run(number: int, gather: Gather) -> None:
+        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS)  # type: ignore[arg-type]
+        with exchange.meet("127.0.0.1", "secret", gather):
+            exchange.merge(WORDS)
+            if number == 3:
+                raise ValueError("no disk")
+            exchange.merge(WORDS)
+
+    raised = together(run)
+    assert isinstance(raised[3], ValueError)
+    others = [e for number, e in enumerate(raised) if number != 3]
+    assert all(isinstance(e, ExchangeError) for e in others)
+    assert any("replica 3 gave up: no disk" in str(e) for e in others)

@@ -1,0 +1,245 @@
+"""Replicas that live on from merge to merge exchange what they changed with each other, by Arrow Flight.
+
+At each sync every replica owns some blocks of the rows that are merged. It fetches the others' changes of these, folds
+them in the order of the replicas, and the others fetch the merged rows from it: each replica's changes travel once and
+so do the merged rows, and nothing waits for a disk.
+
+    GET changes of sync S, rows N, owner O  -> of each block of O, in order: which rows, by how much (CHANGE_SCHEMA)
+    GET merged  of sync S, rows N, owner O  -> each block of O, in order: all its rows
+
+Every request shows the run's token, and waits until the replica that is asked has come so far.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import flight
+
+from w2v_spark import workdir
+from w2v_spark.errors import ExchangeError
+from w2v_spark.training.merge import Change, fold
+from w2v_spark.training.replica import Replica
+from w2v_spark.training.shard import change_of
+from w2v_spark.workdir import MATRICES, Float32Matrix
+
+# puts a word before all replicas, and gives everyone's in the order of their numbers
+Gather = Callable[[str], list[str]]
+
+_TOKEN = "w2v-token"
+# a request is not worth fewer rows
+_FEWEST_ROWS = 64
+
+
+class _Rows(NamedTuple):
+    """Rows of one matrix that are merged together."""
+
+    matrix: str
+    first: int
+    stop: int
+
+
+class Exchange:
+    """One replica's side: its model, and `base`, syn0 and syn1 as all replicas last agreed on them, float32[words,
+    vector_size]; `counts` are those of training/shard.py.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        base: dict[str, Float32Matrix],
+        counts: npt.NDArray[np.int64] | None,
+        rule: str,
+        number: int,
+        replicas: int,
+    ):
+        self.replica, self.base, self.counts, self.rule = replica, base, counts, rule
+        self.number, self.replicas = number, replicas
+        self.bytes_sent = 0
+        self._size = base[MATRICES[0]].shape[1]
+        self._peers: dict[int, Callable[[flight.Ticket], Iterator[Any]]] = {}
+        self._moved = threading.Condition()
+        # syncs for which this replica has trained, and has merged, and those whose merged blocks all others have
+        self._trained, self._merged, self._fetched = 0, 0, 0
+        self._fetching = replicas - 1
+        self._failure = ""
+
+    @contextmanager
+    def meet(self, host: str, token: str, gather: Gather) -> Iterator[None]:
+        """Serve the others on a free port of `host`, and find them; at the end wait until all have what was merged
+        last.
+        """
+        options = flight.FlightCallOptions(headers=[(_TOKEN.encode(), token.encode())])
+        server = _Server(self, host, token)
+        try:
+            with ExitStack() as stack:
+                for peer, address in enumerate(gather(f"{host}:{server.port}")):
+                    if peer != self.number:
+                        client = stack.enter_context(flight.FlightClient(f"grpc://{address}"))
+                        self._peers[peer] = partial(client.do_get, options=options)
+                yield
+                self._wait_for("_fetched", self._trained)
+        except BaseException as e:
+            self._fail(str(e) or type(e).__name__)
+            raise
+        finally:
+            server.shutdown()
+
+    def merge(self, rows: int) -> None:
+        """Merge the first `rows` rows of both matrices with what the others have made of them."""
+        try:
+            sync = self._move_on("_trained")
+            self._fold_own(sync, rows)
+            self._move_on("_merged")
+            for i in range(1, self.replicas):
+                self._take_over(sync, rows, (self.number + i) % self.replicas)
+        except (flight.FlightError, pa.ArrowException, OSError) as e:
+            raise ExchangeError(_problem(e)) from e
+        if self.counts is not None:
+            self.counts[:rows] = 0
+
+    def changes(self, sync: int, rows: int, owner: int) -> Iterator[pa.RecordBatch]:
+        """What this replica made of another's blocks, once it has trained so far."""
+        self._wait_for("_trained", sync)
+        for i, block in enumerate(self._blocks(rows, owner)):
+            change = self._change(block)
+            yield self._sent(
+                workdir.change_batch(block.matrix, i, self.number, change.values, change.rows, change.counts)
+            )
+
+    def merged(self, sync: int, rows: int, owner: int) -> Iterator[pa.RecordBatch]:
+        """The blocks that this replica owns, once it has folded them. They stay as they are until all others have
+        fetched them, because the next fold waits for everyone's changes.
+        """
+        self._wait_for("_merged", sync)
+        for i, block in enumerate(self._blocks(rows, owner)):
+            yield self._sent(workdir.change_batch(block.matrix, i, workdir.BASE, self._base(block)))
+        with self._moved:
+            self._fetching -= 1
+            if not self._fetching:
+                self._fetching, self._fetched = self.replicas - 1, sync
+                self._moved.notify_all()
+
+    def _fold_own(self, sync: int, rows: int) -> None:
+        """Fold all replicas' changes into the blocks that this one owns."""
+        own = self._blocks(rows, self.number)
+        streams = {peer: self._get("changes", peer, sync, rows, self.number) for peer in self._peers}
+        for block in own:
+            changes = (
+                self._change(block) if peer == self.number else _change_in(next(streams[peer]), self._size)
+                for peer in range(self.replicas)
+            )
+            base = self._base(block)
+            base[:] = fold(self.rule, base, changes, self.replicas)
+            self.replica.write(block.matrix, block.first, base)
+        for stream in streams.values():
+            _to_the_end(stream)
+
+    def _take_over(self, sync: int, rows: int, owner: int) -> None:
+        """Take over the blocks that another has folded."""
+        stream = self._get("merged", owner, sync, rows, owner)
+        for block in self._blocks(rows, owner):
+            base = self._base(block)
+            base[:] = np.frombuffer(next(stream)["values"][0].as_buffer(), "<f4").reshape(-1, self._size)
+            self.replica.write(block.matrix, block.first, base)
+        _to_the_end(stream)
+
+    def _blocks(self, rows: int, owner: int) -> list[_Rows]:
+        """The blocks of a sync that a replica owns: every one has some where rows are few, too."""
+        step = min(workdir.rows_per_block(self._size), max(_FEWEST_ROWS, -(-2 * rows // self.replicas)))
+        blocks = [_Rows(m, i, min(i + step, rows)) for m in MATRICES for i in range(0, rows, step)]
+        return blocks[owner :: self.replicas]
+
+    def _base(self, block: _Rows) -> Float32Matrix:
+        return self.base[block.matrix][block.first : block.stop]
+
+    def _change(self, block: _Rows) -> Change:
+        return change_of(self.replica, block.matrix, block.first, self._base(block), self.counts)
+
+    def _get(self, what: str, peer: int, sync: int, rows: int, owner: int) -> Iterator[pa.RecordBatch]:
+        ticket = flight.Ticket(json.dumps({"what": what, "sync": sync, "rows": rows, "owner": owner}).encode())
+        return (chunk.data for chunk in self._peers[peer](ticket))
+
+    def _sent(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        with self._moved:
+            self.bytes_sent += batch.nbytes
+        return batch
+
+    def _move_on(self, phase: str) -> int:
+        """Say that this replica has trained, or merged, once more; how often in all."""
+        with self._moved:
+            times: int = getattr(self, phase) + 1
+            setattr(self, phase, times)
+            self._moved.notify_all()
+        return times
+
+    def _wait_for(self, phase: str, times: int) -> None:
+        with self._moved:
+            self._moved.wait_for(lambda: getattr(self, phase) >= times or self._failure)
+            if self._failure:
+                raise flight.FlightServerError(self._failure)
+
+    def _fail(self, problem: str) -> None:
+        """Tell those that wait for this replica that it gives up, and why; a problem that came from another replica
+        is passed on as it is.
+        """
+        with self._moved:
+            self._failure = problem if _GAVE_UP in problem else f"replica {self.number} {_GAVE_UP}: {problem}"
+            self._moved.notify_all()
+
+
+class _Server(flight.FlightServerBase):  # type: ignore[misc]
+    """Answers the requests of other replicas that know the token."""
+
+    def __init__(self, exchange: Exchange, host: str, token: str):
+        super().__init__(f"grpc://{host}:0", middleware={"gate": _Gate(token)})
+        self._answers = {"changes": exchange.changes, "merged": exchange.merged}
+
+    def do_get(self, context: Any, ticket: flight.Ticket) -> flight.FlightDataStream:
+        asked = json.loads(ticket.ticket)
+        batches = self._answers[asked["what"]](int(asked["sync"]), int(asked["rows"]), int(asked["owner"]))
+        return flight.GeneratorStream(workdir.CHANGE_SCHEMA, batches)
+
+
+class _Gate(flight.ServerMiddlewareFactory):  # type: ignore[misc]
+    """Lets in who shows the run's token."""
+
+    def __init__(self, token: str):
+        self._token = token
+
+    def start_call(self, info: Any, headers: dict[str, list[str]]) -> None:
+        if not hmac.compare_digest("".join(headers.get(_TOKEN, [])).encode(), self._token.encode()):
+            raise flight.FlightUnauthenticatedError("this port is for the replicas of one run, which know its token")
+
+
+_GAVE_UP = "gave up"
+
+
+def _change_in(batch: pa.RecordBatch, vector_size: int) -> Change:
+    rows, values, counts = (batch[name][0].as_buffer() for name in ("rows", "values", "counts"))
+    return Change(
+        np.frombuffer(rows, "<i4"),
+        np.frombuffer(values, "<f2").reshape(-1, vector_size),
+        None if counts is None else np.frombuffer(counts, "<i8"),
+    )
+
+
+def _to_the_end(stream: Iterator[pa.RecordBatch]) -> None:
+    """Let the other side finish its answer, which has nothing more in it."""
+    for batch in stream:
+        raise ExchangeError(f"another replica sent {batch.num_rows} rows more than were asked for")
+
+
+def _problem(error: Exception) -> str:
+    """What another replica said, or what became of it, in one line."""
+    said = " ".join(str(error).split()).partition(". gRPC client debug context")[0].partition(". Detail:")[0]
+    return said if _GAVE_UP in said else f"another replica cannot be reached, or was lost: {said[:300]}"

@@ -1,0 +1,48 @@
+"""One replica in a round of several syncs: it trains, meets the others, and trains on with what they agreed on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from w2v_spark import workdir
+from w2v_spark.training.exchange import Exchange, Gather
+from w2v_spark.training.schedule import plan_syncs
+from w2v_spark.training.shard import Shard, ShardJob
+from w2v_spark.workdir import MATRICES, Float32Matrix
+
+
+def train_together(
+    job: ShardJob, frequent: dict[int, int], number: int, device: int | None, host: str, token: str, gather: Gather
+) -> Iterator[pa.RecordBatch]:
+    """Train replica `number` beside all others; yields its part of the new model, block by block (CHANGE_SCHEMA), then
+    its metrics. `host`: where the others reach it; `token`: what all replicas of the round know and nobody else.
+    """
+    shard, replicas = Shard(job, number, device), job.params.num_replicas or 1
+    base = {matrix: _base(shard, matrix) for matrix in MATRICES}
+    exchange = Exchange(shard.replica, base, shard.counts, job.params.merge_rule, number, replicas)
+    with exchange.meet(host, token, gather):
+        for sync in plan_syncs(job.round, shard.words, frequent):
+            shard.train(sync.stretch)
+            started = time.perf_counter()
+            exchange.merge(sync.rows)
+            shard.metrics.seconds_sync += time.perf_counter() - started
+            shard.metrics.syncs += 1
+    shard.metrics.bytes_sent = exchange.bytes_sent
+    step = workdir.rows_per_block(job.params.vector_size)
+    for matrix in MATRICES:
+        for block in range(number, -(-shard.words // step), replicas):
+            values = base[matrix][block * step : (block + 1) * step]
+            yield workdir.change_batch(matrix, block, workdir.BASE, values)
+    yield shard.metrics.to_batch()
+
+
+def _base(shard: Shard, matrix: str) -> Float32Matrix:
+    """The model that the round starts from, in one array."""
+    base = np.empty((shard.words, shard.job.params.vector_size), np.float32)
+    for first, rows in shard.base_rows(matrix):
+        base[first : first + len(rows)] = rows
+    return base
