@@ -2,7 +2,7 @@
 the machine's matrix product.
 
     .venv/bin/python bench/ann_recall.py --vectors out/en [--queries 1000] [--top 10]
-    .venv/bin/python bench/ann_recall.py --random 1000000 300 --exact
+    .venv/bin/python bench/ann_recall.py --random 1000000 300 --exact [--device cuda]
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from w2v_spark.kernels.arrays import DEVICES
 from w2v_spark.vectors import search
 from w2v_spark.vectors.ann import Index
+from w2v_spark.vectors.metrics import Rows
 from w2v_spark.vectors.vectors import Vectors
 
 ROWS_OF_PRODUCT = 16_384
@@ -30,8 +32,11 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=10)
     parser.add_argument("--repeat", type=int, default=3, help="exact searches, of which the best counts")
     parser.add_argument("--exact", action="store_true", help="the exact search alone")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="what runs the exact search")
     args = parser.parse_args()
-    vectors = Vectors.open(args.vectors) if args.vectors else random_vectors(*args.random)
+    vectors = (
+        Vectors.open(args.vectors, device=args.device) if args.vectors else random_vectors(*args.random, args.device)
+    )
     chosen = np.random.default_rng(0).choice(len(vectors), min(args.queries, len(vectors)), replace=False)
     queries = vectors.vectors[chosen].astype(np.float32)
     print(f"{len(vectors):,} x {vectors.vector_size}, {len(queries):,} queries, top {args.top}")
@@ -42,26 +47,26 @@ def main() -> None:
                 approximate(vectors, queries, exact, dtype, connectivity, add, expansion)
 
 
-def random_vectors(words: int, size: int) -> Vectors:
+def random_vectors(words: int, size: int, device: str) -> Vectors:
     random = np.random.default_rng(0)
     numbers = np.empty((words, size), np.float32)
     for start in range(0, words, ROWS_OF_PRODUCT):
         random.standard_normal(dtype=np.float32, out=numbers[start : start + ROWS_OF_PRODUCT])
-    return Vectors([f"w{i}" for i in range(words)], numbers)
+    return Vectors([f"w{i}" for i in range(words)], numbers, device=device)
 
 
 def exact_search(vectors: Vectors, queries: np.ndarray, top: int, repeat: int) -> np.ndarray:
     """The true neighbours; product and search run in turns, so that a busy machine slows both."""
-    matrix, lengths = vectors.vectors, vectors.norms
+    rows = vectors.rows
     product, found = [], []
     for _ in range(repeat):
-        product.append(seconds(lambda: multiply(matrix, queries))[0])
-        found.append(seconds(lambda: search.top_k(matrix, lengths, queries, top)))
+        product.append(seconds(lambda: multiply(rows, queries))[0])
+        found.append(seconds(lambda: search.top_k(rows, queries, top)))
     (wall, cpu), (their_wall, their_cpu) = (
         (min(t) for t in zip(*[t for t, _ in found], strict=True)),
         (min(t) for t in zip(*product, strict=True)),
     )
-    operations = 2 * matrix.size * len(queries)
+    operations = 2 * vectors.vectors.size * len(queries)
     print(f"matrix product alone  {their_wall:7.2f} s  {operations / their_wall / 1e9:6.0f} GFLOP/s")
     rate = f"{operations / wall / 1e9:6.0f} GFLOP/s  {len(queries) / wall:8.0f} queries/s"
     share = f"{100 * their_wall / wall:.0f} % of the product's rate ({100 * their_cpu / cpu:.0f} % by CPU time)"
@@ -69,9 +74,11 @@ def exact_search(vectors: Vectors, queries: np.ndarray, top: int, repeat: int) -
     return np.asarray(found[0][1][0])
 
 
-def multiply(matrix: np.ndarray, queries: np.ndarray) -> None:
-    for start in range(0, len(matrix), ROWS_OF_PRODUCT):
-        queries @ matrix[start : start + ROWS_OF_PRODUCT].astype(np.float32, copy=False).T
+def multiply(rows: Rows, queries: np.ndarray) -> None:
+    asked = rows.arrays.put(queries)
+    for start in range(0, len(rows), ROWS_OF_PRODUCT):
+        product = asked @ rows.vectors[start : start + ROWS_OF_PRODUCT].astype(np.float32, copy=False).T
+    rows.arrays.get(product[:1, :1])  # waits for a GPU
 
 
 def approximate(

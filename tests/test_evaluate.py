@@ -13,7 +13,7 @@ from make_model_v1 import MODEL_V1
 from scipy import stats
 
 from w2v_spark.errors import InputError, ParamError
-from w2v_spark.vectors import search
+from w2v_spark.vectors import metrics
 from w2v_spark.vectors.evaluate import PairReport, Score, evaluate_analogies, evaluate_pairs, spearman
 from w2v_spark.vectors.vectors import Vectors
 
@@ -78,7 +78,7 @@ def test_analogies_as_gensim(tmp_path: Path, restrict_vocab: int, case_insensiti
         lines += [f": section {section}", "W1 w2 nowhere w3"]
         for _ in range(300):
             a, b, c, d = random.integers(0, min(restrict_vocab, len(words)), 4)
-            rows = search.unit(numbers[: min(restrict_vocab, len(words))])
+            rows = metrics.unit(numbers[: min(restrict_vocab, len(words))])
             near = np.argsort(-(rows @ (rows[b] - rows[a] + rows[c])))[:5]
             for answer in (d, b, random.choice(near)):
                 lines.append(" ".join(words[i] for i in (a, b, c, answer)))

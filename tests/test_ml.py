@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,34 @@ def test_the_pipeline_that_the_documentation_shows(spark: SparkSession, tmp_path
     assert isinstance(loaded.stages[1], Word2VecModel)
     assert [row.prediction for row in loaded.transform(texts).collect()] == [label for label, _ in rows]
     assert found["fitted"].stages[1].getMaxIter() == 3
+
+
+def test_the_output_of_a_run_is_loaded(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "estimator.md").read_text()
+    shown = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1].replace("out/en", model.directory)
+    texts = spark.createDataFrame([("Sea0 sea1 hill0",)], "text string")
+    names: dict[str, Any] = {"Word2VecModel": Word2VecModel, "Pipeline": Pipeline, "Tokenizer": feature.Tokenizer}
+    exec(shown, {"texts": texts} | names, found := dict[str, Any]())
+    loaded = found["model"]
+    assert loaded.summary == model.summary
+    for name in ("vectorSize", "minCount", "maxIter", "stepSize", "numReplicas", "threadsPerReplica", "negative"):
+        assert loaded.getOrDefault(name) == model.getOrDefault(name), name
+    saved = tmp_path / "pipeline"
+    Pipeline(stages=[feature.Tokenizer(inputCol="text", outputCol="words"), loaded]).fit(texts).save(str(saved))
+    mean = PipelineModel.load(str(saved)).transform(texts).head().features.toArray()
+    np.testing.assert_allclose(mean, model.wv[["sea0", "sea1", "hill0"]].astype(float).mean(axis=0))
+
+
+def test_files_that_the_manifest_does_not_name_are_not_read(model: Word2VecModel, tmp_path: Path) -> None:
+    directory = shutil.copytree(model.directory.removeprefix("file:"), tmp_path / "model")
+    for folder in ("vectors", "metrics"):
+        named = next((directory / folder).glob("*.parquet"))
+        shutil.copy(named, named.with_name("left-behind.parquet"))
+    loaded = Word2VecModel.load(str(directory))
+    assert [row.word for row in loaded.getVectors().collect()] == model.wv.index_to_key
+    assert loaded.findSynonyms("sea0", 1000).count() == 11
+    assert loaded.summary == replace(model.summary, directory=loaded.directory)
+    assert loaded.summary.rounds.count() == model.summary.rounds.count()
 
 
 def test_cross_validation_fits_in_threads(spark: SparkSession, sentences: DataFrame) -> None:

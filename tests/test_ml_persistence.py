@@ -15,7 +15,8 @@ from pyspark.sql import SparkSession
 
 import w2v_spark
 from w2v_spark import Word2Vec, Word2VecModel
-from w2v_spark.errors import FormatError, OutputError
+from w2v_spark.errors import FormatError, InputError, OutputError
+from w2v_spark.ml import files
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.vectors.save import write_model
 
@@ -92,6 +93,28 @@ def test_a_saved_model_needs_its_source_no_more(spark: SparkSession, model: Word
     loaded.copy().save(str(tmp_path / "again"))
     loaded.write().overwrite().save(str(tmp_path / "again"))
     assert len(Word2VecModel.read().load(str(tmp_path / "again")).wv) == 3
+
+
+@pytest.mark.parametrize("connect", [False, True])
+def test_a_converted_model_is_loaded(
+    spark: SparkSession, model: Word2VecModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connect: bool
+) -> None:
+    # what a client of Spark Connect cannot see, an executor looks at
+    monkeypatch.setattr(files, "is_connect", lambda spark: connect)
+    directory = tmp_path / "trained"
+    for address in (directory, directory / "vectors"):
+        loaded = Word2VecModel.load(str(address))
+        assert [row.word for row in loaded.getVectors().collect()] == WORDS
+        assert loaded.summary.to_dict() == {"words": 3, "totalCount": 16, "wordsPerSecond": None, "loss": None}
+        assert (loaded.getVectorSize(), loaded.isDefined("inputCol")) == (3, False)
+    with pytest.raises(InputError, match="trained has no metrics of rounds: it was converted, not trained$"):
+        _ = loaded.summary.rounds
+    with pytest.raises(FormatError, match="^no vectors at file:/nowhere: there is no such directory; give"):
+        Word2VecModel.load("/nowhere")
+    manifest = (directory / "model.json").read_text()
+    (directory / "model.json").write_text(manifest.replace("part-00000", "../part-00000"))
+    with pytest.raises(FormatError, match="which lies outside of it: the directory is not ours$"):
+        loaded.getVectors()
 
 
 def test_the_estimator_and_foreign_directories(spark: SparkSession, tmp_path: Path) -> None:

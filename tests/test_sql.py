@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import device_arrays
 import duckdb
 import numpy as np
 import pytest
@@ -92,7 +93,22 @@ def test_python_with_an_index(model: Vectors) -> None:
     run_python(["python ann"], vectors=model)
 
 
+def test_python_with_a_gpu(model: Vectors, monkeypatch: pytest.MonkeyPatch) -> None:
+    with device_arrays.in_place_of_cupy(monkeypatch):
+        run_python(["python cuda"], Vectors=Vectors)
+
+
 def test_every_example_is_of_a_kind_that_is_run() -> None:
     kinds = set(re.findall(r"^```(.+)$", PAGE.read_text(), re.MULTILINE))
-    run = {"python", "python ann", "python gensim", "sh", "sql duckdb", "sql duckdb analogy", "sql spark", "text"}
+    run = {
+        "python",
+        "python ann",
+        "python cuda",
+        "python gensim",
+        "sh",
+        "sql duckdb",
+        "sql duckdb analogy",
+        "sql spark",
+        "text",
+    }
     assert kinds == run

@@ -22,7 +22,7 @@ def made(rows: int = 2_000, size: int = 12) -> Vectors:
 
 def recall(vectors: Vectors, index: Index, metric: str) -> float:
     queries = vectors.vectors[:200].astype(np.float32)
-    exact, values = search.top_k(vectors.vectors, vectors.norms, queries, 10, metric)
+    exact, values = search.top_k(vectors.rows, queries, 10, metric)
     ids, found = index.search(queries, 10)
     assert found[0] == pytest.approx(values[0], abs=2e-2)
     assert (np.diff(found if metric == "euclidean" else -found) >= -1e-6).all()

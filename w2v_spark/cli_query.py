@@ -13,6 +13,7 @@ from typing import Any
 
 from w2v_spark import store
 from w2v_spark.errors import ParamError, W2VError
+from w2v_spark.kernels.arrays import DEVICES
 from w2v_spark.pictures.files import file_to_write
 from w2v_spark.vectors.evaluate import (
     RESTRICT_VOCAB,
@@ -132,6 +133,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cosmul", action="store_true", help="answer analogies by 3CosMul")
     text = f"only the N most frequent words count (default {RESTRICT_VOCAB}, as in gensim)"
     parser.add_argument("--restrict-vocab", type=int, default=RESTRICT_VOCAB, metavar="N", help=text)
+    text = "where answers are searched: cpu, or cuda, the GPU (default cpu)"
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help=text)
     parser.add_argument("--json", action="store_true", help=JSON_HELP)
     parser.add_argument("--html", metavar="FILE", help="write a page with the scores and the model's facts, too")
 
@@ -186,7 +189,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     if args.restrict_vocab < 1:
         raise ParamError(f"--restrict-vocab must be at least 1, got {args.restrict_vocab}")
     page = None if args.html is None else file_to_write("--html", args.html, (".html", ".htm"))
-    vectors = _open(args)
+    vectors = _open(args, args.device)
     method = "mul" if args.cosmul else "add"
     analogies = [evaluate_analogies(vectors, path, args.restrict_vocab, method=method) for path in args.analogies]
     pairs = [evaluate_pairs(vectors, path, args.restrict_vocab) for path in args.pairs]
@@ -212,10 +215,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open(args: argparse.Namespace) -> Vectors:
+def _open(args: argparse.Namespace, device: str = "cpu") -> Vectors:
     if args.vectors is None:
         raise ParamError("no vectors given: add --vectors DIR, the output of a training run")
-    return Vectors.open(args.vectors)
+    return Vectors.open(args.vectors, device=device)
 
 
 def _manifest(address: str) -> Mapping[str, Any] | None:

@@ -11,9 +11,9 @@ from pyspark.ml.linalg import _convert_to_vector
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame, SparkSession
 
-from w2v_spark import store
 from w2v_spark.errors import ParamError
 from w2v_spark.ml.columns import checked_columns
+from w2v_spark.ml.files import read_vectors
 from w2v_spark.ml.params import Word2VecParams
 from w2v_spark.ml.sentences import mean_vector_column
 from w2v_spark.ml.summary import Word2VecSummary
@@ -68,14 +68,14 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
 
     def getVectors(self) -> DataFrame:
         """All words (string) and their vectors (DenseVector), the most frequent word first."""
-        files = self._model_files().orderBy("id")
+        files = read_vectors(SparkSession.active(), self.directory).orderBy("id")
         return files.select("word", array_to_vector(files.vector).alias("vector"))
 
     def findSynonyms(self, word: Any, num: int) -> DataFrame:
         """word, similarity: the num words nearest to a word or vector by cosine, searched by the executors. A word is
         not among its own neighbours. UnknownWordError for a word that has no vector.
         """
-        files = self._model_files()
+        files = read_vectors(SparkSession.active(), self.directory)
         if not isinstance(word, str):
             return nearest_words(files, self._query(word), _checked_num(num))
         query = vector_of(files, word, self._summary.words)
@@ -98,7 +98,7 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
 
     @classmethod
     def read(cls) -> MLReader[Word2VecModel]:
-        """A reader of what `write` saved."""
+        """A reader of what `write` saved, and of the output of a training run."""
         from w2v_spark.ml.persistence import Word2VecModelReader
 
         return Word2VecModelReader()
@@ -107,10 +107,6 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
         column, output = checked_columns(self, dataset.schema)
         size = {"ml_attr": {"num_attrs": self.getOrDefault("vectorSize")}}
         return dataset.select("*", mean_vector_column(self.directory, column).alias(output, metadata=size))
-
-    def _model_files(self) -> DataFrame:
-        """id, word, count, vector."""
-        return SparkSession.active().read.parquet(f"{self.directory}/{store.VECTORS}")
 
     def _query(self, vector: Any) -> Float32Array:
         """A vector of Spark or numpy, or a list of numbers, as (D,) float32."""

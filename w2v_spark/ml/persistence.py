@@ -1,4 +1,7 @@
-"""Saving and loading a model: PATH/metadata as pyspark.ml writes it, PATH/data with the files of the trained model."""
+"""Saving and loading a model: PATH/metadata as pyspark.ml writes it, PATH/data with the files of the trained model.
+
+The output of a training run, which has no PATH/metadata, is loaded, too.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ from typing import Any
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 from pyspark.sql import SparkSession
 
+from w2v_spark import store
 from w2v_spark.errors import FormatError, OutputError, W2VError
 from w2v_spark.ml.copying import copy_model
+from w2v_spark.ml.files import found_by, is_connect
 from w2v_spark.ml.model import Word2VecModel
+from w2v_spark.ml.params import settings
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.place import Place
 from w2v_spark.spark.session import qualify
@@ -30,9 +36,9 @@ class Word2VecModelWriter(MLWriter):
         address = _address(spark, path)
         if f"{own}/".startswith(f"{address.rstrip('/')}/"):
             raise OutputError(f"{path} holds the vectors of this very model: save it to another directory")
-        if _is_connect(spark) and self.shouldOverwrite:
+        if is_connect(spark) and self.shouldOverwrite:
             raise W2VError(f"overwrite() cannot delete {path} over Spark Connect: delete it first, or save elsewhere")
-        if not _is_connect(spark) and not self.shouldOverwrite and Place.open(address).exists():
+        if not is_connect(spark) and not self.shouldOverwrite and Place.open(address).exists():
             raise OutputError(f"{path} is there already: give another path, or use write().overwrite().save(path)")
         super().save(address)
 
@@ -45,12 +51,29 @@ class Word2VecModelWriter(MLWriter):
 
 
 class Word2VecModelReader(MLReader[Word2VecModel]):
-    """Reads what `Word2VecModelWriter` wrote; the vectors stay there."""
+    """Reads what `Word2VecModelWriter` or a training run wrote; the vectors stay there."""
 
     def load(self, path: str) -> Word2VecModel:
         """The model; FormatError where the directory holds something else."""
         spark = self.sparkSession
         address = _address(spark, path)
+
+        def look() -> dict[str, Any] | None:
+            if Place.open(address).exists("metadata"):
+                return None
+            output = store.open_model(address)
+            return {"directory": output.place.uri, "params": dict(output.params)}
+
+        found = found_by(spark, look)
+        return self._saved(address, path) if found is None else self._trained(**found)
+
+    def _trained(self, directory: str, params: dict[str, Any]) -> Word2VecModel:
+        """The model of a training run, with the parameters that it was trained with."""
+        model = Word2VecModel(directory, Word2VecSummary.of_directory(self.sparkSession, directory))
+        return model._set(**{name: params.get(s.trains) for name, s in settings().items() if s.trains})
+
+    def _saved(self, address: str, path: str) -> Word2VecModel:
+        spark = self.sparkSession
         metadata = DefaultParamsReader.loadMetadata(address, spark)
         if metadata["class"] != _CLASS:
             raise FormatError(f"{path} holds a {metadata['class']}, not a {_CLASS}: load it with its own class")
@@ -63,8 +86,4 @@ class Word2VecModelReader(MLReader[Word2VecModel]):
 
 def _address(spark: SparkSession, path: str) -> str:
     """The path as driver and executors understand it; Spark Connect cannot tell, and takes it as it is."""
-    return path if _is_connect(spark) else qualify(spark, path)
-
-
-def _is_connect(spark: Any) -> bool:
-    return type(spark).__module__.startswith("pyspark.sql.connect")
+    return path if is_connect(spark) else qualify(spark, path)

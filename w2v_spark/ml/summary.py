@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from w2v_spark import store
+from w2v_spark.errors import InputError
+from w2v_spark.ml.files import read_metrics, read_vectors
+from w2v_spark.pictures.history import trained_rounds, words_per_second
 
 if TYPE_CHECKING:
     from w2v_spark.spark.fit import Trained
@@ -18,13 +22,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Word2VecSummary:
     """Facts of a training run: `words` in the vocabulary, `totalCount` of their occurrences in the input, trained
-    `wordsPerSecond`, and the `loss` of the last round, of a pair with its negatives; None where it trained no pair.
+    `wordsPerSecond`, and the `loss` of the last round, of a pair with its negatives; None where it trained no pair. Of
+    a model that was converted from another tool's file only the words are known, and perhaps their counts.
     """
 
     directory: str
     words: int
-    totalCount: int
-    wordsPerSecond: float
+    totalCount: int | None
+    wordsPerSecond: float | None
     loss: float | None
 
     @classmethod
@@ -34,11 +39,22 @@ class Word2VecSummary:
         loss = None if math.isnan(trained.loss) else trained.loss
         return cls(trained.output, vocabulary["words"], vocabulary["total_count"], trained.words_per_second, loss)
 
+    @classmethod
+    def of_directory(cls, spark: SparkSession, directory: str) -> Self:
+        """The summary of a model on disk."""
+        counts = read_vectors(spark, directory).agg(F.count("id"), F.sum("count")).head()
+        assert counts is not None
+        words, total = counts
+        try:
+            rounds = trained_rounds(row.asDict() for row in read_metrics(spark, directory).collect())
+        except InputError:  # it was converted
+            return cls(directory, words, total, None, None)
+        return cls(directory, words, total, words_per_second(rounds), rounds[-1].loss)
+
     @property
     def rounds(self) -> DataFrame:
         """The metrics of training, a row for each round and replica, in order."""
-        metrics = SparkSession.active().read.parquet(f"{self.directory}/{store.METRICS}")
-        return metrics.orderBy("round", "shard")
+        return read_metrics(SparkSession.active(), self.directory).orderBy("round", "shard")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the directory, which changes when the model is copied."""

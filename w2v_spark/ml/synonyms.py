@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from w2v_spark.errors import UnknownWordError
 from w2v_spark.vectors import search
-from w2v_spark.vectors.metrics import Float32Array
+from w2v_spark.vectors.metrics import Float32Array, Rows
 
 
 def vector_of(model: DataFrame, word: str, words: int) -> Float32Array:
@@ -28,7 +28,7 @@ def nearest_words(model: DataFrame, query: Float32Array, num: int) -> DataFrame:
     def nearest(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             vectors = batch["vector"].flatten().to_numpy().reshape(len(batch), len(query))
-            rows, cosines = search.top_k(vectors, search.norms(vectors), query[None], num)
+            rows, cosines = search.top_k(Rows.of(vectors), query[None], num)
             best = batch.take(pa.array(rows[0]))
             columns = [best["id"], best["word"], pa.array(cosines[0].astype(np.float64))]
             yield pa.RecordBatch.from_arrays(columns, names=["id", "word", "similarity"])

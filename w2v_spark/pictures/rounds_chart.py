@@ -22,8 +22,9 @@ def rounds_chart(rounds: Sequence[TrainedRound], title: str) -> Figure:
         above.set_title(title, parse_math=False)
         losses = [float("nan") if r.loss is None else r.loss for r in rounds]
         _draw(above, rounds, losses, BLUE, "loss of a pair (nats)")
-        _draw(below, rounds, [r.words_per_second for r in rounds], ORANGE, "words a second")
-        below.set_ylim(bottom=0)
+        speeds = [r.words_per_second for r in rounds]
+        _draw(below, rounds, speeds, ORANGE, "words a second")
+        below.set_ylim(0, 1.05 * max(speeds) or 1)
         below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
         below.set_xlabel("round" if _is_by_epoch(rounds) else "round (dotted: the ends of epochs)")

@@ -1,4 +1,4 @@
-"""Reports of test files in the shape that gensim's KeyedVectors give them."""
+"""Arguments that mean what they mean to gensim's KeyedVectors, and reports of test files in the shape it gives them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,28 @@ if TYPE_CHECKING:
     from w2v_spark.vectors.vectors import Vectors
 
 METHODS = {"most_similar": "add", "most_similar_cosmul": "mul"}
+
+
+def checked_encoding(encoding: str) -> None:
+    """Refuse an encoding that is not a name of UTF-8 or of a part of it."""
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        name = ""
+    if name not in ("utf-8", "utf-8-sig", "ascii"):
+        raise ParamError(f"encoding must be utf8, got {encoding!r}: convert the file first")
+
+
+def format_name(fname: str | os.PathLike[str], fvocab: str | os.PathLike[str] | None, binary: bool) -> str:
+    """The format of ours that gensim's arguments ask for."""
+    if fvocab is None:
+        return "word2vec-binary" if binary else "word2vec-text"
+    if not binary or os.fspath(fvocab) != f"{os.fspath(fname)}.vocab":
+        raise ParamError(
+            f"fvocab must be {os.fspath(fname)}.vocab, with binary=True, got {os.fspath(fvocab)}: leave it out, or "
+            "give that name"
+        )
+    return "gensim"
 
 
 def word_analogies(
@@ -58,8 +80,7 @@ def word_pairs(
     """(Pearson, Spearman, percentage of pairs with an unknown word). `dummy4unknown` gives such pairs cosine 0; without
     it they are left out. InputError where no pair is left.
     """
-    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig", "ascii"):
-        raise ParamError(f"encoding must be utf8, got {encoding!r}: convert the file first")
+    checked_encoding(encoding)
     ratings, cosines, known = rated_pairs(vectors, path, restrict_vocab, case_insensitive)
     if dummy4unknown:
         cosines = np.where(known, cosines, np.float32(0))

@@ -9,7 +9,7 @@ import numpy as np
 
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors import metrics, search
-from w2v_spark.vectors.metrics import Float32Array, Matrix
+from w2v_spark.vectors.metrics import Float32Array, Matrix, Rows
 from w2v_spark.vectors.words import Key, Words
 
 logger = logging.getLogger("w2v_spark")
@@ -35,15 +35,15 @@ class Comparisons(Words):
     def distances(self, word_or_vector: Key | Matrix, other_words: Sequence[Key] = ()) -> Float32Array:
         """1 - the cosines of a word or vector with each of the other words, or with all, (words,) float32."""
         query = self._row(word_or_vector)
-        ids = [self.get_index(word) for word in other_words] if other_words else slice(None)
-        rows, lengths = self.vectors[ids], self.norms[ids]
-        distances: Float32Array = 1 - search.values(rows, lengths, query[None])[0]
+        rows = Rows.of(self.vectors[[self.get_index(word) for word in other_words]]) if other_words else self.rows
+        distances: Float32Array = 1 - search.values(rows, query[None])[0]
         return distances
 
     @staticmethod
     def cosine_similarities(vector_1: Matrix, vectors_all: Matrix) -> Float32Array:
         """The cosines of a vector (D,) with each row of (n, D), (n,) float32."""
-        return metrics.between("cosine", vectors_all, vector_1)
+        cosines: Float32Array = metrics.between("cosine", vectors_all, vector_1)
+        return cosines
 
     def n_similarity(self, ws1: Sequence[Key], ws2: Sequence[Key]) -> float:
         """The cosine of the means of two lists of words; words that have no vector are passed over."""

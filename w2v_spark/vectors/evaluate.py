@@ -207,7 +207,7 @@ def compare_pairs(
     """As `rated_pairs`, of pairs that have been read."""
     ids, _ = _vocabulary(vectors, restrict_vocab, case_insensitive)
     found = np.array([[ids.get(_form(w, case_insensitive), -1) for w in (a, b)] for a, b, _ in pairs], np.int64)
-    left, right = (search.unit(vectors.vectors[side]) for side in found.T)
+    left, right = (metrics.unit(vectors.vectors[side]) for side in found.T)
     cosines = np.einsum("ij,ij->i", left, right)
     return np.array([rating for _, _, rating in pairs], np.float64), cosines, np.all(found >= 0, axis=1)
 
@@ -232,7 +232,7 @@ def evaluate_odd_ones(
         if len(known) < len(found):
             counts[section, 2] += 1
             continue
-        rows = search.unit(vectors.vectors[known])
+        rows = metrics.unit(vectors.vectors[known])
         counts[section, :2] += (int(np.argmin(rows @ rows.sum(axis=0))) == len(rows) - 1, 1)
     scores = [Score(name, *of) for name, of in zip(names, counts.tolist(), strict=True)]
     return OddReport(os.fspath(path), len(forms), tuple(scores))
@@ -242,17 +242,17 @@ def _answered(
     vectors: Vectors, forms: npt.NDArray[np.int64], asked: npt.NDArray[np.int64], method: str
 ) -> npt.NDArray[np.bool_]:
     """Which of the questions, (n, 4) ids, are answered correctly; `forms` as in `_vocabulary`."""
-    rows, lengths = vectors.vectors[: len(forms)], vectors.norms[: len(forms)]
+    rows = vectors.rows[: len(forms)]
     correct = np.zeros(len(asked), bool)
     for start in range(0, len(asked), search.BLOCK_QUERIES):
         part = slice(start, start + search.BLOCK_QUERIES)
         a, b, c, d = asked[part].T
-        first, second, third = (search.unit(rows[ids]) for ids in (a, b, c))
+        first, second, third = (metrics.unit(vectors.vectors[ids]) for ids in (a, b, c))
         if method == "add":
-            best, _ = search.top_k(rows, lengths, second + third - first, CANDIDATES)
+            best, _ = search.top_k(rows, second + third - first, CANDIDATES)
         else:
-            score = metrics.cosmul_scorer(rows, lengths, [second, third], [first])
-            best, _ = search.best(score, len(rows), len(first), min(CANDIDATES, len(rows)))
+            score = metrics.cosmul_scorer(rows, [second, third], [first])
+            best, _ = search.best(score, rows, len(first), min(CANDIDATES, len(rows)))
         given = np.stack([a, b, c], axis=1)
         # another spelling of a given word (Paris, PARIS) is no answer either
         allowed = ~(forms[best][:, :, None] == given[:, None, :]).any(axis=2)

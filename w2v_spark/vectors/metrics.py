@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.errors import ParamError
+from w2v_spark.kernels.arrays import HOST, Arrays
 
 Float32Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.floating]
-# scores of all queries with the rows start..stop, (queries, stop - start) float32: higher is nearer
-Scorer = Callable[[int, int], Float32Array]
+# scores of all queries with the rows start..stop, (queries, stop - start) float32, where the rows lie: higher is nearer
+Scorer = Callable[[int, int], Any]
 
 METRICS = ("cosine", "dot", "euclidean", "manhattan", "chebyshev")
 DISTANCES = ("euclidean", "manhattan", "chebyshev")
 
 # what keeps 3CosMul from dividing by zero, as in gensim
-EPSILON = np.float32(0.000001)
+EPSILON = 0.000001
 
 
 def checked(metric: str) -> str:
@@ -28,8 +31,8 @@ def checked(metric: str) -> str:
     return metric
 
 
-def float32(rows: Matrix) -> Float32Array:
-    """Rows as float32: those that are come as they are.
+def float32(rows: Any) -> Any:
+    """Rows of numpy or CuPy as float32: those that are come as they are.
 
     Finite float16 become what astype makes of them, in an eighth of its time: the bits move to their places, and a
     factor mends the exponent. Those that are not finite become numbers from 65536, which float16 has not.
@@ -39,7 +42,7 @@ def float32(rows: Matrix) -> Float32Array:
     bits = rows.view(np.int16).astype(np.int32)
     bits <<= 13
     bits &= np.int32(-0x70002000)  # all but the copies of the sign
-    moved: Float32Array = bits.view(np.float32)
+    moved = bits.view(np.float32)
     moved *= np.float32(2.0**112)
     return moved
 
@@ -64,86 +67,110 @@ def unit(vectors: Matrix) -> Float32Array:
     return units
 
 
-def nonzero(lengths: Float32Array) -> Float32Array:
-    """Lengths to divide by: 1 in place of 0."""
-    return np.where(lengths > 0, lengths, np.float32(1))
+def nonzero(lengths: Any) -> Any:
+    """Lengths to divide by, an array of numpy or CuPy: 1 in place of 0."""
+    return lengths + (lengths == 0)
 
 
-def between(metric: str, a: Matrix, b: Matrix) -> Float32Array:
-    """The metric's value for each pair of rows: two arrays of (..., size), broadcast -> (...) float32."""
+def between(metric: str, a: Any, b: Any, xp: Any = np) -> Any:
+    """The metric's value for each pair of rows: two arrays of (..., size), broadcast -> (...) float32; arrays of
+    numpy, or of the module given.
+    """
     a, b = float32(a), float32(b)
     if metric in ("cosine", "dot"):
-        value = np.einsum("...i,...i->...", a, b)
+        value = xp.einsum("...i,...i->...", a, b)
         if metric == "cosine":
-            lengths = np.sqrt(np.einsum("...i,...i->...", a, a)) * np.sqrt(np.einsum("...i,...i->...", b, b))
-            value = value / np.where(lengths > 0, lengths, np.float32(1))
-        return np.asarray(value, np.float32)
-    apart = np.abs(a - b)
+            lengths = xp.sqrt(xp.einsum("...i,...i->...", a, a)) * xp.sqrt(xp.einsum("...i,...i->...", b, b))
+            value = value / nonzero(lengths)
+        return xp.asarray(value, np.float32)
+    apart = abs(a - b)
     if metric == "euclidean":
-        return np.asarray(np.sqrt(np.einsum("...i,...i->...", apart, apart)), np.float32)
-    return np.asarray(apart.sum(-1) if metric == "manhattan" else apart.max(-1), np.float32)
+        return xp.asarray(xp.sqrt(xp.einsum("...i,...i->...", apart, apart)), np.float32)
+    return xp.asarray(apart.sum(-1) if metric == "manhattan" else apart.max(-1), np.float32)
 
 
-def scorer(metric: str, vectors: Matrix, lengths: Float32Array, queries: Float32Array) -> Scorer:
-    """Scores of queries (n, size) with rows of vectors (rows, size) whose lengths are known.
+@dataclass(frozen=True)
+class Rows:
+    """The rows that are searched, where they lie: vectors (rows, size) float32 or float16, and their lengths (rows,)
+    float32 as `norms` gives them.
+    """
 
-    The score of a distance is its negative; that of euclidean is q.v - |v|^2 / 2, which has the same order and is a
-    matrix product: `between` gives the distance itself.
+    vectors: Any
+    lengths: Any
+    arrays: Arrays = HOST
+
+    @classmethod
+    def of(cls, vectors: Matrix) -> Self:
+        """Rows in memory."""
+        return cls(vectors, norms(vectors))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, part: slice) -> Rows:
+        return Rows(self.vectors[part], self.lengths[part], self.arrays)
+
+
+def scorer(metric: str, rows: Rows, queries: Float32Array) -> Scorer:
+    """Scores of queries (n, size) that have the metric's order: its value, or the negative of a distance; of euclidean
+    q.v - |v|^2 / 2, which is a matrix product.
     """
     if metric == "cosine":
-        return _cosine(vectors, lengths, unit(queries))
+        return _cosine(rows, unit(queries))
+    if metric not in ("dot", "euclidean"):
+        return distance_scorer(metric, rows, queries)
+    asked = rows.arrays.put(queries)
 
-    def linear(start: int, stop: int) -> Float32Array:
-        scores: Float32Array = queries @ _rows(vectors, start, stop).T
+    def score(start: int, stop: int) -> Any:
+        scores = asked @ float32(rows.vectors[start:stop]).T
         if metric == "euclidean":
-            scores -= np.square(lengths[start:stop]) / 2
+            lengths = rows.lengths[start:stop]
+            scores -= lengths * lengths / 2
         return scores
-
-    def each(start: int, stop: int) -> Float32Array:
-        rows = _rows(vectors, start, stop)
-        return np.stack([-between(metric, rows, query) for query in queries])
-
-    return linear if metric in ("dot", "euclidean") else each
-
-
-def cosmul_scorer(
-    vectors: Matrix, lengths: Float32Array, positive: Sequence[Float32Array], negative: Sequence[Float32Array]
-) -> Scorer:
-    """Scores of 3CosMul (Levy and Goldberg 2014, equation 4, cosines shifted to 0..1): each term holds one vector for
-    each query, (n, size) float32, taken as it is.
-    """
-    positive_cosines = [_cosine(vectors, lengths, term) for term in positive]
-    negative_cosines = [_cosine(vectors, lengths, term) for term in negative]
-
-    def score(start: int, stop: int) -> Float32Array:
-        scores: Float32Array = (1 + positive_cosines[0](start, stop)) / np.float32(2)
-        for cosine in positive_cosines[1:]:
-            scores *= (1 + cosine(start, stop)) / np.float32(2)
-        below = np.ones_like(scores)
-        for cosine in negative_cosines:
-            below *= (1 + cosine(start, stop)) / np.float32(2)
-        quotients: Float32Array = scores / (below + EPSILON)
-        return quotients
 
     return score
 
 
-def _cosine(vectors: Matrix, lengths: Float32Array, queries: Float32Array) -> Scorer:
-    """Products of the queries, as they are, with rows of length one."""
-    many = len(queries) > vectors.shape[1]
+def distance_scorer(metric: str, rows: Rows, queries: Float32Array) -> Scorer:
+    """The negatives of the distances themselves."""
+    xp, asked = rows.arrays.xp, rows.arrays.put(queries)
 
-    def score(start: int, stop: int) -> Float32Array:
-        rows, divisor = _rows(vectors, start, stop), nonzero(lengths[start:stop])
+    def score(start: int, stop: int) -> Any:
+        block = float32(rows.vectors[start:stop])
+        return xp.stack([-between(metric, block, query, xp) for query in asked])
+
+    return score
+
+
+def cosmul_scorer(rows: Rows, positive: Sequence[Float32Array], negative: Sequence[Float32Array]) -> Scorer:
+    """Scores of 3CosMul (Levy and Goldberg 2014, equation 4, cosines shifted to 0..1): each term holds one vector for
+    each query, (n, size) float32, taken as it is.
+    """
+    positive_cosines = [_cosine(rows, term) for term in positive]
+    negative_cosines = [_cosine(rows, term) for term in negative]
+
+    def score(start: int, stop: int) -> Any:
+        scores = (1 + positive_cosines[0](start, stop)) / 2
+        for cosine in positive_cosines[1:]:
+            scores *= (1 + cosine(start, stop)) / 2
+        below = rows.arrays.xp.ones_like(scores)
+        for cosine in negative_cosines:
+            below *= (1 + cosine(start, stop)) / 2
+        return scores / (below + EPSILON)
+
+    return score
+
+
+def _cosine(rows: Rows, queries: Float32Array) -> Scorer:
+    """Products of the queries, as they are, with rows of length one."""
+    many, asked = len(queries) > queries.shape[1], rows.arrays.put(queries)
+
+    def score(start: int, stop: int) -> Any:
+        block, divisor = float32(rows.vectors[start:stop]), nonzero(rows.lengths[start:stop])
         if many:  # fewer numbers in the rows than in the scores
-            many_scores: Float32Array = queries @ (rows / divisor[:, None]).T
-            return many_scores
-        scores: Float32Array = queries @ rows.T
+            return asked @ (block / divisor[:, None]).T
+        scores = asked @ block.T
         scores /= divisor
         return scores
 
     return score
-
-
-def _rows(vectors: Matrix, start: int, stop: int) -> Float32Array:
-    """A block of rows as float32: a view where they are."""
-    return float32(vectors[start:stop])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from w2v_spark import store
 from w2v_spark.errors import ParamError, W2VError
+from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.vectors import metrics, search
 from w2v_spark.vectors.comparisons import Comparisons
 from w2v_spark.vectors.metrics import Float32Array, Matrix
@@ -41,13 +42,17 @@ class Vectors(Comparisons):
     """
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, dtype: str = "float32", mmap: bool = False) -> Vectors:
+    def open(
+        cls, path: str | os.PathLike[str], *, dtype: str = "float32", mmap: bool = False, device: str = "cpu"
+    ) -> Vectors:
         """The vectors of a finished model, OUT or OUT/vectors, a local path or any URI that pyarrow opens; or a local
         .npy or .safetensors file that `convert` wrote.
 
         dtype "float16" halves the memory and rounds each number to 11 bits. `mmap` leaves the numbers of a file on
-        disk and reads what a query touches; Parquet is compressed, which leaves nothing to map.
+        disk and reads what a query touches; Parquet is compressed, which leaves nothing to map. device "cuda" searches
+        on the GPU, to which the vectors are copied once.
         """
+        arrays_on(device)  # what is missing is told before anything is read
         if dtype not in DTYPES:
             raise ParamError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         name = os.fspath(path)
@@ -58,7 +63,7 @@ class Vectors(Comparisons):
             if mmap and found.vectors.dtype != dtype:
                 raise ParamError(f"{name} holds {found.vectors.dtype}: it can be mapped as that alone, not as {dtype}")
             matrix = found.vectors.astype(dtype, copy=False)
-            return cls(found._words, matrix, found.counts, lowercase=found.lowercase)
+            return cls(found._words, matrix, found.counts, lowercase=found.lowercase, device=device)
         if mmap:
             raise ParamError(
                 f"{name} is Parquet, whose compressed pages cannot be mapped: write a .npy once, with "
@@ -68,35 +73,42 @@ class Vectors(Comparisons):
 
         model = store.open_model(name)
         words, counts, vectors = read_model(model, dtype)
-        return cls(words, vectors, counts, lowercase=bool(model.params.get("lowercase", False)))
+        return cls(words, vectors, counts, lowercase=bool(model.params.get("lowercase", False)), device=device)
 
     @classmethod
     def load_word2vec_format(
         cls,
         fname: str | os.PathLike[str],
-        fvocab: None = None,
+        fvocab: str | os.PathLike[str] | None = None,
         binary: bool = False,
-        *,
+        encoding: str = "utf8",
         unicode_errors: str = "strict",
         limit: int | None = None,
+        datatype: npt.DTypeLike = np.float32,
+        no_header: bool = False,
     ) -> Vectors:
-        """The vectors of a local file in word2vec's text or binary format; `formats.read_file` knows others."""
+        """The vectors of a local file in word2vec's text or binary format, with the counts of a file FNAME.vocab where
+        that is named; `formats.read_file` knows others. `no_header` is there for gensim's sake: the file tells.
+        """
+        from w2v_spark.vectors.as_gensim import checked_encoding, format_name
         from w2v_spark.vectors.formats import read_file
 
-        if fvocab is not None:
-            raise ParamError("fvocab is not read by itself: formats.read_file(fname, 'gensim') reads fname.vocab, too")
-        name = "word2vec-binary" if binary else "word2vec-text"
-        return read_file(fname, name, unicode_errors=unicode_errors, limit=limit)
+        checked_encoding(encoding)
+        if (dtype := np.dtype(datatype).name) not in DTYPES:
+            raise ParamError(f"datatype must be one of {', '.join(DTYPES)}, got {dtype}")
+        found = read_file(fname, format_name(fname, fvocab, binary), unicode_errors=unicode_errors, limit=limit)
+        return cls(found._words, found.vectors.astype(dtype, copy=False), found.counts)
 
-    def save_word2vec_format(self, fname: str | os.PathLike[str], fvocab: None = None, binary: bool = False) -> None:
-        """Write word2vec's text or binary format; `formats.write_file` knows others, with the counts, too."""
+    def save_word2vec_format(
+        self, fname: str | os.PathLike[str], fvocab: str | os.PathLike[str] | None = None, binary: bool = False
+    ) -> None:
+        """Write word2vec's text or binary format, and the counts to FNAME.vocab where that is named;
+        `formats.write_file` knows others.
+        """
+        from w2v_spark.vectors.as_gensim import format_name
         from w2v_spark.vectors.formats import write_file
 
-        if fvocab is not None:
-            raise ParamError(
-                "fvocab is not written by itself: formats.write_file(.., 'gensim') writes fname.vocab, too"
-            )
-        write_file(self, fname, "word2vec-binary" if binary else "word2vec-text")
+        write_file(self, fname, format_name(fname, fvocab, binary))
 
     def to_gensim(self) -> Any:
         """A KeyedVectors of gensim with these words, counts and a copy of the vectors."""
@@ -159,8 +171,7 @@ class Vectors(Comparisons):
         query, given = self._query(_items(positive, 1.0) + _items(negative, -1.0), metrics.checked(metric))
         start, stop = self._range(clip_start, clip_end, restrict_vocab)
         if topn is None:
-            values = search.values(self.vectors[start:stop], self.norms[start:stop], query[None], metric)
-            return np.asarray(values[0])
+            return np.asarray(search.values(self.rows[start:stop], query[None], metric)[0])
         if indexer is not None:
             return indexer.most_similar(query, topn) if topn > 0 else []
         return self._nearest(query[None], [given], topn, start, stop, metric)[0]
@@ -218,12 +229,13 @@ class Vectors(Comparisons):
             [self._checked(i)[None] if isinstance(i, np.ndarray) else self.get_vector(i, norm=True)[None] for i in side]
             for side in (above, below)
         ]
-        score = metrics.cosmul_scorer(self.vectors[:stop], self.norms[:stop], *terms)
+        rows = self.rows[:stop]
+        score = metrics.cosmul_scorer(rows, *terms)
         if topn is None:
-            return np.asarray(search.scores(score, stop, 1)[0])
+            return np.asarray(search.scores(score, rows, 1)[0])
         if topn < 1:
             return []
-        ids, scores = search.best(score, stop, 1, min(topn + len(given), stop))
+        ids, scores = search.best(score, rows, 1, min(topn + len(given), stop))
         found = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
         return [(self._word(i), value) for i, value in found if i not in given][:topn]
 
@@ -288,8 +300,7 @@ class Vectors(Comparisons):
         if topn < 1:
             return [[] for _ in given]
         extra = max(map(len, given), default=0)
-        rows = slice(start, stop)
-        ids, values = search.top_k(self.vectors[rows], self.norms[rows], queries, topn + extra, metric)
+        ids, values = search.top_k(self.rows[start:stop], queries, topn + extra, metric)
         answers = []
         for own, row, value in zip(given, (ids + start).tolist(), values.tolist(), strict=True):
             others = [(self._word(i), c) for i, c in zip(row, value, strict=True) if i not in own]

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from w2v_spark.corpus.tokens import normalize_word
 from w2v_spark.errors import FormatError, ParamError, UnknownWordError
+from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.vectors import metrics
-from w2v_spark.vectors.metrics import Float32Array, Matrix
+from w2v_spark.vectors.metrics import Float32Array, Matrix, Rows
 from w2v_spark.vectors.spelling import near_spellings
 
 # so many words are looked up by scanning, milliseconds each, before a dictionary of all of them is made
@@ -38,8 +39,11 @@ class Words:
         counts: npt.NDArray[np.int64] | None = None,
         *,
         lowercase: bool = False,
+        device: str = "cpu",
     ):
-        """Words (V), vectors (V, D) float32 or float16 and, where known, counts (V) int64, all by id."""
+        """Words (V), vectors (V, D) float32 or float16 and, where known, counts (V) int64, all by id; `device` is
+        where they are searched, "cpu" or "cuda".
+        """
         if vectors.ndim != 2 or len(words) != len(vectors):
             raise ParamError(f"{len(words)} words and vectors of shape {vectors.shape}: must be one row for each word")
         self._words = words if isinstance(words, pa.StringArray) else pa.array(words, pa.string())
@@ -49,6 +53,7 @@ class Words:
         self.vectors.flags.writeable = False
         self.counts = counts
         self.lowercase = lowercase
+        self._arrays = arrays_on(device)
         self._scans = 0
 
     @cached_property
@@ -70,6 +75,11 @@ class Words:
             word = self._word(int(broken[0]))
             raise FormatError(f"{len(broken):,} of the vectors are not finite, the first that of {word!r}: train again")
         return lengths
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The vectors where they are searched: those in memory, or a copy on the GPU, made when first asked for."""
+        return Rows(self._arrays.put(self.vectors), self._arrays.put(self.norms), self._arrays)
 
     @property
     def vector_size(self) -> int:
@@ -115,7 +125,8 @@ class Words:
 
     def get_normed_vectors(self) -> Float32Array:
         """All vectors at length one, (V, D) float32: a second matrix in memory, which no query here needs."""
-        return self.vectors / metrics.nonzero(self.norms)[:, None]
+        units: Float32Array = self.vectors / metrics.nonzero(self.norms)[:, None]
+        return units
 
     def get_vecattr(self, key: Key, attr: str) -> int:
         """The count of a word, which is the only attribute; KeyError where the counts are not known."""

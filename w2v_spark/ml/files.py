@@ -1,0 +1,69 @@
+"""A model's directory as Spark reads it: the Parquet files that its manifest names, and no others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from w2v_spark import errors, store
+from w2v_spark.errors import InputError, W2VError
+from w2v_spark.spark.session import plain_errors
+
+_VECTORS_COLUMNS = "id int, word string, count long, vector array<float>"
+
+
+def read_vectors(spark: SparkSession, directory: str) -> DataFrame:
+    """id, word, count, vector: every word once."""
+    return spark.read.schema(_VECTORS_COLUMNS).parquet(*_named(spark, directory, store.VECTORS))
+
+
+def read_metrics(spark: SparkSession, directory: str) -> DataFrame:
+    """The metrics of training, a row for each round and replica; InputError where the model was converted."""
+    files = _named(spark, directory, store.METRICS)
+    if not files:
+        raise InputError(f"{directory} has no metrics of rounds: it was converted, not trained")
+    return spark.read.parquet(*files)
+
+
+def is_connect(spark: Any) -> bool:
+    """Whether this is a client of Spark Connect, which may not reach the files that executors read."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def found_by(spark: SparkSession, look: Callable[[], Any]) -> Any:
+    """What a function finds on storage, as JSON carries it: called here or, for Spark Connect, on an executor."""
+    if not is_connect(spark):
+        return look()
+
+    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:  # one, of one row
+            try:
+                found = {"found": look()}
+            except W2VError as e:  # raised there, it would be tried again and logged with its stack
+                found = {"kind": type(e).__name__, "sentence": str(e)}
+            yield pa.RecordBatch.from_pydict({"found": [json.dumps(found)]})
+
+    with plain_errors():
+        row = spark.range(0, 1, 1, 1).mapInArrow(answer, "found string").head()
+    assert row is not None
+    found = json.loads(row.found)
+    if "kind" in found:
+        raise getattr(errors, found["kind"])(found["sentence"])
+    return found["found"]
+
+
+def _named(spark: SparkSession, directory: str, folder: str) -> list[str]:
+    """The addresses of the files that the manifest names in a folder of the model."""
+
+    def look() -> list[str]:
+        model = store.open_model(directory)
+        names = [entry["name"] for entry in model.manifest["files"].get(folder, [])]
+        for name in names:
+            model.place.child(folder).file(name)  # refuses one that leads out of it
+        return names
+
+    return [f"{directory}/{folder}/{name}" for name in found_by(spark, look)]
