@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import w2v_spark
+from w2v_spark.cli_query import guarded
 from w2v_spark.params import specs
 from w2v_spark.spark.session import own_session
 
@@ -76,7 +77,7 @@ def share_of_own(vectors: w2v_spark.Vectors, community: Ints, near: int) -> floa
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Draw, walk, train, tell; the exit status."""
+    """What the command does; its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="out/walks", help="where the vectors go; default out/walks")
     for name, default, text in (
@@ -88,7 +89,12 @@ def main(argv: list[str] | None = None) -> int:
         ("seed", 1, "seed of graph, walks and training"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text}; default {default:,}")
-    args = parser.parse_args(argv)
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished model in the output")
+    return guarded(run, parser.parse_args(argv))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw, walk, train, tell."""
     draw = np.random.default_rng(args.seed)
     graph, community = planted_communities(args.nodes, args.communities, inside=8, outside=2, draw=draw)
     walks = random_walks(graph, args.walks, args.walk_length, draw)
@@ -99,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         trained = w2v_spark.train(
             spark.createDataFrame(as_table(walks)),
             args.output,
-            overwrite=True,
+            overwrite=args.overwrite,
             window_size=min(_LARGEST_WINDOW, max(1, args.walk_length - 1)),
             min_count=1,  # an item that is seen once is an item
             sample=0.0,  # and a frequent one is no stop word

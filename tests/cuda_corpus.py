@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
+from w2v_spark.kernels.cpu import Outputs
+from w2v_spark.kernels.cuda_centre_model import CentreModel
+from w2v_spark.kernels.cuda_centre_plan import centre_crowding
 from w2v_spark.kernels.cuda_model import CudaModel
 from w2v_spark.kernels.cuda_plan import crowding
 
@@ -52,6 +55,39 @@ def make_corpus(lengths, vocabulary, size, window=5, negative=5, keep=1.0, count
         window,
         negative,
     )
+
+
+@dataclass
+class Centres:
+    """A corpus, and what is trained on it centre by centre."""
+
+    architecture: str
+    corpus: Corpus
+    outputs: Outputs
+    mean: bool = True
+    exclude: bool = False
+
+    @classmethod
+    def of(cls, architecture, loss, lengths, vocabulary, size, window=5, negative=5, keep=1.0, counts=None, **options):
+        counts = np.arange(vocabulary, 0, -1) ** 2 if counts is None else counts
+        corpus = make_corpus(lengths, vocabulary, size, window, negative, keep, counts)
+        return cls(architecture, corpus, Outputs.of_counts(loss, counts), **options)
+
+    @property
+    def crowding(self):
+        corpus = self.corpus
+        return centre_crowding(
+            self.architecture, self.outputs, corpus.counts, corpus.keep, corpus.window, corpus.negative
+        )
+
+    def model(self, **settings):
+        corpus = self.corpus
+        of = (self.architecture == "cbow", corpus.window, corpus.negative, corpus.keep, self.outputs)
+        given = {"crowding": self.crowding, "mean": self.mean, "exclude_window": self.exclude} | settings
+        return CentreModel(*of, **given)
+
+    def uncrowded(self, **settings):
+        return self.model(crowding=tuple(0 * crowd for crowd in self.crowding), **settings)
 
 
 def assert_close(before, found, exact, tolerance):

@@ -159,6 +159,11 @@ static u32 __ballot_sync(u32, bool yes) {
   return ballot;
 }
 
+static float __shfl_xor_sync(u32, float given, u32 other) {
+  const float* all = warp_exchange(given);
+  return all[(current % lanes_of_warp) ^ other];
+}
+
 // --- cuda_ptx.cu ---
 
 static void add_2(float* to, float x, float y) {
@@ -254,7 +259,8 @@ static void launch(void (*kernel)(Arguments...), u32 grid, u32 threads, u32 shar
   }
 }
 
-// Behind the kernels: the one function that the tests call, with arguments as cuLaunchKernel takes them.
+// Behind the kernels, of which TRAIN trains: the one function that the tests call, with arguments as cuLaunchKernel takes
+// them.
 #define EMULATE_KERNELS                                                                                             \
   float4 dynamic_shared[most_shared_bytes / sizeof(float4)];                                                        \
   extern "C" int emulate(const char* name, u32 grid, u32 threads, u32 shared, u32 order, void** arguments) {         \
@@ -262,7 +268,7 @@ static void launch(void (*kernel)(Arguments...), u32 grid, u32 threads, u32 shar
     else if (!strcmp(name, "count_kept")) launch(count_kept, grid, threads, shared, order, arguments);               \
     else if (!strcmp(name, "scan_counts")) launch(scan_counts, grid, threads, shared, order, arguments);             \
     else if (!strcmp(name, "lay_strip")) launch(lay_strip, grid, threads, shared, order, arguments);                 \
-    else if (!strcmp(name, "train_tiles")) launch(train_tiles, grid, threads, shared, order, arguments);             \
+    else if (!strncmp(name, "train_", 6)) launch(TRAIN, grid, threads, shared, order, arguments);                     \
     else return 1;                                                                                                  \
     return 0;                                                                                                       \
   }

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from w2v_spark.kernels import cuda, cuda_compile, cuda_device
+from w2v_spark.kernels import cuda_compile, cuda_device, cuda_memory
 from w2v_spark.kernels.cuda_device import Card
-from w2v_spark.kernels.cuda_plan import Layout, Shared
+from w2v_spark.kernels.cuda_plan import Shared
 
 HEADER = Path(__file__).with_name("cuda_emulator.h")
 COMPILER = shutil.which("g++")
@@ -107,9 +107,10 @@ class _Module:
     def __init__(self, cupy: EmulatedCupy):
         self.cupy = cupy
 
-    def load(self, layout: Layout) -> None:
-        parts = tuple(part for part in cuda_compile.PARTS if part != "ptx")
-        self.library = build(cuda_compile.cuda_source(layout.tensor, parts), cuda_compile.definitions(layout))
+    def load(self, layout: cuda_compile.AnyLayout) -> None:
+        parts = tuple(part for part in layout.parts if part != "ptx")
+        definitions = (*cuda_compile.definitions(layout), f"-DTRAIN={layout.kernel}")
+        self.library = build(cuda_compile.cuda_source(parts), definitions)
 
     def get_function(self, name: str) -> _Function:
         return _Function(self, name)
@@ -135,7 +136,7 @@ CARD = Card(0, "emulated", 90, 4, Shared(227 << 10, 228 << 10))
 def emulate(monkeypatch: Any, order: int = 0, free_bytes: int = 1 << 34) -> EmulatedCupy:
     """Let the product use the stand-in."""
     cupy = EmulatedCupy(order, free_bytes)
-    for module in (cuda, cuda_device):
+    for module in (cuda_memory, cuda_device):
         monkeypatch.setattr(module, "import_cupy", lambda: cupy)
-    monkeypatch.setattr(cuda, "compiled", lambda layout, capability: layout)
+    monkeypatch.setattr(cuda_memory, "compiled", lambda layout, capability: layout)
     return cupy

@@ -28,13 +28,14 @@ class Model(Corpus):
 
     def run(self, kernel, key, step_from=0.05, step_to=0.02):
         steps = (self.keep, self.outputs, step_from, step_to)
-        return kernel(self.ids, self.offsets, self.syn0, self.syn1, *steps, key)
+        return kernel(self.ids, self.offsets, self.syn0, self.syn1, *steps, key, self.frozen)
 
 
 class Replay:
     """Trains as a kernel should, by the reference in float64."""
 
-    def __init__(self, architecture, model, window, key, mean, steps):
+    def __init__(self, architecture, model, window, key, mean, steps, exclude=False):
+        self.exclude = exclude
         self.cbow, self.model, self.window, self.mean = architecture == "cbow", model, window, mean
         self.syn0, self.syn1 = model.syn0.astype(np.float64), model.syn1.astype(np.float64)
         self.words, places, self.reach, self.tiles = strip_of(model, window, key)
@@ -98,7 +99,9 @@ class Replay:
             negatives.append(slot if drawn & FULL <= noise.probability[slot] else noise.alias[slot])
         if not centres:
             return
-        decisions = models.negative_sampling(samples.target, np.tile(negatives, (len(centres), 1)))
+        negatives = np.tile(negatives, (len(centres), 1))
+        clashes = models.cbow_clashes(samples, negatives) if self.exclude else None
+        decisions = models.negative_sampling(samples.target, negatives, clashes)
         decisions.weight[decisions.label == 0] *= NEGATIVE / cpu_cbow.NEGATIVES
         hidden = models.hidden_vectors(self.syn0, samples, self.mean)
         value, by_hidden, by_syn1 = models.decision_loss(hidden, self.syn1, decisions)
@@ -114,10 +117,15 @@ class Replay:
         self.loss_sum += self.count(len(centres), 1) * value
         self.bag_step(samples, by_hidden, by_syn1, at, end, 1)
 
+    def step(self, *arguments):
+        models.step(self.syn0, self.syn1, *arguments)
+        if self.model.frozen is not None:
+            self.syn0[self.model.frozen] = self.model.syn0[self.model.frozen]
+
     def bag_step(self, samples, by_hidden, by_syn1, at, end, decisions):
         step = self.steps[at]
         slowed = self.slowed(samples.context, at, end, step * (self.window + 1) * decisions)
-        models.step(self.syn0, self.syn1, samples, by_hidden, by_syn1, step, self.mean, slowed)
+        self.step(samples, by_hidden, by_syn1, step, self.mean, slowed)
 
     def cbow_ways(self, number, at, end):
         samples, centres = self.samples(at, end)
@@ -133,7 +141,7 @@ class Replay:
             self.syn1 -= self.steps[centre] * by_syn1
         mean_length = self.model.tree.lengths()[samples.target].mean()
         slowed = self.slowed(samples.context, at, end, self.steps[at] * (self.window + 1) * mean_length)
-        models.step(self.syn0, self.syn1, samples, steps, np.zeros_like(self.syn1), 1.0, self.mean, slowed)
+        self.step(samples, steps, np.zeros_like(self.syn1), 1.0, self.mean, slowed)
 
     def skip_gram_ways(self, number, at, end):
         for centre in range(at, end):
@@ -151,7 +159,7 @@ class Replay:
             )
             decisions.weight[:] *= slowed[decisions.sample]
             _, by_hidden, by_syn1 = models.decision_loss(hidden, self.syn1, decisions)
-            models.step(self.syn0, self.syn1, samples, by_hidden, by_syn1, step, self.mean)
+            self.step(samples, by_hidden, by_syn1, step, self.mean)
 
     def skip_gram_softmax(self, number, at, end):
         step, syn0, syn1 = self.steps[at], self.syn0.copy(), self.syn1.copy()
@@ -166,4 +174,4 @@ class Replay:
             samples = models.Samples(self.words[centres], own, np.arange(len(own)))
             value, by_hidden, by_syn1 = models.class_loss(syn0[own], syn1, samples.target)
             self.loss_sum += self.count(len(own), 1) * value
-            models.step(self.syn0, self.syn1, samples, by_hidden, by_syn1, step * slowed, self.mean)
+            self.step(samples, by_hidden, by_syn1, step * slowed, self.mean)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from w2v_spark import store
-from w2v_spark.errors import OutputError
-from w2v_spark.place import FileEntry, Place
+from w2v_spark.errors import FormatError, OutputError
+from w2v_spark.place import Place
 from w2v_spark.spark import fit, lease
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.read import Source
+from w2v_spark.workdir import Pointer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,16 +47,22 @@ def not_ours(directory: Path, names: str) -> str:
     return f"output {directory} holds files that are not ours ({names}): give an empty or new directory"
 
 
-def test_a_later_run_takes_over_what_is_done(tmp_path: Path) -> None:
+def test_a_later_run_takes_over_what_is_done(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = claim(tmp_path / "new" / "out")
     key = first.key("the input", 5)
     assert key and first.key(None, 5) is None
     first.begin("counts")
-    first.mark("counts", key, {"words": 7})
+    counts = Path(first.own.path) / "counts" / "part-0.parquet"
+    put(counts.parent, counts.name)
+    facts = {"words": 7, "files": [{"name": counts.name, "bytes": 2}]}
+    first.mark("counts", key, facts)
     first.mark("vocabulary", key, {})
     second = claim(tmp_path / "new" / "out", "local-2")
-    assert second.done("counts", key) == {"key": key, "run": first.tag, "words": 7}
-    assert second.done("counts", None) is None and second.place("counts") == first.own
+    assert second.done("counts", key, "counts") == {"key": key, "run": first.tag, **facts}
+    assert second.done("counts", None, "counts") is None and second.place("counts") == first.own
+    counts.write_text("")
+    assert second.done("counts", key, "counts") is None
+    assert f"{counts} has 0 bytes, the manifest says 2: the counts of an earlier run cannot be used" in caplog.text
     assert second.tag != first.tag and second.tag.isalnum()
     second.begin("vocabulary")
     assert second.key_of("vocabulary") is None and second.key_of("counts") == key
@@ -67,7 +78,7 @@ def test_a_run_that_lost_its_output_stops(tmp_path: Path) -> None:
     )
     for step in (
         first.still_ours,
-        first.make_room,
+        lambda: first.publish({}),
         lambda: first.begin("counts"),
         lambda: first.mark("counts", None, {}),
     ):
@@ -142,12 +153,81 @@ def test_a_finished_model_and_a_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "done") == (
         f"output {tmp_path}/done holds a finished model: give --overwrite to replace it, or another directory"
     )
-    run = claim(tmp_path / "done", overwrite=True)
-    run.make_room()
-    assert not (tmp_path / "done" / "model.json").exists()
     put(tmp_path, "file")
     assert refusal(tmp_path / "file").startswith(f"output {tmp_path}/file cannot be written: ")
     assert refusal(tmp_path / "file" / "out").startswith(f"output {tmp_path}/file/out cannot be written: ")
+
+
+TABLES = (store.VOCAB, store.VECTORS, store.METRICS)
+
+
+def put_model(directory: Path, name: str) -> dict[str, Any]:
+    """A model of one file in each table; its manifest, which is not written."""
+    for table in TABLES:
+        (directory / table).mkdir(parents=True)
+        pq.write_table(pa.table({"model": [name]}), directory / table / f"part-{name}.parquet")
+    files = {table: Place.open(directory / table).files() for table in TABLES}
+    return store.model_manifest({"vector_size": 2}, files)
+
+
+def models_in(output: Path) -> set[str]:
+    """The names of the models whose files lie in the output's tables."""
+    return {path.name for path in output.glob("*/part-*")}
+
+
+def test_a_model_moves_into_its_place_whole(tmp_path: Path) -> None:
+    put(tmp_path, "model.json", text=json.dumps(put_model(tmp_path, "old")))
+    put(tmp_path, "report.html")
+    run = claim(tmp_path, overwrite=True)
+    manifest = put_model(Path(run.draft.path), "new")
+    assert models_in(tmp_path) == {"part-old.parquet"} and (tmp_path / "model.json").exists()
+    run.publish(manifest)
+    assert models_in(tmp_path) == {"part-new.parquet"} and store.open_model(str(tmp_path)).manifest == manifest
+    assert not (tmp_path / "report.html").exists() and not run.draft.exists()
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_two_runs_that_publish_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """The second begins and ends right after one of the looks of the first, which is too late for a look to help."""
+    first = claim(tmp_path)
+    manifest, looks, look = put_model(Path(first.draft.path), "first"), itertools.count(), first.still_ours
+
+    def be_overtaken() -> None:
+        look()
+        if next(looks) == step:
+            second = claim(tmp_path, "local-2", overwrite=True)
+            second.publish(put_model(Path(second.draft.path), "second"))
+            second.finish(keep_work=False)
+
+    monkeypatch.setattr(first, "still_ours", be_overtaken)
+    # the last look stands before the manifest
+    with pytest.raises((OutputError, OSError)) if step < 4 else contextlib.nullcontext():
+        first.publish(manifest)
+    for table in TABLES:
+        assert len({path.name for path in (tmp_path / table).glob("part-*")}) == 1
+    with contextlib.suppress(FormatError):  # whoever goes by the manifest is told, or reads the whole of one model
+        files = store.open_model(str(tmp_path)).manifest["files"]
+        for table, entries in files.items():
+            store.read_files(Place.open(tmp_path / table), entries)
+        assert models_in(tmp_path) == {entries[0]["name"] for entries in files.values()}
+    if step == 5:
+        assert store.open_model(str(tmp_path)).manifest == manifest
+
+
+def test_a_plan_drops_no_rounds(tmp_path: Path) -> None:
+    run = claim(tmp_path)
+    Pointer(0, f"{run.tag}/rounds/r00000", {}).move(run.work, None)
+    run.begin_training({"given": {}})
+    with pytest.raises(OutputError) as caught:
+        claim_output(Place.open(tmp_path), "local-2", overwrite=True, only_plan=True)
+    assert str(caught.value) == (
+        f"output {tmp_path} holds an unfinished run, whose rounds --overwrite would drop: plan without --overwrite, or "
+        "with another --output"
+    )
+    run.still_ours()
+    planned = claim_output(Place.open(tmp_path), "local-2", overwrite=False, only_plan=True)
+    planned.release()
+    assert planned.training == {"given": {}}
 
 
 def test_a_second_run_waits_and_is_refused_while_the_first_lives(
@@ -168,28 +248,3 @@ def test_a_run_taken_for_dead_stops_when_it_wakes(spark: SparkSession, small_tex
         fit.train(small_text, tmp_path / "out", vector_size=10, max_iter=1, keep_work=True)
         with pytest.raises(OutputError, match=r"is no longer this run's: application local-\d+ has taken it over"):
             first.train()
-
-
-def test_files_leave_out_what_is_hidden(tmp_path: Path) -> None:
-    put(
-        tmp_path,
-        "b.parquet",
-        "matrix=syn0/a.parquet",
-        "_temporary/0/c.parquet",
-        "x/.d/e.parquet",
-        "_f.parquet",
-        "g.crc",
-    )
-    put(tmp_path, "matrix=syn1/_temporary/h.parquet", text="")
-    assert Place.open(tmp_path).files() == [FileEntry("b.parquet", 2), FileEntry("matrix=syn0/a.parquet", 2)]
-    # hidden is what lies so below the directory, not the directory itself
-    assert Place.open(tmp_path / "_temporary").files() == [FileEntry("0/c.parquet", 2)]
-
-
-def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    place = Place.open(tmp_path)
-    place.write_json("a.json", {"x": 1})
-    place.write_json("a.json", {"x": 2})
-    assert place.read_json("a.json") == {"x": 2} and place.names() == ["a.json"]
-    with pytest.raises(OSError, match="No such file or directory"):
-        Place.open(tmp_path / "missing").write_json("a.json", {})

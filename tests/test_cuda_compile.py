@@ -1,5 +1,6 @@
 """NVRTC compiles the CUDA kernels for every architecture without a GPU, and each thing missing has its sentence."""
 
+import itertools
 import subprocess
 import sys
 import types
@@ -10,9 +11,11 @@ import pytest
 
 from w2v_spark.errors import DeviceError, MissingExtraError, ParamError, W2VError
 from w2v_spark.kernels import cuda_compile, cuda_device
+from w2v_spark.kernels.cpu import Outputs
+from w2v_spark.kernels.cuda_centre_plan import plan_centres
 from w2v_spark.kernels.cuda_compile import compile_kernels, compiled, read_usage
 from w2v_spark.kernels.cuda_device import count_devices, open_card, told
-from w2v_spark.kernels.cuda_plan import TENSOR_CAPABILITY, THREADS, Layout, Shared, device_bytes, plan_layout
+from w2v_spark.kernels.cuda_plan import TENSOR_CAPABILITY, Layout, Shared, device_bytes, plan_layout
 
 # bytes that a block can ask for, and that a multiprocessor has (CUDA C++ Programming Guide, "Technical Specifications")
 SHARED = {
@@ -26,6 +29,12 @@ SHARED = {
 VECTOR_SIZES = (1, 16, 50, 100, 128, 300, 512, 1024)
 WINDOWS = (1, 5, 8, 9, 16, 17, 20)  # the least and the most of each band; negatives are no matter of compilation
 REGISTERS = 65536
+CENTRES = [
+    ("cbow", "negative_sampling", False),
+    ("cbow", "negative_sampling", True),
+    ("cbow", "hierarchical_softmax", False),
+    ("skip_gram", "hierarchical_softmax", False),
+]
 
 
 @pytest.fixture
@@ -35,6 +44,25 @@ def nvrtc():
     from cupy.cuda import nvrtc
 
     return nvrtc
+
+
+def check_usage(layout, usage, shared, capability):
+    """The kernels fit the card without spills; a line that tells what training takes."""
+    assert set(usage) == {*cuda_compile.STRIP_KERNELS, layout.kernel}
+    for kernel in usage.values():
+        assert kernel.spilled == 0 and kernel.stack == 0, kernel
+        assert kernel.shared <= 48 << 10
+    train = usage[layout.kernel]
+    bytes_of_block = train.shared + layout.shared_bytes
+    registers = layout.threads * train.registers
+    together = min(REGISTERS // registers, shared.multiprocessor // (bytes_of_block + 1024))
+    assert bytes_of_block <= shared.block and together >= 1
+    # what the driver is told covers what the compiler added
+    assert layout.shared_bytes + 4096 >= bytes_of_block
+    return (
+        f"{train.registers:3} registers, {train.spilled} spilled, {bytes_of_block / 1024:5.1f} KB shared, slab "
+        f"{layout.slab:4}, {together} blocks a multiprocessor (sm_{capability})"
+    )
 
 
 @pytest.mark.parametrize("capability", SHARED)
@@ -47,28 +75,34 @@ def test_kernels_compile_without_spills_within_each_architectures_limits(nvrtc, 
                 compiled_for = (layout.band, tensor)
                 if compiled_for not in usages:
                     usages[compiled_for] = read_usage(compile_kernels(layout, capability)[1])
-                usage = usages[compiled_for]
-                assert set(usage) == set(cuda_compile.KERNELS)
-                for kernel in usage.values():
-                    assert kernel.spilled == 0 and kernel.stack == 0, kernel
-                    assert kernel.shared <= 48 << 10
-                train = usage["train_tiles"]
-                bytes_of_block = train.shared + layout.shared_bytes
-                together = min(
-                    REGISTERS // (THREADS * train.registers), shared.multiprocessor // (bytes_of_block + 1024)
-                )
-                assert bytes_of_block <= shared.block and together >= 1
-                # what the driver is told covers what the compiler added
-                assert layout.shared_bytes + 4096 >= bytes_of_block
+                told = check_usage(layout, usages[compiled_for], shared, capability)
                 if window in (1, 5, 20) and size in (16, 100, 300, 1024):
-                    products = "bf16" if tensor else "float"
-                    lines.append(
-                        f"sm_{capability:<4} {products:5} window {window:2} vector {size:4}: {train.registers:3} "
-                        f"registers, {train.spilled} spilled, {bytes_of_block / 1024:5.1f} KB shared, slab "
-                        f"{layout.slab:4}, {together} blocks a multiprocessor"
-                    )
+                    lines.append(f"{'bf16' if tensor else 'float':5} window {window:2} vector {size:4}: {told}")
     with capsys.disabled():
         print("", *lines, sep="\n")
+
+
+@pytest.mark.parametrize("capability", SHARED)
+def test_kernels_of_centres_compile_without_spills_within_each_architectures_limits(nvrtc, capability, capsys):
+    shared, lines = SHARED[capability], []
+    deepest = 2.0 ** np.arange(40)  # as many counts make a way of 39 nodes
+    for architecture, loss, exclude in CENTRES:
+        outputs = Outputs.of_counts(loss, deepest.astype(np.int64))
+        usage = None
+        for window, size in itertools.product((1, 5, 20), VECTOR_SIZES):
+            layout = plan_centres(architecture, outputs, (size, window, 32), shared, exclude_window=exclude)
+            usage = usage or read_usage(compile_kernels(layout, capability)[1])
+            told = check_usage(layout, usage, shared, capability)
+            if window == 5 and size in (100, 1024) and not exclude:
+                lines.append(f"{architecture:9} {loss:20} vector {size:4}: {told}")
+    with capsys.disabled():
+        print("", *lines, sep="\n")
+
+
+@pytest.mark.parametrize("capability", [75, 90])
+def test_kernels_that_exclude_windows_compile_without_spills(nvrtc, capability):
+    layout = plan_layout(100, 5, SHARED[capability], capability >= TENSOR_CAPABILITY, exclude=True)
+    check_usage(layout, read_usage(compile_kernels(layout, capability)[1]), SHARED[capability], capability)
 
 
 def test_layouts_of_every_size_fit_and_cover_the_vector():
@@ -84,6 +118,9 @@ def test_layouts_of_every_size_fit_and_cover_the_vector():
 def test_what_the_kernel_cannot_do_is_refused_in_a_sentence():
     with pytest.raises(ParamError, match="shared memory are needed, the card has 16384"):
         plan_layout(100, 5, Shared(16 << 10, 16 << 10), False)
+    outputs = Outputs.of_counts("negative_sampling", np.ones(9, np.int64))
+    with pytest.raises(ParamError, match="window_size 5 and 6 decisions of a centre: .* the card has 4096"):
+        plan_centres("cbow", outputs, (100, 5, 5), Shared(4 << 10, 16 << 10))
 
 
 def test_memory_for_a_large_model_is_told_beforehand():

@@ -8,31 +8,45 @@ from cuda_corpus import KEY, assert_close, make_corpus
 from cuda_emulator import BLOCKS_TOGETHER, CARD, COMPILER, EmulatedCupy, emulate
 
 from w2v_spark.errors import DeviceError, ParamError
-from w2v_spark.kernels import cuda, cuda_compile, cuda_model
+from w2v_spark.kernels import cuda_compile, cuda_memory, cuda_model
 from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS
-from w2v_spark.kernels.cuda import TOTALS, CudaReplica
-from w2v_spark.kernels.cuda_plan import LEAST_TURNS, STRIP_TOKENS, plan_layout
+from w2v_spark.kernels.cuda import CudaReplica
+from w2v_spark.kernels.cuda_memory import TOTALS
+from w2v_spark.kernels.cuda_plan import LEAST_TURNS, STRIP_TOKENS, frozen_crowd, plan_layout
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs g++ to emulate the kernels")
 
 
-def replica_of(corpus, layout, most_tokens=100_000):
+def replica_of(corpus, layout, most_tokens=100_000, frozen=None):
     size = corpus.syn0.shape[1]
     sizes = (size, corpus.window, corpus.negative)
-    replica = CudaReplica(CARD, sizes, corpus.counts, corpus.keep, corpus.noise, most_tokens, layout)
+    tables = (corpus.counts, corpus.keep, corpus.noise)
+    replica = CudaReplica(CARD, sizes, *tables, most_tokens, layout, frozen=frozen)
     for matrix, values in (("syn0", corpus.syn0), ("syn1", corpus.syn1)):
         replica.write_rows(matrix, 0, values)
     return replica
 
 
-def check_emulation(monkeypatch, corpus, tensor, order=0, slab=None, rows=TILE_ROWS, negatives=TILE_NEGATIVES):
+def check_emulation(
+    monkeypatch,
+    corpus,
+    tensor,
+    order=0,
+    slab=None,
+    rows=TILE_ROWS,
+    negatives=TILE_NEGATIVES,
+    exclude=False,
+    frozen=None,
+):
     """One block of the kernel computes what the model does; for bf16, what the model does with rounded operands."""
     emulate(monkeypatch, order)
     monkeypatch.setattr(CudaReplica, "blocks_for", lambda *arguments: 1)
     size = corpus.syn0.shape[1]
-    layout = plan_layout(size, corpus.window, CARD.shared, tensor, rows, negatives)
-    replica = replica_of(corpus, replace(layout, slab=slab or layout.slab))
-    exact0, exact1, expected = corpus.train(corpus.model(rounded=tensor, rows=rows, negatives=negatives))
+    layout = plan_layout(size, corpus.window, CARD.shared, tensor, rows, negatives, exclude)
+    replica = replica_of(corpus, replace(layout, slab=slab or layout.slab), frozen=frozen)
+    options = {"rounded": tensor, "rows": rows, "negatives": negatives, "exclude_window": exclude}
+    crowds = (frozen_crowd(corpus.crowding[0], frozen), corpus.crowding[1])
+    exact0, exact1, expected = corpus.train(corpus.model(**options, crowding=crowds))
     found = replica.train(corpus.ids, corpus.offsets, 0.05, 0.02, KEY)
     assert found == pytest.approx(expected, rel=1e-4)
     # here and there a sum lies so near the middle of two bf16 numbers that it rounds to the other
@@ -86,6 +100,25 @@ def test_emulated_kernels_equal_the_model_where_negatives_often_are_the_centre(m
 
 
 @needs_compiler
+@PRODUCTS
+@pytest.mark.parametrize("vocabulary", [1, 40])
+def test_emulated_kernels_equal_the_model_where_words_of_the_window_are_no_negatives(monkeypatch, tensor, vocabulary):
+    check_emulation(monkeypatch, make_corpus(MIXED, vocabulary, 32), tensor, order=2, exclude=True)
+
+
+@needs_compiler
+@PRODUCTS
+def test_emulated_kernels_leave_frozen_words_as_they_are(monkeypatch, tensor):
+    corpus, frozen = make_corpus(MIXED, 40, 32), np.arange(40) % 2 == 0
+    check_emulation(monkeypatch, corpus, tensor, frozen=frozen)
+    replica = replica_of(corpus, None, frozen=frozen)
+    replica.train(corpus.ids, corpus.offsets, 0.05, 0.0, KEY)
+    moved = (replica.read_rows("syn0", 0, 40) != corpus.syn0).any(axis=1)
+    assert not moved[frozen].any() and moved[~frozen].sum() >= 15
+    assert (replica.read_rows("syn1", 0, 40) != corpus.syn1)[frozen].any(axis=1).all()
+
+
+@needs_compiler
 @pytest.mark.parametrize(("rows", "negatives"), [(16, 64), (32, 32), (32, 128)])
 def test_emulated_kernels_equal_the_model_for_other_tiles(monkeypatch, rows, negatives):
     check_emulation(monkeypatch, make_corpus(MIXED, 40, 48), True, rows=rows, negatives=negatives)
@@ -96,7 +129,7 @@ def test_emulated_kernels_equal_the_model_for_other_tiles(monkeypatch, rows, neg
 @pytest.mark.parametrize("lengths", [[3 * STRIP_TOKENS + 5], [1] * (STRIP_TOKENS + 1), [100] * 200])
 def test_emulated_subsampling_over_many_blocks(monkeypatch, keep, lengths):
     emulate(monkeypatch, order=2)
-    for module in (cuda, cuda_compile):
+    for module in (cuda_memory, cuda_compile):
         monkeypatch.setattr(module, "SCAN_THREADS", 4)  # less than there are blocks
     corpus = make_corpus(lengths, 40, 16, keep=keep)
     replica = replica_of(corpus, plan_layout(16, 5, CARD.shared, False))

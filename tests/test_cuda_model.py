@@ -17,7 +17,7 @@ from w2v_spark.kernels.cuda_plan import BEARABLE, LEAST_TURNS, MOST_SCALED, most
 # --- the model against the reference, with the same random numbers ---
 
 
-def replay(corpus, key, step_from=0.05, step_to=0.02):
+def replay(corpus, key, step_from=0.05, step_to=0.02, exclude=False):
     """Train as the model should, by the reference in float64, tile after tile."""
     syn0, syn1 = corpus.syn0.astype(np.float64), corpus.syn1.astype(np.float64)
     words, _, reach, _ = strip_of(corpus, corpus.window, key)
@@ -26,7 +26,7 @@ def replay(corpus, key, step_from=0.05, step_to=0.02):
     assert sorted(order) == list(range(len(order)))
     for turn, number in enumerate(order):
         rows = np.arange(number * TILE_ROWS, min(len(words), (number + 1) * TILE_ROWS))
-        pairs, found = tile_pairs(corpus, words, reach, rows, number, corpus.window, corpus.negative, key)
+        pairs, found = tile_pairs(corpus, words, reach, rows, number, corpus.window, corpus.negative, key, exclude)
         total += found
         if turn % MEASURED == 0:
             loss_sum += reference.loss(syn0, syn1, pairs)
@@ -46,6 +46,16 @@ def test_model_is_the_reference_in_float64(window, negative, vocabulary):
     corpus = make_corpus([5, 1, 40, 0, 2, 70, 1, 1, 3, 200], vocabulary, 24, window, negative, keep=0.8)
     exact0, exact1, expected = replay(corpus, KEY)
     syn0, syn1, found = corpus.train(corpus.model())
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert_close(corpus.syn0, syn0, exact0, 1e-6)
+    assert_close(corpus.syn1, syn1, exact1, 1e-6)
+
+
+@pytest.mark.parametrize("vocabulary", [1, 3, 60])
+def test_model_is_the_reference_where_words_of_the_window_are_no_negatives(vocabulary):
+    corpus = make_corpus([5, 1, 40, 0, 2, 70, 1, 1, 3, 200], vocabulary, 24, keep=0.8)
+    exact0, exact1, expected = replay(corpus, KEY, exclude=True)
+    syn0, syn1, found = corpus.train(corpus.model(exclude_window=True))
     assert found == pytest.approx(expected, rel=1e-6)
     assert_close(corpus.syn0, syn0, exact0, 1e-6)
     assert_close(corpus.syn1, syn1, exact1, 1e-6)

@@ -50,3 +50,5 @@ def test_nearest_neighbours_share_the_community(
     found = re.search(r"of the 10 nearest neighbours ([\d.]+) % are of the same community, by chance 10.0 %", shown)
     assert found and float(found[1]) > 90
     assert ("more than 20 steps apart are not paired" in shown) == told
+    assert walks.main(options.split()) == 2
+    assert "holds a finished model: give --overwrite to replace it, or another directory" in capsys.readouterr().err

@@ -44,6 +44,7 @@ class Corpus:
         self.noise = alias_table(noise_distribution(np.arange(vocabulary, 0, -1), 0.75))
         self.syn0 = self.matrix(random)
         self.syn1 = self.matrix(random)
+        self.frozen = None
 
     def matrix(self, random):
         matrix = np.zeros((len(self.keep), padded_size(self.size)), np.float32)
@@ -55,7 +56,7 @@ class Corpus:
 
     def train(self, kernel, key, step_from=0.05, step_to=0.02):
         tables = (self.keep, self.negatives())
-        return kernel(self.ids, self.offsets, self.syn0, self.syn1, *tables, step_from, step_to, key)
+        return kernel(self.ids, self.offsets, self.syn0, self.syn1, *tables, step_from, step_to, key, self.frozen)
 
 
 def strip_of(corpus, window, key):
@@ -82,7 +83,7 @@ def strip_of(corpus, window, key):
     return np.array(words, int), places, reach, tiles
 
 
-def tile_pairs(corpus, words, reach, rows, number, window, negative, key):
+def tile_pairs(corpus, words, reach, rows, number, window, negative, key, exclude=False):
     """The pairs of the contexts words[rows], with the negatives of tile `number`; how many pairs there are."""
     around = np.arange(max(0, rows[0] - window), min(len(words), rows[-1] + window + 1))
     low, high = np.array([reach[j] for j in around]).T
@@ -92,7 +93,7 @@ def tile_pairs(corpus, words, reach, rows, number, window, negative, key):
         drawn = random_number(noise_key, number * TILE_NEGATIVES + j)
         slot = (drawn >> 32) * len(corpus.keep) >> 32
         negatives.append(slot if drawn & FULL <= corpus.noise.probability[slot] else corpus.noise.alias[slot])
-    pairs = reference.tile_pairs(words[rows], words[around], seen, np.array(negatives), negative)
+    pairs = reference.tile_pairs(words[rows], words[around], seen, np.array(negatives), negative, exclude)
     return pairs, int(seen.sum())
 
 
@@ -103,14 +104,14 @@ def slowed(pairs, contexts, step, window, negative):
     return replace(pairs, weight=pairs.weight * np.minimum(1, most / times))
 
 
-def replay(corpus, window, negative, key, step_from=0.05, step_to=0.02):
+def replay(corpus, window, negative, key, step_from=0.05, step_to=0.02, exclude=False):
     """Train as the kernel should, by the reference in float64."""
     syn0, syn1 = corpus.syn0.astype(np.float64), corpus.syn1.astype(np.float64)
     words, places, reach, tiles = strip_of(corpus, window, key)
     total, loss_sum, loss_pairs, measured, last = 0, 0.0, 0, 0, max(1, len(corpus.ids) - 1)
     for number, (at, end) in enumerate(tiles):
         rows = np.arange(at, end)
-        pairs, found = tile_pairs(corpus, words, reach, rows, number, window, negative, key)
+        pairs, found = tile_pairs(corpus, words, reach, rows, number, window, negative, key, exclude)
         if not found:
             continue
         if measured % MEASURED == 0:
@@ -120,6 +121,8 @@ def replay(corpus, window, negative, key, step_from=0.05, step_to=0.02):
         total += found
         step = step_from + (step_to - step_from) * places[at] / last
         reference.step(syn0, syn1, slowed(pairs, words[rows], step, window, negative), step)
+        if corpus.frozen is not None:
+            syn0[corpus.frozen] = corpus.syn0[corpus.frozen]
     return syn0, syn1, (len(words), total, loss_sum, loss_pairs)
 
 
@@ -129,11 +132,13 @@ def close(before, kernel, exact):
     return error <= 3e-5 * change + 3e-7 * np.linalg.norm(before)
 
 
-def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77):
+def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77, exclude=False, frozen=()):
     corpus = Corpus(lengths, vocabulary, size, keep)
+    corpus.frozen = np.isin(np.arange(vocabulary), frozen) if len(frozen) else None
     before0, before1 = corpus.syn0.copy(), corpus.syn1.copy()
-    exact0, exact1, expected = replay(corpus, window, negative, key)
-    words, pairs, loss_sum, loss_pairs = corpus.train(sgns_kernel(size, window, negative), key)
+    exact0, exact1, expected = replay(corpus, window, negative, key, exclude=exclude)
+    kernel = sgns_kernel(size, window, negative, exclude_window=exclude, freezing=len(frozen) > 0)
+    words, pairs, loss_sum, loss_pairs = corpus.train(kernel, key)
     assert (words, pairs, loss_pairs) == (expected[0], expected[1], expected[3])
     assert loss_sum == pytest.approx(expected[2], rel=1e-5)
     assert not corpus.syn0[:, size:].any() and not corpus.syn1[:, size:].any()
@@ -142,6 +147,7 @@ def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77):
     else:
         assert close(before0, corpus.syn0, exact0)
         assert close(before1, corpus.syn1, exact1)
+    assert corpus.syn0[list(frozen)].tobytes() == before0[list(frozen)].tobytes()
 
 
 SIZES = [(1, 1, 32), (16, 5, 1), (100, 5, 5), (300, 20, 5)]
@@ -171,6 +177,15 @@ def test_kernel_equals_the_reference_over_more_than_a_strip():
 def test_kernel_equals_the_reference_for_other_negatives_and_the_largest_vectors():
     check_replay([3, 100], 40, 100, 5, 32)
     check_replay([3, 100], 40, 1024, 5, 5)
+
+
+@pytest.mark.parametrize("vocabulary", [1, 2, 40, 1000])
+def test_kernel_equals_the_reference_where_words_of_the_window_are_no_negatives(vocabulary):
+    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, 100, 5, 5, 0.9, exclude=True)
+
+
+def test_kernel_equals_the_reference_where_words_are_frozen():
+    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], 30, 100, 5, 5, frozen=range(0, 30, 2))
 
 
 def test_no_sentences_and_empty_sentences():
@@ -290,6 +305,7 @@ def test_arrays_that_would_break_memory_are_refused():
         lambda c: setattr(c, "offsets", np.array([0, 9, 8])),
         lambda c: setattr(c, "syn1", c.syn1[:-1]),
         lambda c: setattr(c, "noise", AliasTable(c.noise.probability[1:], c.noise.alias)),
+        lambda c: setattr(c, "frozen", np.zeros(10, bool)),
     ):
         corpus = Corpus([20], 10, 16)
         break_it(corpus)

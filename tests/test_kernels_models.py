@@ -26,13 +26,17 @@ NEW = [(a, loss) for loss in LOSSES for a in ARCHITECTURES if (a, loss) != ("ski
 new_models = pytest.mark.parametrize(("architecture", "loss"), NEW)
 
 
-def check(architecture, loss, lengths, vocabulary, size, window, keep=1.0, mean=True, key=77, steps=(0.05, 0.02)):
+def check(
+    architecture, loss, lengths, vocabulary, size, window, keep=1.0, mean=True, key=77, steps=(0.05, 0.02),
+    exclude=False, frozen=(),
+):  # fmt: skip
     model = Model(loss, lengths, vocabulary, size, keep)
+    model.frozen = np.isin(np.arange(vocabulary), frozen) if len(frozen) else None
     before0, before1 = model.syn0.copy(), model.syn1.copy()
-    replay = Replay(architecture, model, window, key, mean, steps)
+    replay = Replay(architecture, model, window, key, mean, steps, exclude)
     expected = replay.train(loss)
     words, samples, loss_sum, loss_samples = model.run(
-        compile_kernel(architecture, loss, size, window, NEGATIVE, mean), key, *steps
+        compile_kernel(architecture, loss, size, window, NEGATIVE, mean, exclude, len(frozen) > 0), key, *steps
     )
     assert (words, samples, loss_samples) == (expected[0], expected[1], expected[3])
     assert loss_sum == pytest.approx(expected[2], rel=3e-5)
@@ -42,6 +46,7 @@ def check(architecture, loss, lengths, vocabulary, size, window, keep=1.0, mean=
     else:
         assert close(before0, model.syn0, replay.syn0)
         assert close(before1, model.syn1, replay.syn1)
+    assert model.syn0[list(frozen)].tobytes() == before0[list(frozen)].tobytes()
 
 
 SIZES = [(1, 1), (16, 5), (100, 5), (300, 20)]
@@ -70,6 +75,16 @@ def test_kernel_equals_the_reference_with_subsampling(architecture, loss, keep):
 @new_models
 def test_kernel_equals_the_reference_with_sums(architecture, loss):
     check(architecture, loss, [40, 3, 1, 17], 200, 100, 5, mean=False)
+
+
+@pytest.mark.parametrize("vocabulary", [1, 2, 40, 600])
+def test_kernel_equals_the_reference_where_words_of_the_window_are_no_negatives(vocabulary):
+    check("cbow", "negative_sampling", [5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, 100, 5, 0.9, exclude=True)
+
+
+@new_models
+def test_kernel_equals_the_reference_where_words_are_frozen(architecture, loss):
+    check(architecture, loss, [5, 1, 40, 0, 2, 70, 1, 1, 3], 30, 100, 5, frozen=range(0, 30, 2))
 
 
 @new_models

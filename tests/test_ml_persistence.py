@@ -95,18 +95,22 @@ def test_a_saved_model_needs_its_source_no_more(spark: SparkSession, model: Word
     assert len(Word2VecModel.read().load(str(tmp_path / "again")).wv) == 3
 
 
-@pytest.mark.parametrize("connect", [False, True])
+@pytest.mark.parametrize(("connect", "given"), [(False, "vectors"), (True, "")])
 def test_a_converted_model_is_loaded(
-    spark: SparkSession, model: Word2VecModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connect: bool
+    spark: SparkSession,
+    model: Word2VecModel,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    connect: bool,
+    given: str,
 ) -> None:
     # what a client of Spark Connect cannot see, an executor looks at
     monkeypatch.setattr(files, "is_connect", lambda spark: connect)
     directory = tmp_path / "trained"
-    for address in (directory, directory / "vectors"):
-        loaded = Word2VecModel.load(str(address))
-        assert [row.word for row in loaded.getVectors().collect()] == WORDS
-        assert loaded.summary.to_dict() == {"words": 3, "totalCount": 16, "wordsPerSecond": None, "loss": None}
-        assert (loaded.getVectorSize(), loaded.isDefined("inputCol")) == (3, False)
+    loaded = Word2VecModel.load(str(directory / given))
+    assert [row.word for row in loaded.getVectors().collect()] == WORDS
+    assert loaded.summary.to_dict() == {"words": 3, "totalCount": 16, "wordsPerSecond": None, "loss": None}
+    assert (loaded.getVectorSize(), loaded.isDefined("inputCol")) == (3, False)
     with pytest.raises(InputError, match="trained has no metrics of rounds: it was converted, not trained$"):
         _ = loaded.summary.rounds
     with pytest.raises(FormatError, match="^no vectors at file:/nowhere: there is no such directory; give"):

@@ -33,6 +33,7 @@ WRONG = [
     ("negative", 33, "an integer from 1 to 32"),
     ("noise_exponent", 2.1, "a number from -2 to 2"),
     ("noise_exponent", float("nan"), "a number from -2 to 2"),
+    ("exclude_window", "always", "true or false"),
     ("sample", -0.1, "a number from 0 to 1"),
     ("step_size", 0, "a number from 1e-06 to 1"),
     ("step_size", 1.1, "a number from 1e-06 to 1"),

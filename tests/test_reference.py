@@ -188,6 +188,52 @@ def test_pairs_of_a_tile_are_decisions_of_skip_gram():
     assert np.allclose(by_syn1, expected[1])
 
 
+def test_words_of_the_window_are_no_negatives():
+    words, reach = np.array([1, 2, 3, 4]), np.array([1, 1, 1, 1])
+    left, right = np.minimum(reach, range(4)), np.minimum(reach, range(3, -1, -1))
+    cbow = models.cbow_samples(words, left, right)
+    drawn = np.tile(np.arange(6), (4, 1))
+    seen = [{1, 2}, {1, 2, 3}, {2, 3, 4}, {3, 4}]
+    assert [set(np.flatnonzero(row)) for row in models.cbow_clashes(cbow, drawn)] == seen
+    skip_gram = models.skip_gram_samples(words, left, right)
+    clashes = models.skip_gram_clashes(words, left, right, np.tile(np.arange(6), (6, 1)))
+    # a context is seen with the centres whose windows have it
+    around = {1: {2}, 2: {1, 3}, 3: {2, 4}, 4: {3}}
+    assert [set(np.flatnonzero(row)) for row in clashes] == [around[context] for context in skip_gram.context]
+    decisions = models.negative_sampling(cbow.target, drawn, models.cbow_clashes(cbow, drawn))
+    assert decisions.weight[:7].tolist() == [1, 1.5, 0, 0, 1.5, 1.5, 1.5]
+
+
+def test_negatives_outside_the_window_are_as_from_the_noise_distribution_without_it():
+    random, noise = np.random.default_rng(7), np.array([0.4, 0.3, 0.2, 0.1])
+    weights = np.zeros(4)
+    for _ in range(4000):
+        negatives = models.draw_noise(random.random(8), noise)
+        # the row is seen with words 1 and 3, twice with 1
+        pairs = reference.tile_pairs(
+            np.array([0]), np.array([1, 3, 1, 2]), np.array([[True, True, True, False]]), negatives, 5, True
+        )
+        np.add.at(weights, pairs.output[3:], pairs.weight[3:])
+    assert weights[[1, 3]].tolist() == [0, 0]
+    assert weights / 4000 == pytest.approx(3 * 5 * np.array([4, 0, 2, 0]) / 6, rel=0.03, abs=1e-9)
+
+
+def test_pairs_of_a_tile_without_the_window_are_decisions_of_skip_gram():
+    random = np.random.default_rng(8)
+    words, negatives = np.array([1, 2, 3, 1, 5]), np.array([2, 0, 4, 3])
+    left, right = np.minimum(2, np.arange(5)), np.minimum(2, np.arange(4, -1, -1))
+    samples, (centre, around) = models.skip_gram_samples(words, left, right), models.window_pairs(left, right)
+    drawn = np.tile(negatives, (len(centre), 1))
+    decisions = models.negative_sampling(samples.target, drawn, models.skip_gram_clashes(words, left, right, drawn))
+    seen = np.zeros((5, 5), bool)
+    seen[around, centre] = True
+    pairs = reference.tile_pairs(words, words, seen, negatives, 4, True)
+    syn0, syn1 = random.normal(size=(8, 3)), random.normal(size=(8, 3))
+    value, by_hidden, by_syn1 = models.decision_loss(syn0[samples.context], syn1, decisions)
+    assert value == pytest.approx(reference.loss(syn0, syn1, pairs))
+    assert np.allclose(by_syn1, reference.gradients(syn0, syn1, pairs)[1])
+
+
 def test_step_of_cbow_gives_each_context_what_word2vec_gives_it():
     samples = models.cbow_samples(np.array([0, 1, 2]), np.array([0, 1, 0]), np.array([0, 1, 0]))
     for mean, expected in ((True, -0.1 * 8), (False, -0.1 * 8 / 2)):

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from file_systems import LikeHdfs, place_of
 
 import w2v_spark
-from w2v_spark import store, workdir
-from w2v_spark.errors import FormatError, OutputError
+from w2v_spark import cli, store, workdir
+from w2v_spark.errors import FormatError, OutputError, StorageError, W2VError
 from w2v_spark.place import Place
-from w2v_spark.spark import fit, lease, loop, publish, rounds
+from w2v_spark.spark import attempts, fit, lease, loop, publish, rounds
 from w2v_spark.spark.claim import claim_output
+from w2v_spark.spark.scoring import Scoring
 from w2v_spark.vectors.load import read_model
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ INTERRUPTIONS = {
     "after a round, before its metrics": (loop, "write_metrics", lambda work, round, rows: round == 2),
     "in publishing": (publish, "write_metrics", lambda *_: True),
     "before the manifest": (store, "model_manifest", lambda *_, **__: True),
+    "while the model takes its place": (Place, "take", lambda output, name, draft: name == "vectors"),
 }
 
 
@@ -113,12 +116,17 @@ def test_a_run_goes_on_wherever_it_was_interrupted(
     with monkeypatch.context() as patched:
         interrupt(patched, *INTERRUPTIONS[where])
         train_until_interrupted(text, tmp_path / "out")
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("sea1 sea2 9\nsea1 town3 2\nhill1 hill4 7\n")
+    scoring = Scoring.of_files(2, pairs=pairs) if where == "after a round, before its pointer" else None
+    caplog.clear()
     with caplog.at_level(logging.INFO, "w2v_spark"):
-        w2v_spark.train(text, tmp_path / "out", **SMALL)
+        w2v_spark.train(text, tmp_path / "out", **SMALL, scoring=scoring)
     assert vectors_of(tmp_path / "out") == vectors
     assert rounds_of(tmp_path / "out") == in_all and is_clean(tmp_path / "out")
-    if where == "after a round, before its pointer":
+    if scoring:
         assert f"going on after round 2/{in_all}, where this run was interrupted" in caplog.text
+        assert "evaluate_every was none, from here on 2" in caplog.text and "scores after round 4" in caplog.text
     assert "counted 16,000 words" not in caplog.text
 
 
@@ -130,7 +138,11 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, text: Path, output: Path, round
 
 
 def test_another_run_is_refused_and_told_how_it_differs(
-    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     text, output = shutil.copy(whole[0], tmp_path / "text.txt"), tmp_path / "out"
     interrupted(monkeypatch, text, output, round=1)
@@ -141,6 +153,9 @@ def test_another_run_is_refused_and_told_how_it_differs(
         "num_replicas was 2, now auto): start it as it was to go on, give --overwrite to begin anew, or another "
         "directory"
     )
+    asked = ["train", "--input", str(text), "--output", str(output), "--plan", "--overwrite", "--max-iter", "9"]
+    assert cli.main(asked) == 2
+    assert "holds an unfinished run, whose rounds --overwrite would drop" in capsys.readouterr().err
     with text.open("a") as file:
         file.write("one more line\n")
     with pytest.raises(OutputError, match=r"started otherwise \(its input was another, or has changed since\)"):
@@ -187,10 +202,11 @@ def test_an_interrupted_overwrite_goes_on_without_being_told_again(
     w2v_spark.train(text, output, **{**SMALL, "max_iter": 1})
     with pytest.raises(OutputError, match="holds a finished model"):
         w2v_spark.train(text, output, **SMALL)
+    old = vectors_of(output)
     with monkeypatch.context() as patched:
-        interrupt(patched, loop, "write_metrics", lambda work, number, rows: number == 3)
+        interrupt(patched, store, "model_manifest", lambda *_, **__: True)
         train_until_interrupted(text, output, overwrite=True)
-    assert len(vectors_of(output)) == len(vectors)  # the old model is whole until the new one is published
+    assert vectors_of(output) == old != vectors  # it is whole until all of the new one is there
     w2v_spark.train(text, output, **SMALL)
     assert vectors_of(output) == vectors
 
@@ -212,6 +228,51 @@ def test_a_driver_started_again_by_the_cluster_goes_on_though_told_to_overwrite(
         retried = claim_output(place, application, overwrite=True)
         retried.release()
         assert retried.training == training
+
+
+def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """On what the driver takes for hdfs."""
+    text, vectors, in_all = whole
+    failed: list[str] = []
+
+    def fail_twice(operation: str, path: str) -> None:
+        if operation == "open" and "/r00002" in path and "matrix=metrics" in path and len(failed) < 2:
+            failed.append(path)
+            raise OSError(255, "Opening HDFS file failed")
+
+    monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
+    monkeypatch.setattr(Place, "open", lambda address: place_of(LikeHdfs(fail_twice), address.removeprefix("file:")))
+    w2v_spark.train(text, tmp_path / "out", **SMALL)
+    monkeypatch.undo()
+    assert re.search(
+        r"round 2/\d+ .* failed: .*cannot be read: .*HDFS file failed.*; once more \(2 of 3\)", caplog.text
+    )
+    assert "damaged" not in caplog.text and "going back" not in caplog.text
+    assert vectors_of(tmp_path / "out") == vectors and rounds_of(tmp_path / "out") == in_all
+    assert is_clean(tmp_path / "out")
+
+
+def test_storage_that_goes_on_failing_is_told(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, paused = [], []
+
+    def step(attempt: int) -> None:
+        tried.append(attempt)
+        raise StorageError("s3a://bucket/a.parquet cannot be read: AWS Error ACCESS_DENIED")
+
+    monkeypatch.setattr(attempts.time, "sleep", paused.append)
+    with pytest.raises(W2VError) as caught:
+        attempts.redo(spark, "publishing", step)
+    assert str(caught.value) == (
+        "publishing failed 4 times, the last time with: s3a://bucket/a.parquet cannot be read: AWS Error "
+        "ACCESS_DENIED; what was done before is kept, and the same command goes on from there"
+    )
+    assert tried == [1, 2, 3, 4] and paused == [2, 10, 30]
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
@@ -253,7 +314,7 @@ def test_nothing_to_go_back_to(
     for pointer in workdir.Pointer.read(Place.open(output / "work")):
         damage_file(output / "work" / pointer.directory / pointer.files["syn0"][0].name, "missing")
     with pytest.raises(
-        FormatError, match=r"is missing: the unfinished run cannot go on; give --overwrite to begin anew"
+        FormatError, match=r"is missing, the manifest says \d+: the unfinished run cannot go on; give --overwrite to"
     ):
         w2v_spark.train(text, output, **SMALL)
 

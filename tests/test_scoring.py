@@ -13,7 +13,7 @@ import pytest
 import w2v_spark
 from w2v_spark.cli import main
 from w2v_spark.errors import ParamError
-from w2v_spark.spark.scoring import Scoring
+from w2v_spark.spark.scoring import Scoring, going_on, settings
 from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
 
 if TYPE_CHECKING:
@@ -68,11 +68,37 @@ def test_training_ends_when_the_scores_no_longer_rise(
 
 def test_patience() -> None:
     def is_over(patience: int | None, *scores: float | None) -> bool:
-        rows = [{"shard": shard, "analogies": s, "word_pairs": None} for s in scores for shard in (0, 1)]
-        return Scoring(1, None, None, patience=patience).is_over(rows)
+        rows = [
+            {"round": round, "shard": shard, "analogies": s, "word_pairs": None}
+            for round, s in enumerate(scores, 1)
+            for shard in (0, 1)
+        ]
+        return Scoring(1, None, None, patience=patience, since=since).is_over(rows)
 
+    since = 0
     assert not is_over(None, 3.0, 2.0, 1.0)
     assert not is_over(2, 3.0, 2.0) and is_over(2, 3.0, 2.0, None, 3.0) and not is_over(2, 3.0, 2.0, 4.0)
+    since = 2  # by another measure up to there
+    assert not is_over(1, 9.0, 8.0, 2.0) and is_over(1, 9.0, 8.0, 2.0, 1.0)
+
+
+def test_what_a_run_that_goes_on_may_change(pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "w2v_spark")
+    often, seldom = Scoring.of_files(2, pairs=pairs, patience=3), Scoring.of_files(5, pairs=pairs)
+    scoring, noted = going_on(often, settings(often), 4)
+    assert scoring == often and noted == settings(often) and not caplog.messages
+    scoring, noted = going_on(seldom, noted, 4)
+    assert scoring == seldom
+    assert caplog.messages == ["evaluate_every was 2, from here on 5", "patience was 3, from here on none"]
+    scoring, noted = going_on(None, noted, 6)
+    assert scoring is None
+    (tmp_path / "others.txt").write_text("sea1 sea2 1\nsea1 town2 0\n")
+    others = Scoring.of_files(5, pairs=tmp_path / "others.txt")
+    scoring, noted = going_on(others, noted, 8)
+    assert scoring is not None and scoring.since == 8
+    assert caplog.messages[-1].startswith("scores are by other test files or words than before")
+    scoring, noted = going_on(others, noted, 9)
+    assert scoring is not None and scoring.since == 8 == noted["since"]
 
 
 def test_what_is_refused(tmp_path: Path, pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:

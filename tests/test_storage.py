@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import w2v_spark
 from w2v_spark import Vectors
 from w2v_spark.errors import FormatError, OutputError, W2VError
+from w2v_spark.spark import fit
+from w2v_spark.spark.read import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,6 +75,31 @@ def test_a_disk_that_is_read_only(spark: SparkSession, text: Path, disk: tuple[P
     remount("ro")
     with pytest.raises(OutputError, match=r"^output file:\S+/out cannot be written: .*Read-only file system"):
         w2v_spark.train(text, place / "out", **SMALL)
+
+
+def test_counts_of_an_earlier_run(
+    spark: SparkSession, text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stray file beside them is not read, and one that is damaged is named."""
+
+    def words(min_count: int) -> set[str]:
+        with fit.prepare(Source(paths=(str(text),)), tmp_path / "out", **SMALL | {"min_count": min_count}) as prepared:
+            return set(prepared.vocabulary.read()["word"].to_pylist())
+
+    assert len(words(1)) == 203
+    file = next((tmp_path / "out" / "work").glob("*/counts/*.parquet"))
+    pq.write_table(pa.table({"word": ["stray"], "count": [1000]}), file.with_name("part-99999.parquet"))
+    assert words(2) == words(1)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 3] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(FormatError, match=rf"^file:/+{file} cannot be read by Spark \("):
+        words(3)
+    file.write_bytes(data[:-1])
+    assert words(4) <= words(1)
+    assert (
+        f"{file} has {len(data) - 1} bytes, the manifest says {len(data)}: the counts of an earlier run" in caplog.text
+    )
 
 
 @pytest.fixture(scope="module")

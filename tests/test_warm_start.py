@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +17,7 @@ from w2v_spark import cli, store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.errors import FormatError, OutputError, ParamError
 from w2v_spark.place import Place
-from w2v_spark.spark import fit, loop
+from w2v_spark.spark import fit, loop, publish, warm_start
 from w2v_spark.spark.read import Source
 from w2v_spark.vectors.load import read_model
 
@@ -81,7 +82,7 @@ def first_vectors(text: Path, output: Path, **options: Any) -> dict[str, dict[st
 def test_where_vectors_start(
     spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    from w2v_spark.spark import rounds, warm_start
+    from w2v_spark.spark import rounds
 
     for module in (rounds, warm_start):
         monkeypatch.setattr(module, "rows_per_block", lambda _: rows)
@@ -165,6 +166,64 @@ def test_another_start_counts_another_vocabulary(
             assert run.vocabulary.words == words
 
 
+def test_only_the_files_that_were_named_are_read(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path
+) -> None:
+    """In a directory whose name Hadoop would take for a pattern, with stray files."""
+    odd = shutil.copytree(earlier, tmp_path / "a [1]{2}*?%20" / "model")
+    stray = {"id": pa.array([0], pa.int32()), "word": ["town1"], "count": [7], "vector": [[9.0] * 20]}
+    pq.write_table(pa.table(stray), odd / "vectors" / "part-99999.parquet")
+    with fit.prepare(Source(paths=(str(later_text),)), tmp_path / "out", start_from=odd, **SMALL) as run:
+        words = run.vocabulary.read()["word"].to_pylist()
+        pq.write_table(pa.table(stray).drop(["vector"]), f"{run.run.own.path}/vocab/part-99999.parquet")
+        pointer = run._begin_rounds().pointer
+        files = publish.write_vocabulary(spark, run.run, run.vocabulary)
+        published = store.read_vocabulary(run.run.draft, [f.to_dict() for f in files])["word"].to_pylist()
+    ((_, values),) = pointer.blocks(run.run.work, workdir.SYN0)
+    start = dict(zip(words, np.frombuffer(values, "<f4").reshape(-1, 20), strict=True))
+    assert published == words and len(start) == 39
+    for word, vector in vectors_of(earlier).items():
+        np.testing.assert_array_equal(start[word], vector)
+
+
+ODD: dict[str, tuple[Any, Any, str]] = {
+    "a size in words": ("four", None, "is damaged: model.json says params.vector_size 'four', must be at least 1"),
+    "files that are no list": (20, "x", "files.vectors of model.json is no list of names and bytes"),
+    "files without sizes": (20, [{"name": "x"}], "files.vectors of model.json is no list of names and bytes"),
+    "no files": (20, [], "vectors holds no vectors to start from: model.json names no files"),
+    "a hidden file": (20, ["_a.parquet"], "names the file '_a.parquet', which Spark takes for hidden: give it a name"),
+    "a file elsewhere": (20, ["../a.parquet"], "which lies outside of it: the directory is not ours"),
+    "other columns": (20, ["b.parquet"], r"needs the columns word \(string\) .*, and has: word \(int64\)$"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_manifests_of_earlier_models(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, what: str
+) -> None:
+    size, files, message = ODD[what]
+    odd = shutil.copytree(earlier, tmp_path / "odd")
+    pq.write_table(pa.table({"word": [1]}), odd / "vectors" / "b.parquet")
+    shutil.copy(next((odd / "vectors").glob("part-*.parquet")), odd / "vectors" / "_a.parquet")
+    if isinstance(files, list) and all(isinstance(name, str) for name in files):
+        sizes = {path.name: path.stat().st_size for path in (odd / "vectors").iterdir()}
+        files = [{"name": name, "bytes": sizes.get(name, 0)} for name in files]
+    manifest = json.loads((odd / "model.json").read_text())
+    manifest["params"]["vector_size"] = size
+    if files is not None:
+        manifest["files"]["vectors"] = files
+    (odd / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(FormatError, match=message):
+        w2v_spark.train(later_text, tmp_path / "out", start_from=odd, **SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_model_with_a_word_twice() -> None:
+    table = pa.table({"id": [4, 4], "word": ["a", "a"], "vector": pa.array([[1.0], [2.0]], pa.list_(pa.float32()))})
+    with pytest.raises(FormatError, match="the model to start from is damaged: it has a word more than once"):
+        warm_start._first_vectors(table, 1, seed=1)
+
+
 def test_what_cannot_be_started_from(
     spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,8 +237,10 @@ def test_what_cannot_be_started_from(
     for start, options, kind, message in cases:
         with pytest.raises(kind, match=message):
             w2v_spark.train(later_text, tmp_path / "out", start_from=start, **SMALL | options)
-    with pytest.raises(ParamError, match="the model to start from is the output itself"):
-        w2v_spark.train(later_text, earlier, start_from=earlier, overwrite=True, **SMALL)
+    (tmp_path / "link").symlink_to(earlier)
+    for same in (earlier, tmp_path / "link", earlier / "vectors"):
+        with pytest.raises(ParamError, match="the model to start from is the output itself"):
+            w2v_spark.train(later_text, earlier, start_from=same, overwrite=True, **SMALL)
     arguments = ["--input", str(later_text), "--output", str(tmp_path / "out"), "--vector-size", "30"]
     assert cli.train_main([*arguments, "--start-from", str(earlier)]) == 2
     assert "error: parameter vector_size given invalid value 30: must be 20" in capsys.readouterr().err

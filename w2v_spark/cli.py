@@ -149,7 +149,7 @@ def run_train(args: argparse.Namespace) -> int:
             common: dict[str, Any] = {"vocab": args.vocab, "start_from": args.start_from, "overwrite": args.overwrite}
             common |= {"spark": spark, **params}
             if args.plan:
-                with fit.prepare(source, args.output, **common) as prepared:
+                with fit.prepare(source, args.output, only_plan=True, **common) as prepared:
                     sys.stdout.write(prepared.plan.text() + "\n")
                 return 0
             trained = fit.train(source, args.output, keep_work=args.keep_work, scoring=scoring, **common)

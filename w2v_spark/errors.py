@@ -21,6 +21,10 @@ class FormatError(W2VError, ValueError):
     """A directory or file on disk is not one of ours, or is damaged, or is of a newer format."""
 
 
+class StorageError(W2VError, OSError):
+    """The storage refuses or fails to give a file that may well be whole: network, permission, time out."""
+
+
 class UnknownWordError(W2VError, KeyError):
     """A query names a word that has no vector."""
 

@@ -82,6 +82,7 @@ class Params:
     max_vocab: int | None = _param(None, "keep at most so many words, the most frequent", int, low=1, unset=NONE)
     negative: int = _param(5, "negatives for each pair of centre and context", low=1, high=32)
     noise_exponent: float = _param(0.75, "negatives are drawn by count to this power", low=-2.0, high=2.0)
+    exclude_window: bool = _param(False, "words that a word is seen with are none of its negatives")
     sample: float = _param(
         1e-4, "subsampling threshold of frequent words, as a share of all words; 0 keeps all", low=0.0, high=1.0
     )
@@ -178,6 +179,7 @@ class ParamValues(TypedDict, total=False):
     max_vocab: int | None
     negative: int
     noise_exponent: float
+    exclude_window: bool
     sample: float
     step_size: float
     min_step_size: float

@@ -4,11 +4,15 @@ s3a://) understood.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +20,7 @@ from urllib.parse import quote
 import pyarrow as pa
 from pyarrow import fs
 
-from w2v_spark.errors import FormatError, InputError
+from w2v_spark.errors import FormatError, InputError, StorageError
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Place:
 
     def child(self, name: str) -> Place:
         """The directory `name` in this one."""
-        return Place(self.filesystem, self.file(name), f"{self.uri}/{name}")
+        return replace(self, path=self.file(name), uri=f"{self.uri}/{name}")
 
     def file(self, name: str) -> str:
         """The path, within this file system, of a file in this directory; a name that leads out of it is refused, as
@@ -71,40 +75,84 @@ class Place:
 
     def names(self) -> list[str]:
         """The names of what lies directly in this directory, sorted; none where it is missing."""
-        return sorted(
-            info.base_name for info in self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
-        )
+        return sorted(info.base_name for info in self._listing(recursive=False))
 
     def files(self, suffix: str = ".parquet") -> list[FileEntry]:
         """The files below this directory whose name ends so, sorted by name. As for Spark, what starts with _ or . is
         hidden, with all that lies below it: a writer's temporary files.
         """
-        selector = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
         found = list[FileEntry]()
-        for info in self.filesystem.get_file_info(selector):
+        for info in self._listing(recursive=True):
             name = info.path[len(self.path) + 1 :]
             if info.type == fs.FileType.File and name.endswith(suffix) and not re.search(r"(^|/)[_.]", name):
                 found.append(FileEntry(name, info.size))
         return sorted(found, key=lambda f: f.name)
+
+    def _listing(self, recursive: bool) -> list[fs.FileInfo]:
+        try:
+            # allow_not_found would take an hdfs that does not answer for a directory that is not there
+            return list(self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=recursive)))
+        except FileNotFoundError:
+            return []
+
+    def same_as(self, other: Place) -> bool:
+        """Whether both are one directory, however they are written."""
+        if self._kind == other._kind == "local":
+            return os.path.realpath(self.path) == os.path.realpath(other.path)
+        return bool(self.filesystem.equals(other.filesystem)) and self.path == other.path
 
     def make(self) -> None:
         """Create the directory and its parents."""
         self.filesystem.create_dir(self.path, recursive=True)
 
     def delete(self, name: str | None = None) -> None:
-        """Delete the directory, or the file or directory `name` in it; nothing happens where it is missing."""
-        path = self.path if name is None else self.file(name)
-        kind = self.filesystem.get_file_info(path).type
-        if kind == fs.FileType.Directory:
-            self.filesystem.delete_dir(path)
-        elif kind == fs.FileType.File:
-            self.filesystem.delete_file(path)
+        """Delete the directory, or the file or directory `name` in it and what was to take its place; nothing happens
+        where it is missing.
+        """
+        for path in [self.path] if name is None else [self.file(_successor(name)), self.file(name)]:
+            kind = self.filesystem.get_file_info(path).type
+            if kind == fs.FileType.Directory:
+                self.filesystem.delete_dir(path)
+            elif kind == fs.FileType.File:
+                self.filesystem.delete_file(path)
+
+    def take(self, name: str, source: Place) -> None:
+        """Move the file or directory `name` of `source`, on the same file system, here, in the place of what is here.
+
+        Where directories are renamed (local, hdfs) a reader sees the old one whole, then for a moment none, then the
+        new one whole; the old one ends as `NAME.before` in `source`. In an object store (s3, gs), which has none, the
+        old files are removed and the new ones copied within the store, one by one.
+        """
+        here, there = self.file(name), source.file(name)
+        if self._kind in _RENAMING:
+            if self.exists(name):
+                self.filesystem.move(here, source.file(f"{name}.before"))
+            self.filesystem.move(there, here)
+            return
+        self.delete(name)
+        fs.copy_files(there, here, source_filesystem=self.filesystem, destination_filesystem=self.filesystem)
+        source.delete(name)
+
+    def open_file(self, name: str) -> pa.NativeFile:
+        """A file to read from at any position. FileNotFoundError where there is none; whatever else the storage has
+        against it, now or later, is a StorageError.
+        """
+        where = f"{self.uri}/{name}"
+        with _storage_errors(where):
+            return pa.PythonFile(_Stored(self.filesystem.open_input_file(self.file(name)), where), mode="r")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """The JSON object in the file `name`."""
+        """The JSON object in the file `name`; FileNotFoundError where there is none."""
+        # while it is replaced on hdfs it is missing for a moment, in which its successor is there
+        for file in (name, _successor(name), name):
+            with contextlib.suppress(FileNotFoundError), _storage_errors(f"{self.uri}/{name}"):
+                with self.filesystem.open_input_stream(self.file(file)) as stream:
+                    data = stream.read()
+                break
+        else:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{self.uri}/{name}")
         try:
-            with self.filesystem.open_input_stream(self.file(name)) as stream:
-                value = json.loads(stream.read())
+            value = json.loads(data)
         except (ValueError, RecursionError) as e:
             raise FormatError(f"{self.uri}/{name} is not valid JSON: {e}") from e
         if not isinstance(value, dict):
@@ -112,15 +160,15 @@ class Place:
         return value
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Write a JSON object so that a reader never sees a part of it.
+        """Write a JSON object so that read_json never sees a part of it, nor none where there was one.
 
-        On a local disk and in an object store (s3, gs) a reader sees the old file or the new one, always. On hdfs,
-        whose rename replaces nothing, pyarrow deletes the old file first: for a moment there is none, and a writer that
-        dies in that moment leaves none, but the new one as `.NAME.*` beside its place. Nothing is promised for what a
-        machine without power loses.
+        On a local disk and in an object store (s3, gs) the new file takes the place of the old one at once. The rename
+        of hdfs replaces nothing, so that pyarrow deletes the old file first: meanwhile the new one is there as
+        `.NAME.new`, and goes on to its place with the next writing where a writer dies in between. Nothing is promised
+        for what a machine without power loses.
         """
         data = json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
-        if not self._renames():
+        if self._kind not in _RENAMING:
             # a file there appears whole, when it is closed
             with self.filesystem.open_output_stream(self.file(name)) as stream:
                 stream.write(data)
@@ -132,10 +180,69 @@ class Place:
         except OSError:
             self.delete(temporary)
             raise
-        self.filesystem.move(self.file(temporary), self.file(name))
+        if self._kind == "hdfs":
+            if self.exists(_successor(name)):
+                self._rename(_successor(name), name)
+            self._rename(temporary, _successor(name))
+            temporary = _successor(name)
+        self._rename(temporary, name)
 
-    def _renames(self) -> bool:
-        return self.filesystem.type_name in ("local", "hdfs")
+    def _rename(self, name: str, to: str) -> None:
+        self.filesystem.move(self.file(name), self.file(to))
+
+    @property
+    def _kind(self) -> str:
+        return str(self.filesystem.type_name)
+
+
+# other file systems have no directories, and copy what is to have another name
+_RENAMING = ("local", "hdfs")
+
+
+def _successor(name: str) -> str:
+    """What a file is called before it takes the place of the one before it."""
+    return f".{name}.new"
+
+
+@contextmanager
+def _storage_errors(where: str) -> Iterator[None]:
+    """Turns what a file system says into a StorageError, unless it says that the file is not there."""
+    try:
+        yield
+    except (FileNotFoundError, StorageError):
+        raise
+    except (OSError, pa.ArrowException) as e:
+        raise StorageError(f"{where} cannot be read: {' '.join(str(e).split())}") from e
+
+
+class _Stored:
+    """A file as pyarrow takes one from Python. An error of the storage goes through pyarrow's readers as it is, which
+    tells it from theirs.
+    """
+
+    def __init__(self, file: pa.NativeFile, where: str):
+        self._file, self._where = file, where
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._file.closed)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with _storage_errors(self._where):
+            return int(self._file.seek(offset, whence))
+
+    def read_buffer(self, size: int) -> pa.Buffer:
+        with _storage_errors(self._where):
+            return self._file.read_buffer(size)
+
+    def read(self, size: int) -> bytes:
+        return self.read_buffer(size).to_pybytes()  # type: ignore[no-any-return]
 
 
 def _pyarrow_uri(address: str) -> str:

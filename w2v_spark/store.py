@@ -15,7 +15,7 @@ change, the column and the format; null for a table, a query or a DataFrame, who
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2v_spark import __version__
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, StorageError
 from w2v_spark.place import FileEntry, Place
 
 FORMAT = "w2v_spark"
@@ -78,7 +78,7 @@ def open_model(address: str) -> Model:
 
 
 def checked_manifest(place: Place) -> dict[str, Any]:
-    """The manifest, refused where it is not ours or of a newer format."""
+    """The manifest, refused where it is not ours, of a newer format, or without sense in what leads to the vectors."""
     manifest = place.read_json(MANIFEST)
     if manifest.get("format") != FORMAT:
         raise FormatError(f"{place.uri}/{MANIFEST} was not written by {FORMAT}")
@@ -91,7 +91,18 @@ def checked_manifest(place: Place) -> dict[str, Any]:
     params, files = (value if isinstance(value := manifest.get(key), dict) else {} for key in ("params", "files"))
     if "vector_size" not in params or VECTORS not in files:
         raise FormatError(f"{place.uri}/{MANIFEST} is damaged: it lacks params.vector_size or files.{VECTORS}")
+    if not isinstance(size := params["vector_size"], int) or size < 1:
+        raise FormatError(
+            f"{place.uri} is damaged: {MANIFEST} says params.vector_size {size!r:.60}, must be at least 1"
+        )
+    for name, entries in files.items():
+        if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+            raise FormatError(f"{place.uri} is damaged: files.{name} of {MANIFEST} is no list of names and bytes")
     return manifest
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("bytes"), int)
 
 
 def read_files(place: Place, files: list[dict[str, Any]], schema: pa.Schema | None = None) -> pa.Table:
@@ -112,27 +123,42 @@ def read_files(place: Place, files: list[dict[str, Any]], schema: pa.Schema | No
 
 @contextmanager
 def opened(place: Place, entry: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
-    """A Parquet file that a manifest names, refused where its size is another; what fails while it is read is told with
-    its name.
+    """A Parquet file that a manifest names. One that is missing, of another size or not to be decoded is a FormatError,
+    now or while it is read; one that the storage does not give is a StorageError.
     """
-    name, path = entry["name"], place.file(entry["name"])
+    name = entry["name"]
     try:
-        size = place.filesystem.get_file_info(path).size
-        if size != entry["bytes"]:
-            found = "is missing" if size is None else f"has {size} bytes"
-            raise FormatError(
-                f"{place.uri}/{name} {found}, the manifest says {entry['bytes']}: the directory is damaged"
-            )
-        with pq.ParquetFile(
-            path,
-            filesystem=place.filesystem,
-            buffer_size=1 << 20,
-            pre_buffer=False,
-            page_checksum_verification=True,
-        ) as file:
-            yield file
+        source = place.open_file(name)
+    except FileNotFoundError as e:
+        raise _damaged(_wrong_size(place, entry, None)) from e
+    try:
+        with source:
+            if wrong := _wrong_size(place, entry, source.size()):
+                raise _damaged(wrong)
+            with pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
+                yield file
+    except StorageError:
+        raise
     except (pa.ArrowException, OSError) as e:
         raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {' '.join(str(e).split())}") from e
+
+
+def lacking(place: Place, files: Iterable[FileEntry]) -> str:
+    """What the first of some files has against it that is missing or of another size; empty where none has."""
+    sizes = {found.name: found.bytes for found in place.files()}
+    wrong = (_wrong_size(place, file.to_dict(), sizes.get(file.name)) for file in files)
+    return next(filter(None, wrong), "")
+
+
+def _wrong_size(place: Place, entry: Mapping[str, Any], size: int | None) -> str:
+    if size == entry["bytes"]:
+        return ""
+    found = "is missing" if size is None else f"has {size} bytes"
+    return f"{place.uri}/{entry['name']} {found}, the manifest says {entry['bytes']}"
+
+
+def _damaged(what: str) -> FormatError:
+    return FormatError(f"{what}: the directory is damaged")
 
 
 def read_vocabulary(parent: Place, files: list[dict[str, Any]]) -> pa.Table:

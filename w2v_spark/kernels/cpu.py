@@ -2,7 +2,7 @@
 
 How a replica uses them:
 
-    kernel = compile_kernel(architecture, loss, vector_size, window_size, negative)
+    kernel = compile_kernel(architecture, loss, vector_size, window_size, negative, mean, exclude_window, freezing)
     outputs = Outputs.of_counts(loss, counts, noise_exponent)
     syn1 = zeros [kernel.output_rows(V), padded_size(vector_size)]
     kernel(ids, offsets, syn0, syn1, keep, outputs, step_from, step_to, key)
@@ -92,6 +92,7 @@ class Kernel:
     loss: str
     vector_size: int
     window_size: int
+    freezing: bool
     # what the compiled code takes between the tables and the learning rates
     _arguments: tuple[Any, ...]
     _train: Any
@@ -111,6 +112,7 @@ class Kernel:
         step_from: float,
         step_to: float,
         key: int | np.uint64,
+        frozen: npt.NDArray[np.bool_] | None = None,
     ) -> tuple[int, int, float, int]:
         """Train every sample of the sentences once, in place and without Python's lock.
 
@@ -129,14 +131,15 @@ class Kernel:
             step_from: learning rate at the first word.
             step_to: learning rate at the last word, linear in between.
             key: all random numbers follow from it.
+            frozen: words whose rows of syn0 do not change, bool[V], for a kernel that is `freezing`, else None.
 
         Returns:
             Words kept; samples trained; the loss summed over about one sample in 64 (negative sampling) or in 1,024
             (hierarchical softmax), or over all (softmax); the number of those.
         """
-        self._check(ids, offsets, syn0, syn1, keep, outputs)
+        self._check(ids, offsets, syn0, syn1, keep, outputs, frozen)
         steps = float(step_from), float(step_to), np.uint64(key)
-        result = self._train(ids, offsets, syn0, syn1, keep, *outputs.tables, *self._arguments, *steps)
+        result = self._train(ids, offsets, syn0, syn1, keep, frozen, *outputs.tables, *self._arguments, *steps)
         words_kept, samples, loss_sum, loss_samples = result
         return int(words_kept), int(samples), float(loss_sum), int(loss_samples)
 
@@ -148,6 +151,7 @@ class Kernel:
         syn1: Floats,
         keep: npt.NDArray[np.uint32],
         outputs: Outputs,
+        frozen: npt.NDArray[np.bool_] | None,
     ) -> None:
         """Compiled code checks nothing: an id or an offset out of range would write into memory that is not ours."""
         words, width = len(keep), padded_size(self.vector_size)
@@ -157,6 +161,10 @@ class Kernel:
             raise ValueError(f"outputs of {outputs.words} words for {outputs.loss} must be of {words} for {self.loss}")
         if outputs.loss == "negative_sampling" and {len(table) for table in outputs.tables} != {words}:
             raise ValueError("each table of the negatives must be as long as the vocabulary")
+        if (frozen is not None) != self.freezing or (frozen is not None and frozen.shape != (words,)):
+            raise ValueError(
+                f"frozen must be one truth value for each of {words} words, if and only if words are frozen"
+            )
         rows = self.output_rows(words)
         if syn0.shape != (words, width) or syn1.ndim != 2 or len(syn1) < rows or syn1.shape[1] != width:
             raise ValueError(
@@ -170,7 +178,14 @@ class Kernel:
 
 
 def compile_kernel(
-    architecture: str, loss: str, vector_size: int, window_size: int, negative: int = 5, mean: bool = True
+    architecture: str,
+    loss: str,
+    vector_size: int,
+    window_size: int,
+    negative: int = 5,
+    mean: bool = True,
+    exclude_window: bool = False,
+    freezing: bool = False,
 ) -> Kernel:
     """The kernel for these, compiled at the first call and from then on loaded from disk if possible.
 
@@ -181,6 +196,10 @@ def compile_kernel(
         window_size: the most words on either side of a centre.
         negative: negatives of a sample; matters to negative sampling only.
         mean: whether CBOW takes the mean of its contexts' vectors, else their sum; matters to CBOW only.
+        exclude_window: whether words that a word is seen with are none of its negatives; matters to negative sampling
+            only. Skip-gram: no centre whose window has the context is a negative of that context. CBOW: no word of a
+            centre's window is its negative. Those of the shared negatives that are left count as much as all of them.
+        freezing: whether some words' rows of syn0 do not change.
     """
     for name, given, allowed in (("architecture", architecture, ARCHITECTURES), ("loss", loss, LOSSES)):
         if given not in allowed:
@@ -189,11 +208,11 @@ def compile_kernel(
     width, bags = padded_size(vector_size), architecture == "cbow"
     arguments: tuple[Any, ...] = (mean,)
     if loss == "hierarchical_softmax":
-        train = compile_hierarchical(width, window_size, bags)
+        train = compile_hierarchical(width, window_size, bags, freezing)
     elif loss == "softmax":
-        train = compile_softmax(width, window_size, bags)
+        train = compile_softmax(width, window_size, bags, freezing)
     elif bags:
-        train, arguments = compile_cbow(width, window_size), (negative, mean)
+        train, arguments = compile_cbow(width, window_size, exclude_window, freezing), (negative, mean)
     else:
-        train, arguments = compile_sgns(width, window_size), (negative,)
-    return Kernel(architecture, loss, vector_size, window_size, arguments, train)
+        train, arguments = compile_sgns(width, window_size, exclude_window, freezing), (negative,)
+    return Kernel(architecture, loss, vector_size, window_size, freezing, arguments, train)

@@ -105,6 +105,7 @@ def spread_steps(
     rows: Any,
     filled: Any,
     syn0: Any,
+    frozen: Any,
     updates: Any,
     window: Any,
     width: Any,
@@ -113,7 +114,8 @@ def spread_steps(
     narrow: Any,
     fewer: Any,
 ) -> None:
-    """Add to each context's row of syn0 its share of the steps by the hidden vectors that it is part of.
+    """Add to each context's row of syn0 its share of the steps by the hidden vectors that it is part of; words that are
+    frozen are left as they are.
 
     A bag adds up the changes of a word that it repeats, where one after another they would level off: beyond
     `MOST_UPDATES` the word's changes are as much smaller. `updates` is the learning rate times the number of updates
@@ -122,6 +124,9 @@ def spread_steps(
     reach, words = 2 * window, strip.words
     first, last = max(0, window - at), min(rows + reach, filled + window - at)
     for j in range(first, last):
+        if frozen is not None:
+            if frozen[words[at + j]]:
+                continue
         # the centres that have word j around them: in each further row it is one column to the left
         i, end = max(0, j - reach), min(rows, j + 1)
         shares, row = i * (reach + 1) + j - i, np.int64(words[at + j]) * width

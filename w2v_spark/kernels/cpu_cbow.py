@@ -16,6 +16,7 @@ from numba import types
 
 from w2v_spark.kernels.cache import compile_now, inner
 from w2v_spark.kernels.cpu_bag import ROWS, Bag, count_samples, fill_bag, make_bag, spread_steps
+from w2v_spark.kernels.cpu_exclude import spread
 from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
 from w2v_spark.kernels.cpu_strip import (
     Ids,
@@ -44,7 +45,7 @@ class Scores(NamedTuple):
     negatives: Ids  # of this bag and, drawn ahead so that memory has time, of the next, [2 * NEGATIVES]
     rows: Floats  # their rows of syn1, [NEGATIVES, width]
     negative: Floats  # scores of each hidden vector with each negative, [ROWS, NEGATIVES]
-    used: Floats  # 1.0 where the score counts: not without contexts, nor where the negative is the centre
+    used: Floats  # how much the score counts: not without contexts, nor where the negative is the centre
     positive: Floats  # scores of each hidden vector with its centre, [ROWS], and room for what a micro-kernel writes
     seen: Floats  # 1.0 where the centre has contexts, like positive
 
@@ -63,8 +64,8 @@ def make_scores(width: Any) -> Scores:
 
 
 @inner
-def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any, window: Any) -> None:
-    """Note which scores count."""
+def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any, window: Any, exclude: Any) -> None:
+    """Note which scores count, and how much: with `exclude`, those left of a centre's as much as all of them."""
     scores.seen[:] = 0
     for i in range(rows):
         centre = at + window + i
@@ -73,6 +74,11 @@ def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any,
         for k in range(i * NEGATIVES, (i + 1) * NEGATIVES):
             scores.used[k] = seen
         clashes = find(scores.negatives, now, strip.words[centre], NEGATIVES)
+        if exclude:
+            for j in range(centre - strip.left[centre], centre + strip.right[centre] + 1):
+                clashes |= find(scores.negatives, now, strip.words[j], NEGATIVES)
+            spread(scores.used, i * NEGATIVES, clashes, NEGATIVES)
+            continue
         while clashes != 0:
             scores.used[i * NEGATIVES + lowest_bit(clashes)] = 0
             clashes &= clashes - _ONE
@@ -155,22 +161,24 @@ def update_outputs(
         add_rows(syn1, row, scores.negative, j, NEGATIVES, bag.hidden, 0, width, rows, wide, vectors, narrow, fewer)
 
 
-_SIGNATURE = training_signature(read_only(types.uint32), read_only(types.int32), types.int64, types.boolean)
-
-
 @functools.cache
-def compile_cbow(width: int, window: int) -> Any:
-    """The compiled kernel for rows of `width` floats; its arguments are made by `cpu.Kernel`."""
+def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
+    """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
+    are made by `cpu.Kernel`.
+    """
     wide, vectors, narrow, fewer = slabs(width)
     band = -(-(2 * window + 1) // LANES) * LANES
 
-    @compile_now(_SIGNATURE)
+    tables = read_only(types.uint32), read_only(types.int32)
+
+    @compile_now(training_signature(freezing, *tables, types.int64, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
         syn0: Any,
         syn1: Any,
         keep: Any,
+        frozen: Any,
         probability: Any,
         alias: Any,
         negative: Any,
@@ -204,7 +212,7 @@ def compile_cbow(width: int, window: int) -> Any:
                     continue
                 samples += found
                 fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width, wide, vectors, narrow, fewer)
-                choose_negatives(scores, now, strip, at, rows, window)
+                choose_negatives(scores, now, strip, at, rows, window, exclude)
                 score(scores, bag, now, words, first, rows, outputs, width, wide, vectors, narrow, fewer)
                 unmeasured += 1
                 if unmeasured > MEASURED:
@@ -216,7 +224,9 @@ def compile_cbow(width: int, window: int) -> Any:
                     scores, bag, now, words, first, rows, outputs, step, negative, width, wide, vectors, narrow, fewer
                 )
                 updates = step * (window + 1) * (negative + 1)
-                spread_steps(bag, strip, at, rows, filled, inputs, updates, window, width, wide, vectors, narrow, fewer)
+                spread_steps(
+                    bag, strip, at, rows, filled, inputs, frozen, updates, window, width, wide, vectors, narrow, fewer
+                )
         return words_kept, samples, loss_sum, loss_samples
 
     return train

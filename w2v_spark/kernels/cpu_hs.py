@@ -31,22 +31,25 @@ from w2v_spark.kernels.emitter import LANES
 
 MEASURED = 1024  # the loss is measured on one centre in so many
 
-_SIGNATURE = training_signature(read_only(types.int64), read_only(types.int32), read_only(types.float32), types.boolean)
-
 
 @functools.cache
-def compile_hierarchical(width: int, window: int, bags: bool) -> Any:
-    """The compiled kernel for rows of `width` floats, CBOW's if `bags`; its arguments are made by `cpu.Kernel`."""
+def compile_hierarchical(width: int, window: int, bags: bool, freezing: bool) -> Any:
+    """The compiled kernel for rows of `width` floats, CBOW's if `bags`, with frozen words or without; its arguments are
+    made by `cpu.Kernel`.
+    """
     wide, vectors, narrow, fewer = slabs(width)
     band = -(-(2 * window + 1) // LANES) * LANES
 
-    @compile_now(_SIGNATURE)
+    tables = read_only(types.int64), read_only(types.int32), read_only(types.float32)
+
+    @compile_now(training_signature(freezing, *tables, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
         syn0: Any,
         syn1: Any,
         keep: Any,
+        frozen: Any,
         starts: Any,
         points: Any,
         labels: Any,
@@ -112,6 +115,7 @@ def compile_hierarchical(width: int, window: int, bags: bool) -> Any:
                             step,
                             measure,
                             inputs,
+                            frozen,
                             outputs,
                             width,
                             wide,
@@ -123,7 +127,20 @@ def compile_hierarchical(width: int, window: int, bags: bool) -> Any:
                     step = learning_rate(step_from, slope, strip.places[at + window])
                     updates = step * (window + 1) * decisions / found
                     spread_steps(
-                        bag, strip, at, rows, filled, inputs, updates, window, width, wide, vectors, narrow, fewer
+                        bag,
+                        strip,
+                        at,
+                        rows,
+                        filled,
+                        inputs,
+                        frozen,
+                        updates,
+                        window,
+                        width,
+                        wide,
+                        vectors,
+                        narrow,
+                        fewer,
                     )
         return words_kept, samples, loss_sum, loss_samples
 

@@ -3,8 +3,10 @@
 The words that subsampling keeps are laid end to end in a strip, sentence after sentence. A tile is 32 consecutive words
 of the strip as contexts (rows of syn0), the words around them as centres (rows of syn1), and 64 negatives that all its
 pairs share, each weighted pairs * negative / 64: the expected gradient is that of `negative` negatives of one's own,
-with less noise. A negative that equals a pair's centre is not used for that pair. All rows are copied in, all scores
-and gradients computed, and the changes added back: a small batch, whose rows are written seldom and briefly, so that
+with less noise. A negative that equals a pair's centre is not used for that pair. With `exclude_window` a negative that
+a context is seen with is used for none of its pairs, and the n others weigh pairs * negative / n: the expected gradient
+is then that of negatives drawn from the noise distribution without these words. All rows are copied in, all scores and
+gradients computed, and the changes added back: a small batch, whose rows are written seldom and briefly, so that
 several threads can train the same matrices (Hogwild, Niu et al. 2011). The loss of a pair is -log s(x.c) - sum over
 negatives of log s(-x.n) (Mikolov et al. 2013b, equation 4). The mathematics in plain words is in `reference.py`; the
 vector code is in `simd.py`.
@@ -19,6 +21,7 @@ from llvmlite import binding
 from numba import types
 
 from w2v_spark.kernels.cache import compile_now
+from w2v_spark.kernels.cpu_exclude import drop_clashes, drop_seen
 from w2v_spark.kernels.cpu_rows import slabs
 from w2v_spark.kernels.cpu_strip import (
     draw_negatives,
@@ -37,7 +40,6 @@ from w2v_spark.kernels.cpu_tile import (
     count_pairs,
     cut_tile,
     differentiate,
-    drop_clashes,
     gather,
     loss,
     make_tile,
@@ -61,25 +63,25 @@ def padded_size(vector_size: int) -> int:
     return -(-vector_size // LANES) * LANES
 
 
-_SIGNATURE = training_signature(read_only(types.uint32), read_only(types.int32), types.int64)
-
-
 @functools.cache
-def compile_sgns(width: int, window: int) -> Any:
-    """The compiled kernel for rows of `width` floats; its arguments are made by `cpu.Kernel`."""
+def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
+    """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
+    are made by `cpu.Kernel`.
+    """
     wide, vectors, narrow, fewer = slabs(width)
     pitch = vectors * LANES
     has_narrow = narrow > 0  # else the code for them is not even compiled
     band = padded_size(2 * window + 1)
     rest = (2 * window + 1) % LANES
 
-    @compile_now(_SIGNATURE)
+    @compile_now(training_signature(freezing, read_only(types.uint32), read_only(types.int32), types.int64))
     def train(
         ids: Any,
         offsets: Any,
         syn0: Any,
         syn1: Any,
         keep: Any,
+        frozen: Any,
         probability: Any,
         alias: Any,
         negative: Any,
@@ -107,7 +109,10 @@ def compile_sgns(width: int, window: int) -> Any:
                 if found == 0:
                     continue
                 pairs += found
-                drop_clashes(tile, words, cut, window, band)
+                if exclude:
+                    drop_seen(tile, words, cut, window, band)
+                else:
+                    drop_clashes(tile, words, cut, window, band)
                 tile.scores[:] = 0
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
@@ -128,12 +133,12 @@ def compile_sgns(width: int, window: int) -> Any:
                 )
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
-                    scatter_contexts(tile, cut, words, model, slab, window, band, width, pitch, vectors)
+                    scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, vectors)
                     scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, vectors)
                 if has_narrow:
                     for s in range(narrow):
                         slab = Slab(wide + s, wide * pitch + s * fewer * LANES)
-                        scatter_contexts(tile, cut, words, model, slab, window, band, width, pitch, fewer)
+                        scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, fewer)
                         scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, fewer)
         return words_kept, pairs, loss_sum, loss_pairs
 

@@ -141,24 +141,24 @@ def differentiate(
     return total
 
 
-_SIGNATURE = training_signature(types.boolean)
-
-
 @functools.cache
-def compile_softmax(width: int, window: int, bags: bool) -> Any:
-    """The compiled kernel for rows of `width` floats, CBOW's if `bags`; its arguments are made by `cpu.Kernel`."""
+def compile_softmax(width: int, window: int, bags: bool, freezing: bool) -> Any:
+    """The compiled kernel for rows of `width` floats, CBOW's if `bags`, with frozen words or without; its arguments are
+    made by `cpu.Kernel`.
+    """
     wide, vectors, narrow, fewer = slabs(width)
     band = -(-(2 * window + 1) // LANES) * LANES
     # a context predicts window + 1 words on average; 32 of them at once diverge where few words share a sentence
     together = ROWS if bags else max(1, ROWS // (window + 1))
 
-    @compile_now(_SIGNATURE)
+    @compile_now(training_signature(freezing, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
         syn0: Any,
         syn1: Any,
         keep: Any,
+        frozen: Any,
         mean: Any,
         step_from: Any,
         step_to: Any,
@@ -208,10 +208,26 @@ def compile_softmax(width: int, window: int, bags: bool) -> Any:
                 update_outputs(softmax, bag.hidden, bag.steps, rows, outputs, size, width, wide, vectors, narrow, fewer)
                 if bags:
                     spread_steps(
-                        bag, strip, at, rows, filled, inputs, updates, window, width, wide, vectors, narrow, fewer
+                        bag,
+                        strip,
+                        at,
+                        rows,
+                        filled,
+                        inputs,
+                        frozen,
+                        updates,
+                        window,
+                        width,
+                        wide,
+                        vectors,
+                        narrow,
+                        fewer,
                     )
                 else:
                     for i in range(rows):
+                        if frozen is not None:
+                            if frozen[words[at + window + i]]:
+                                continue
                         row, one = np.int64(words[at + window + i]) * width, bag.ones
                         x = i * width
                         add_rows(inputs, row, one, 0, 0, bag.steps, x, width, 1, wide, vectors, narrow, fewer)

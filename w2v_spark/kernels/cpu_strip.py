@@ -30,15 +30,17 @@ def read_only(kind: Any) -> Any:
     return types.Array(kind, 1, "C", readonly=True)
 
 
-def training_signature(*between: Any) -> Any:
-    """Numba's types of a function that trains, `between` those of its arguments between `keep` and `step_from`.
+def training_signature(freezing: bool, *between: Any) -> Any:
+    """Numba's types of a function that trains, `between` those of its arguments between `frozen` and `step_from`.
 
-    It takes ids, offsets, syn0, syn1, keep, those between, step_from, step_to and key, and returns what
-    `cpu.Kernel.__call__` does.
+    It takes ids, offsets, syn0, syn1, keep, frozen, those between, step_from, step_to and key, and returns what
+    `cpu.Kernel.__call__` does. Unless it is `freezing`, `frozen` is None: by that type alone Numba leaves out all code
+    that asks for it.
     """
     matrix = types.Array(types.float32, 2, "C")
     return types.Tuple([types.int64, types.int64, types.float64, types.int64])(
         *(read_only(types.int32), read_only(types.int64), matrix, matrix, read_only(types.uint32)),
+        read_only(types.boolean) if freezing else types.none,
         *between,
         *(types.float64, types.float64, types.uint64),
     )

@@ -19,9 +19,7 @@ from w2v_spark.kernels.simd import (
     add_combination,
     add_dots,
     copy,
-    find,
     logistic_gradient,
-    lowest_bit,
     mark_pairs,
     prefetch,
 )
@@ -33,7 +31,6 @@ MOST_UPDATES = 6.0
 TILE_NEGATIVES = 64  # negatives that a tile's pairs share
 
 _NEVER = 1 << 30  # further than any window reaches
-_ONE = np.uint64(1)
 
 
 class Tile(NamedTuple):
@@ -138,19 +135,6 @@ def count_pairs(tile: Tile, strip: Strip, cut: Cut, band: Any) -> Any:
 
 
 @inner
-def drop_clashes(tile: Tile, words: Any, cut: Cut, window: Any, band: Any) -> None:
-    """A negative that equals the centre of a pair is not used for that pair: it stands for a pair less in that row."""
-    columns = band + TILE_NEGATIVES
-    for j in range(cut.first, cut.last):
-        clashes = find(tile.negatives, cut.negatives, words[cut.at + j], TILE_NEGATIVES)
-        while clashes != 0:
-            column = band + lowest_bit(clashes)
-            for i in range(max(0, j - 2 * window), min(cut.rows, j + 1)):
-                tile.pairs[i * columns + column] -= tile.pairs[i * columns + j - i]
-            clashes &= clashes - _ONE
-
-
-@inner
 def gather(
     tile: Tile, cut: Cut, words: Any, model: Model, slab: Slab, window: Any, width: Any, pitch: Any, vectors: Any
 ) -> None:
@@ -249,6 +233,7 @@ def scatter_contexts(
     cut: Cut,
     words: Any,
     model: Model,
+    frozen: Any,
     slab: Slab,
     window: Any,
     band: Any,
@@ -256,11 +241,14 @@ def scatter_contexts(
     pitch: Any,
     vectors: Any,
 ) -> None:
-    """Add the changes of a slab's columns to the contexts' rows of syn0."""
+    """Add the changes of a slab's columns to the contexts' rows of syn0, but for words that are frozen."""
     columns, around = band + TILE_NEGATIVES, TILE_ROWS + 2 * window
     u = slab.number * (around + TILE_NEGATIVES) * pitch
     syn0, scores, output, shared = model.syn0, tile.scores, tile.output, u + around * pitch
     for i in range(cut.rows):
+        if frozen is not None:
+            if frozen[words[cut.at + window + i]]:
+                continue
         row, at = np.int64(words[cut.at + window + i]) * width + slab.column, i * columns
         add_combination(syn0, row, scores, at, 1, output, u + i * pitch, pitch, 2 * window + 1, vectors)
         add_combination(syn0, row, scores, at + band, 1, output, shared, pitch, TILE_NEGATIVES, vectors)

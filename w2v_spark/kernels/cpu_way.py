@@ -154,6 +154,7 @@ def train_contexts(
     step: Any,
     measure: Any,
     syn0: Any,
+    frozen: Any,
     syn1: Any,
     width: Any,
     wide: Any,
@@ -185,11 +186,12 @@ def train_contexts(
     i = 0
     for j in range(first, last):
         if j != centre:
-            row = np.int64(strip.words[j]) * width
-            add_rows(
-                syn0, row, way.scores, i * way.longest, 1, way.nodes, 0, width, length, wide, vectors, narrow, fewer
-            )
             i += 1
+            if frozen is not None:
+                if frozen[strip.words[j]]:
+                    continue
+            row, at = np.int64(strip.words[j]) * width, (i - 1) * way.longest
+            add_rows(syn0, row, way.scores, at, 1, way.nodes, 0, width, length, wide, vectors, narrow, fewer)
     add_to_nodes(way, tree, start, length, way.inputs, 0, rows, syn1, width, wide, vectors, narrow, fewer)
     return total
 

@@ -17,18 +17,19 @@ from w2v_spark.errors import DeviceError
 from w2v_spark.kernels.cache import cache_directory
 from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES
+from w2v_spark.kernels.cuda_centre_plan import CentreLayout
 from w2v_spark.kernels.cuda_device import import_cupy
 from w2v_spark.kernels.cuda_plan import (
     SCAN_THREADS,
     STRIP_THREADS,
     STRIP_TOKENS,
     TENSOR_CAPABILITY,
-    THREADS,
     Layout,
 )
 
-KERNELS = ("mark_starts", "count_kept", "scan_counts", "lay_strip", "train_tiles")
-PARTS = ("common", "strip", "tile", "ptx", "{products}", "train")  # the .cu files, in the order of the joined source
+AnyLayout = Layout | CentreLayout
+
+STRIP_KERNELS = ("mark_starts", "count_kept", "scan_counts", "lay_strip")
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,21 @@ class Usage:
     shared: int  # static
 
 
-def cuda_source(tensor: bool, parts: tuple[str, ...] = PARTS) -> str:
-    """The source of all kernels, or of some parts of it, as one text."""
+def cuda_source(parts: tuple[str, ...]) -> str:
+    """The source of all kernels that such parts make, as one text."""
     folder = resources.files(__package__)
-    names = (part.format(products="tensor" if tensor else "float") for part in parts)
-    return "\n".join(folder.joinpath(f"cuda_{name}.cu").read_text(encoding="utf-8") for name in names)
+    return "\n".join(folder.joinpath(f"cuda_{name}.cu").read_text(encoding="utf-8") for name in parts)
 
 
-def definitions(layout: Layout) -> tuple[str, ...]:
+def definitions(layout: AnyLayout) -> tuple[str, ...]:
     """The compiler's options that make the source one of this layout."""
     values = {
-        "ROWS": layout.rows,
-        "BAND": layout.band,
-        "NEGATIVES": layout.negatives,
+        **{name: int(value) for name, value in layout.macros.items()},
+        "ROWS": layout.turn_words,
         "TENSOR": int(layout.tensor),
         "MEASURED": MEASURED,
         "MOST_UPDATES": f"{MOST_UPDATES}f",
-        "THREADS": THREADS,
+        "THREADS": layout.threads,
         "STRIP_THREADS": STRIP_THREADS,
         "STRIP_TOKENS": STRIP_TOKENS,
         "SCAN_THREADS": SCAN_THREADS,
@@ -66,7 +65,7 @@ def definitions(layout: Layout) -> tuple[str, ...]:
     return tuple(f"-D{name}={value}" for name, value in values.items())
 
 
-def compile_kernels(layout: Layout, capability: int) -> tuple[bytes, str]:
+def compile_kernels(layout: AnyLayout, capability: int) -> tuple[bytes, str]:
     """Compile for a compute capability, given times ten.
 
     Returns:
@@ -92,7 +91,7 @@ def compile_kernels(layout: Layout, capability: int) -> tuple[bytes, str]:
             f"NVRTC {version[0]}.{version[1]} cannot compile for compute capability {capability / 10}: for a newer GPU "
             "upgrade NVRTC, for an older one use the extra gpu-cuda12"
         )
-    program = nvrtc.createProgram(cuda_source(layout.tensor), "w2v_spark.cu", (), ())
+    program = nvrtc.createProgram(cuda_source(layout.parts), "w2v_spark.cu", (), ())
     try:
         options = (f"--gpu-architecture=sm_{capability}", "--ptxas-options=-v", "--std=c++17", *definitions(layout))
         try:
@@ -131,7 +130,7 @@ def read_usage(log: str) -> dict[str, Usage]:
 
 
 @functools.lru_cache(maxsize=8)
-def compiled(layout: Layout, capability: int) -> bytes:
+def compiled(layout: AnyLayout, capability: int) -> bytes:
     """The binary, from disk if it is there: of the same sources, options and compiler, in our private directory."""
     directory = cache_directory()
     if directory is None:
@@ -139,7 +138,7 @@ def compiled(layout: Layout, capability: int) -> bytes:
     import_cupy()
     from cupy.cuda import nvrtc
 
-    told = (cuda_source(layout.tensor), *definitions(layout), capability, _version_or_none(nvrtc))
+    told = (cuda_source(layout.parts), *definitions(layout), capability, _version_or_none(nvrtc))
     path = directory / f"cuda-{hashlib.sha256(repr(told).encode()).hexdigest()[:32]}.cubin"
     with contextlib.suppress(OSError):
         return path.read_bytes()

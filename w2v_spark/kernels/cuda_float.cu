@@ -50,14 +50,6 @@ __device__ __forceinline__ float write_changes(const Training& t, const Scores& 
   return loss;
 }
 
-// sums += x * y
-__device__ __forceinline__ void add_product(float4& sums, float x, float4 y) {
-  sums.x += x * y.x;
-  sums.y += x * y.y;
-  sums.z += x * y.z;
-  sums.w += x * y.w;
-}
-
 // Adds the change of four columns of a row of `tile` to its word's vector.
 __device__ __forceinline__ void add_sums(float4 sums, float* matrix, u32 width, int row, u32 column) {
   int word = tile.words[row];

@@ -49,6 +49,7 @@ class CudaModel:
     crowding: tuple[Float32s, Float32s]  # of the rows of syn0 and of syn1, see cuda_plan.crowding
     rows: int = TILE_ROWS
     negatives: int = TILE_NEGATIVES
+    exclude_window: bool = False
     rounded: bool = False  # operands of products to bf16, as tensor cores take them
     blocks: int = 1
 
@@ -104,7 +105,11 @@ class CudaModel:
     ) -> float:
         """Add to syn0 and syn1 in `after` what the tile changes, computed from `before`; returns the tile's loss."""
         # with a pair whose centre it equals, a negative is not used
-        used = tile.seen.astype(np.int64) @ ~_same(tile.centres, tile.negatives)
+        used: Vectors = tile.seen.astype(np.int64) @ ~_same(tile.centres, tile.negatives)
+        if self.exclude_window:
+            pairs = tile.seen.sum(axis=1)[:, None]
+            left = used == pairs
+            used = left * pairs * (self.negatives / np.maximum(1, left.sum(axis=1)))[:, None]
         columns = np.concatenate([tile.centres, tile.negatives])
         label = np.repeat([1.0, 0.0], [len(tile.centres), len(tile.negatives)])
         weight = np.concatenate([tile.seen, used * (self.negative / self.negatives)], axis=1)

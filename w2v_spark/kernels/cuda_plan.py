@@ -35,9 +35,9 @@ MOST_SCALED = 16.0
 # 0.4 % of the loss, one in 31 costs 3 %.
 LEAST_TURNS = 128
 
-_GRANULE = 16  # a matrix instruction's rows, columns and terms
-_TILE_BYTES = 4096  # more than what a tile holds in shared memory beside vectors and gradients
-_RESERVED_BYTES = 1024  # of each block's shared memory, by CUDA
+GRANULE = 16  # a matrix instruction's rows, columns and terms
+TILE_BYTES = 4096  # more than what a tile holds in shared memory beside vectors and gradients
+RESERVED_BYTES = 1024  # of each block's shared memory, by CUDA
 _BLOCKS_TOGETHER = 2  # on a multiprocessor: one computes while the other waits for memory
 _ROW_BYTES = 5 * 4  # of a word beside its vectors: keep, probability, alias, two crowds
 _TOKEN_BYTES = 3 * 4  # ids, words, where
@@ -60,6 +60,30 @@ class Layout:
     negatives: int  # that the tile's pairs share
     tensor: bool  # products in bf16 on tensor cores, else in float32
     slab: int  # columns of the vectors in shared memory at a time
+    exclude: bool = False  # whether words of the window are no negatives
+
+    kernel = "train_tiles"
+    threads = THREADS
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The .cu files, in the order of the joined source."""
+        return ("common", "turn", "strip", "tile", "ptx", "tensor" if self.tensor else "float", "train")
+
+    @property
+    def turn_words(self) -> int:
+        """Words that a block trains in a turn."""
+        return self.rows
+
+    @property
+    def words_together(self) -> int:
+        """Of those, trained at one time."""
+        return self.rows
+
+    @property
+    def macros(self) -> dict[str, int]:
+        """What is compiled into the kernel."""
+        return {"BAND": self.band, "NEGATIVES": self.negatives, "EXCLUDE_WINDOW": self.exclude}
 
     @property
     def columns(self) -> int:
@@ -79,19 +103,20 @@ def plan_layout(
     tensor: bool,
     rows: int = TILE_ROWS,
     negatives: int = TILE_NEGATIVES,
+    exclude: bool = False,
 ) -> Layout:
     """The layout with the fewest slabs that still lets two blocks share a multiprocessor, if that is possible."""
-    width, band = padded_size(vector_size), -(-(rows + 2 * window_size) // _GRANULE) * _GRANULE
-    together = min(shared.block, shared.multiprocessor // _BLOCKS_TOGETHER - _RESERVED_BYTES)
+    width, band = padded_size(vector_size), -(-(rows + 2 * window_size) // GRANULE) * GRANULE
+    together = min(shared.block, shared.multiprocessor // _BLOCKS_TOGETHER - RESERVED_BYTES)
     for room in (together, shared.block):
-        for slabs in range(1, width // _GRANULE + 1):
-            slab = -(-width // (slabs * _GRANULE)) * _GRANULE
-            layout = Layout(rows, band, negatives, tensor, slab)
-            if layout.shared_bytes + _TILE_BYTES <= room:
+        for slabs in range(1, width // GRANULE + 1):
+            slab = -(-width // (slabs * GRANULE)) * GRANULE
+            layout = Layout(rows, band, negatives, tensor, slab, exclude)
+            if layout.shared_bytes + TILE_BYTES <= room:
                 return layout
     raise ParamError(
         f"the GPU kernel cannot train with window_size {window_size} and tiles of {rows} words and {negatives} "
-        f"negatives: {layout.shared_bytes + _TILE_BYTES} bytes of shared memory are needed, the card has {shared.block}"
+        f"negatives: {layout.shared_bytes + TILE_BYTES} bytes of shared memory are needed, the card has {shared.block}"
     )
 
 
@@ -128,9 +153,10 @@ def crowding(
 
 
 def row_scale(crowd: Float32s, words_in_flight: int, step: float) -> Float32s:
-    """How much of a row's change is added: what the kernel computes from `crowding`."""
-    updates = np.float32(words_in_flight) * np.float32(step) * np.float32(step) * crowd
-    scale: Float32s = np.float32(1) / np.maximum(np.float32(1), updates)
+    """How much of a row's change is added: what the kernel computes from `crowding`; nothing where that is infinite."""
+    with np.errstate(invalid="ignore"):  # infinity times a step of 0
+        updates = np.float32(words_in_flight) * np.float32(step) * np.float32(step) * crowd
+    scale: Float32s = np.float32(1) / np.fmax(np.float32(1), updates)
     return scale
 
 
@@ -144,6 +170,11 @@ def most_in_flight(words: float, crowd: float, step: float) -> int:
     """
     bearable = MOST_SCALED / max(step * step * crowd, 1e-30)
     return int(max(1.0, min(words / LEAST_TURNS, bearable)))
+
+
+def frozen_crowd(crowd: Float32s, frozen: npt.NDArray[np.bool_] | None) -> Float32s:
+    """The crowding of syn0 where words are frozen: infinite, so that their rows do not change."""
+    return crowd if frozen is None else np.where(frozen, np.float32(np.inf), crowd)
 
 
 def device_bytes(words: int, vector_size: int, tokens: int) -> int:

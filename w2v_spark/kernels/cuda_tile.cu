@@ -34,27 +34,14 @@ struct Tile {
   float steps[ROWS];         // the learning rate, damped for words that the tile repeats
   u32 where[BAND];
   int clashes[NEGATIVES];  // whether the negative equals one of the words around
+#if EXCLUDE_WINDOW
+  u32 dropped[ROWS];  // how many negatives the row's word is seen with
+#endif
   float step;
   u32 found;  // pairs in the tile
 };
 
 __shared__ Tile tile;
-
-// Takes the next turn, for one thread. The learning rate falls from turn to turn: in the order of training.
-__device__ __forceinline__ void take_turn(const Training& t, Totals* totals) {
-  tile.turn = atomicAdd(&totals->turns, 1ull);
-  tile.found = 0;
-  if (tile.turn >= t.tiles) return;
-  tile.number = tile.turn * t.stride % t.tiles;
-  float last = t.tiles > 1 ? t.tiles - 1 : 1;
-  // never below 0, where damping would turn it round
-  tile.step = fmaxf(0.0f, t.step_from + (t.step_to - t.step_from) * ((float)tile.turn / last));
-}
-
-// How much of a row's change is added: cuda_plan.row_scale.
-__device__ __forceinline__ float scale_of(float crowd, float in_flight, float step) {
-  return 1.0f / fmaxf(1.0f, in_flight * step * step * crowd);
-}
 
 // Finds the tile's words: contexts, words around, negatives.
 __device__ __forceinline__ void lay_tile(const Training& t) {
@@ -102,6 +89,9 @@ __device__ __forceinline__ void count_pairs(const Training& t) {
     float most = MOST_UPDATES / ((t.window + 1) * (t.negative + 1) * tile.step);
     tile.steps[row] = tile.step * fminf(1.0f, most / times);
     tile.pairs[row] = pairs;
+#if EXCLUDE_WINDOW
+    tile.dropped[row] = 0;
+#endif
     atomicAdd(&tile.found, (u32)__popcll(pairs));
     return;
   }
@@ -113,20 +103,37 @@ __device__ __forceinline__ void count_pairs(const Training& t) {
   }
 }
 
-// How many of the row's pairs have another centre than the negative's word: with those it is used.
-__device__ __forceinline__ int pairs_with_negative(int row, int negative) {
-  u64 pairs = tile.pairs[row];
-  int count = __popcll(pairs);
+// How many of the row's pairs have the negative's word as their centre.
+__device__ __forceinline__ int clashing_pairs(int row, int negative) {
+  int count = 0;
   if (tile.clashes[negative])
-    for (; pairs != 0; pairs &= pairs - 1)
-      count -= tile.words[ROWS + row + __ffsll(pairs) - 1] == tile.words[ROWS + BAND + negative];
+    for (u64 pairs = tile.pairs[row]; pairs != 0; pairs &= pairs - 1)
+      count += tile.words[ROWS + row + __ffsll(pairs) - 1] == tile.words[ROWS + BAND + negative];
   return count;
 }
 
-// -log sigmoid(score)
-__device__ __forceinline__ float log_loss(float score) {
-  return fmaxf(-score, 0.0f) + log1pf(expf(-fabsf(score)));
+#if EXCLUDE_WINDOW
+
+// Counts the negatives that each row is seen with: they are used for none of its pairs.
+__device__ __forceinline__ void drop_seen() {
+  for (int item = threadIdx.x; item < ROWS * NEGATIVES; item += THREADS)
+    if (clashing_pairs(item / NEGATIVES, item % NEGATIVES) > 0) atomicAdd(&tile.dropped[item / NEGATIVES], 1u);
 }
+
+// How many of the row's pairs the negative stands for: those left as many as all of them.
+__device__ __forceinline__ float pairs_with_negative(int row, int negative) {
+  if (clashing_pairs(row, negative) > 0) return 0.0f;
+  return __popcll(tile.pairs[row]) * (NEGATIVES / (float)(NEGATIVES - tile.dropped[row]));
+}
+
+#else
+
+// How many of the row's pairs the negative stands for: those with another centre than its word.
+__device__ __forceinline__ float pairs_with_negative(int row, int negative) {
+  return __popcll(tile.pairs[row]) - clashing_pairs(row, negative);
+}
+
+#endif
 
 // What the learning rate makes of the gradient by a score; adds the score's loss to `loss` if the tile is measured.
 __device__ __forceinline__ float change_by_score(

@@ -43,7 +43,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, LEAST_BLOCKS) train_tiles(
   u64 pairs = 0;
   for (;;) {
     // some threads may still add changes of the tile before, for which they need nothing that this writes
-    if (threadIdx.x == 0) take_turn(t, totals);
+    if (threadIdx.x == 0) take_turn(tile, t, totals);
     __syncthreads();
     if (tile.turn >= t.tiles) break;
     lay_tile(t);
@@ -52,6 +52,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, LEAST_BLOCKS) train_tiles(
     __syncthreads();
     if (tile.found == 0) continue;
     pairs += tile.found;
+#if EXCLUDE_WINDOW
+    drop_seen();
+    __syncthreads();
+#endif
 
     Scores scores = {};
     for (u32 column = 0; column < width; column += slab) {

@@ -127,11 +127,16 @@ def step(syn0: Array, syn1: Array, pairs: Pairs, step_size: float) -> None:
     syn1 -= step_size * by_syn1
 
 
-def tile_pairs(contexts: Array, centres: Array, seen: Array, negatives: Array, negative: int) -> Pairs:
+def tile_pairs(
+    contexts: Array, centres: Array, seen: Array, negatives: Array, negative: int, exclude_window: bool = False
+) -> Pairs:
     """The pairs of a tile: those seen, and each context with each of the negatives that the tile shares.
 
     A negative's weight is negative / N times the number of the context's pairs whose centre is another word: a negative
-    that equals the centre of a pair is never used as that pair's negative.
+    that equals the centre of a pair is never used as that pair's negative. With `exclude_window` it is used for none of
+    the context's pairs, and each of the n that are left weighs pairs * negative / n: their mean is that of the noise
+    distribution without the words that the context is seen with, so the expected gradient is that of negatives drawn
+    from it.
 
     Args:
         contexts: words, int[rows].
@@ -139,6 +144,7 @@ def tile_pairs(contexts: Array, centres: Array, seen: Array, negatives: Array, n
         seen: whether context and centre are a pair, bool[rows, columns].
         negatives: words drawn from the noise distribution, int[N].
         negative: how many negatives a pair counts.
+        exclude_window: whether words that a context is seen with are none of its negatives.
 
     Returns:
         Pairs of length seen.sum() + rows * N.
@@ -147,6 +153,10 @@ def tile_pairs(contexts: Array, centres: Array, seen: Array, negatives: Array, n
     row, column = xp.nonzero(seen)
     different = (centres[:, None] != negatives[None, :]).astype(xp.float64)
     weight = seen.astype(xp.float64) @ different * (negative / len(negatives))
+    if exclude_window:
+        pairs = seen.sum(axis=1)[:, None]
+        left = xp.where(seen.astype(xp.float64) @ (1 - different) == 0, 1.0, 0.0)
+        weight = left * pairs * negative / xp.maximum(1, left.sum(axis=1))[:, None]
     return Pairs(
         xp.concatenate([contexts[row], xp.repeat(contexts, len(negatives))]),
         xp.concatenate([centres[column], xp.tile(negatives, len(contexts))]),

@@ -114,20 +114,41 @@ def draw_noise(random: Array, noise: Array) -> Array:
     return xp.minimum(xp.searchsorted(running / running[-1], random, side="right"), len(noise) - 1)
 
 
-def negative_sampling(target: Array, negatives: Array) -> Decisions:
+def skip_gram_clashes(words: Array, left: Array, right: Array, negatives: Array) -> Array:
+    """Which negatives of `skip_gram_samples` are words that the sample's context is seen with, bool[n, k]."""
+    xp = array_module(words)
+    centre, around = window_pairs(left, right)
+    same_context = around[:, None] == around[None, :]
+    same_word = words[centre][None, :, None] == negatives[:, None, :]
+    return xp.any(same_context[:, :, None] & same_word, axis=1)
+
+
+def cbow_clashes(samples: Samples, negatives: Array) -> Array:
+    """Which negatives of `cbow_samples` are contexts of their sample, or its centre, bool[n, k]."""
+    times = (samples.target[:, None] == negatives).astype(int)
+    scatter_add(times, samples.sample, (samples.context[:, None] == gather(negatives, samples.sample)).astype(int))
+    return times > 0
+
+
+def negative_sampling(target: Array, negatives: Array, clashes: Array | None = None) -> Decisions:
     """Yes to the target, no to each of the words drawn for the sample; a negative that is the target does not count.
 
-    Mikolov et al. 2013b, equation 4.
+    Mikolov et al. 2013b, equation 4. With `clashes` (`exclude_window`) those negatives do not count, and the m others
+    of a sample count k / m times: as if all k were drawn from the noise distribution without these words.
 
     Args:
         target: words, int[n].
         negatives: words, int[n, k].
+        clashes: which negatives the sample's window has, the target among them, bool[n, k].
     """
     xp = array_module(target)
     n, k = negatives.shape
     output = xp.concatenate([target[:, None], negatives], axis=1)
     label = xp.concatenate([xp.ones((n, 1)), xp.zeros((n, k))], axis=1)
-    weight = xp.concatenate([xp.ones((n, 1)), (negatives != target[:, None]).astype(xp.float64)], axis=1)
+    used = (negatives != target[:, None]).astype(xp.float64)
+    if clashes is not None:
+        used = xp.where(clashes, 0.0, k / xp.maximum(1, k - clashes.sum(axis=1))[:, None])
+    weight = xp.concatenate([xp.ones((n, 1)), used], axis=1)
     return Decisions(xp.repeat(xp.arange(n), k + 1), output.reshape(-1), label.reshape(-1), weight.reshape(-1))
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
-from w2v_spark.place import Place
+from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.lease import LEASE, Lease, this_process, wait_for_lease
+from w2v_spark.spark.tables import PATTERN
 from w2v_spark.workdir import Pointer, Vocabulary
 
+log = logging.getLogger(__name__)
+
 _STAGES = ("counts", "vocabulary", "corpus")
+# the model of a run before it has its place
+_DRAFT = "model"
 _PUBLISHED = (store.VOCAB, store.VECTORS, store.METRICS)
 _OURS = {store.MANIFEST, store.REPORT, *_PUBLISHED, store.WORK}
 _OURS_IN_WORK = re.compile(rf"{workdir.TAG.pattern}|{workdir.METRICS}|{workdir.RUN}|{workdir.CURRENT}|{LEASE}")
@@ -39,6 +46,7 @@ class Run:
         self.tag = uuid.uuid4().hex[:8]
         self.work = output.child(store.WORK)
         self.own = self.work.child(self.tag)
+        self.draft = self.own.child(_DRAFT)
         self._lease = Lease(self.work, self.tag, application)
 
     @staticmethod
@@ -54,10 +62,17 @@ class Run:
         """The key that a stage was done with."""
         return self.stages.get(stage, {}).get("key")
 
-    def done(self, stage: str, key: str | None) -> dict[str, Any] | None:
-        """What the stage noted, if it was done with this key."""
+    def done(self, stage: str, key: str | None, directory: str) -> dict[str, Any] | None:
+        """What the stage noted, if it was done with this key and its files are still there, in a directory of the run
+        that did it.
+        """
         found = self.stages.get(stage)
-        return found if found and key is not None and found["key"] == key else None
+        if not found or key is None or found["key"] != key or "files" not in found:
+            return None
+        wrong = store.lacking(self.place(stage).child(directory), [FileEntry(**file) for file in found["files"]])
+        if wrong:
+            log.warning("%s: the %s of an earlier run cannot be used again", wrong, stage)
+        return None if wrong else found
 
     def place(self, stage: str) -> Place:
         """The directory of the run that did the stage."""
@@ -101,11 +116,21 @@ class Run:
                 f"taken it over from application {self.application}; give each run a directory of its own"
             )
 
-    def make_room(self) -> None:
-        """Remove the model that --overwrite replaces, its manifest first; until then it is whole."""
+    def publish(self, manifest: Mapping[str, Any]) -> None:
+        """Move the model from `draft` into its place, in that of the one before it, its manifest last.
+
+        A reader who goes by the manifest sees the old model, or that there is none, or the new one; what a reader of
+        the directories themselves sees, Place.take tells.
+        """
         self.still_ours()
-        for name in (store.MANIFEST, store.REPORT, *_PUBLISHED):
-            self.output.delete(name)
+        self.output.delete(store.MANIFEST)
+        self.output.delete(store.REPORT)  # a run may fail to write one
+        for name in (*_PUBLISHED, *filter(self.draft.exists, [store.REPORT])):
+            self.still_ours()
+            self.output.take(name, self.draft)
+        self.still_ours()
+        self.output.write_json(store.MANIFEST, dict(manifest))
+        self.draft.delete()
 
     def finish(self, keep_work: bool) -> None:
         """The model is whole: remove what only the run needed, but not what another run has begun there since."""
@@ -138,7 +163,9 @@ class Run:
         if self.training is not None:
             named |= {pointer.directory.partition("/")[0] for pointer in Pointer.read(self.work)}
         for tag in filter(workdir.TAG.fullmatch, self.work.names()):
-            if tag not in named:
+            if tag in named:
+                self.work.child(tag).delete(_DRAFT)
+            else:
                 self.work.delete(tag)
 
     def _write(self, finished: bool = False) -> None:
@@ -154,13 +181,14 @@ class Run:
         self.work.write_json(workdir.RUN, record)
 
 
-def claim_output(output: Place, application: str, overwrite: bool) -> Run:
+def claim_output(output: Place, application: str, overwrite: bool, only_plan: bool = False) -> Run:
     """Make or take over the output directory; one that is finished, in use, not ours or not writable is an OutputError.
 
     With `overwrite` a finished model may be replaced, and rounds that are there are not gone on with; but what this
-    Spark application began itself is: a cluster manager that starts a driver again repeats its arguments.
+    Spark application began itself is: a cluster manager that starts a driver again repeats its arguments. Where
+    `only_plan` is wanted they are not dropped.
     """
-    if pattern := re.search(r"[][{}*?\\]", output.path):
+    if pattern := PATTERN.search(output.path):
         raise OutputError(
             f"output {output.uri} has a {pattern[0]} in its path, a pattern to Spark: give another directory"
         )
@@ -176,6 +204,11 @@ def claim_output(output: Place, application: str, overwrite: bool) -> Run:
                 _remove(work)
             raise OutputError(
                 f"output {output.uri} holds a finished model: give --overwrite to replace it, or another directory"
+            )
+        if training and overwrite and only_plan and not again:
+            raise OutputError(
+                f"output {output.uri} holds an unfinished run, whose rounds --overwrite would drop: plan without "
+                "--overwrite, or with another --output"
             )
         run = Run(output, application, _stages(record), training if again or not overwrite else None)
         try:

@@ -22,7 +22,7 @@ from w2v_spark.corpus.phrases import PhraseTable
 from w2v_spark.corpus.vocab import count_words
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
-from w2v_spark.place import Place
+from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.attempts import job_failure
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, input_errors, plain_errors, qualify
@@ -99,8 +99,8 @@ def check_script(documents: Documents, params: Params) -> None:
 
 def write_counts(
     spark: SparkSession, documents: Documents, params: Params, own: Place, phrases: Sequence[PhraseTable]
-) -> int:
-    """Count every word into counts/ of the run's own directory; returns how many words the input has in all."""
+) -> tuple[int, list[FileEntry]]:
+    """Count every word into counts/ of the run's own directory; how many words the input has in all, and the files."""
     words_of = words_function(documents, params, phrases)
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -109,7 +109,7 @@ def write_counts(
             found = [len(lengths), int((lengths == 0).sum())]
             yield pa.RecordBatch.from_pydict({"word": pa.array([_DOCUMENTS, _WORDLESS], pa.string()), "count": found})
 
-    totals, word, count_of = Observation(), F.col("word"), F.col("count")
+    totals, word, count_of, place = Observation(), F.col("word"), F.col("count"), own.child(workdir.COUNTS)
     with described(spark, "count the words"), input_errors():
         counted = (
             documents.frame.mapInArrow(count, "word string, count long")
@@ -122,7 +122,7 @@ def write_counts(
             F.sum(F.when(word == _DOCUMENTS, count_of)).alias("documents"),
             F.sum(F.when(word.isNull(), count_of)).alias("wordless"),
         )
-        observed.where(word != _DOCUMENTS).write.mode("overwrite").parquet(own.child(workdir.COUNTS).uri)
+        observed.where(word != _DOCUMENTS).write.mode("overwrite").parquet(place.uri)
     words, seen, wordless = (int(totals.get[name] or 0) for name in ("words", "documents", "wordless"))
     if wordless:
         log.info(
@@ -133,20 +133,24 @@ def write_counts(
         )
     if not words:
         raise InputError("the input is empty: it has no words; check --input, --column and --tokenizer")
-    return words
+    return words, place.files()
 
 
 def write_vocabulary(
-    spark: SparkSession, params: Params, counted: Place, own: Place, vocab_file: str | None, earlier: DataFrame | None
+    spark: SparkSession,
+    params: Params,
+    counts: DataFrame,
+    own: Place,
+    vocab_file: str | None,
+    earlier: DataFrame | None,
 ) -> Vocabulary:
-    """Write vocab/ (id, word, count), ids by count descending, then word, into the run's own directory; from counts/ in
-    `counted` and, where given, a ready list of words, else the words of an `earlier` model, which are kept however
-    rare.
+    """Write vocab/ (id, word, count), ids by count descending, then word, into the run's own directory; from the
+    `counts` of words and, where given, a ready list of words, else the words of an `earlier` model, which are kept
+    however rare.
     """
-    counts = spark.read.parquet(counted.child(workdir.COUNTS).uri)
     frequent = F.col("count") >= params.min_count
     if vocab_file is None and earlier is not None:
-        known = earlier.select("word", F.lit(True).alias("known"))
+        known = earlier.select("word", F.lit(True).alias("known")).distinct()
         kept = counts.join(known, "word", "full").where(frequent | F.col("known"))
         kept = kept.select("word", F.coalesce("count", F.lit(0)).alias("count"))
     elif vocab_file is None:

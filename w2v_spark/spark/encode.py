@@ -27,7 +27,8 @@ from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.count import words_function
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.session import described, input_errors, plain_errors
+from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir import Bucket, CorpusIndex, Vocabulary
 
 _BUCKETS_PER_GROUP = 8
@@ -61,7 +62,7 @@ def write_corpus(
     tasks = min(groups, max(spark.sparkContext.defaultParallelism, -(-vocabulary.total_count // _FILE_WORDS)))
     bucket_bytes = 4 * vocabulary.total_count // (groups * _BUCKETS_PER_GROUP)
     own.delete(workdir.CORPUS_INDEX)
-    with described(spark, "encode the corpus"), plain_errors():
+    with described(spark, "encode the corpus"), input_errors():
         sentences = _sentences(documents, params, vocabulary, phrases)
         writer = _in_buckets(sentences, groups, tasks, params.max_sentence_length).write.mode("overwrite")
         # small row groups: a replica reads a bucket without reading its neighbours
@@ -69,6 +70,7 @@ def write_corpus(
         writer.option("parquet.enable.dictionary", "false").option(
             "parquet.block.size", min(max(bucket_bytes, 1 << 18), _LARGEST_ROW_GROUP)
         ).parquet(place.uri)
+    with described(spark, "look at the encoded corpus"), plain_errors():
         index = _index(spark, place)
     if not index.words():
         raise InputError("the input has no sentence with a word of the vocabulary")
@@ -121,8 +123,7 @@ def _index(spark: SparkSession, place: Place) -> CorpusIndex:
     files = place.files()
     numbers = {f.name.rpartition("/")[2]: i for i, f in enumerate(files)}
     rows = (
-        spark.read.schema("bucket int, words int")
-        .parquet(place.uri)
+        read_table(spark, place.uri, files, "bucket int, words int")
         .groupBy("bucket", F.col("_metadata.file_name").alias("file"))
         .agg(F.count("*").alias("sentences"), F.sum("words").alias("words"))
         .collect()

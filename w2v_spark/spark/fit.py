@@ -14,7 +14,7 @@ from typing import Any, Unpack
 
 from pyspark.sql import DataFrame, SparkSession
 
-from w2v_spark import store
+from w2v_spark import store, workdir
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
@@ -29,7 +29,7 @@ from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, read_documents
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
-from w2v_spark.spark.scoring import Scoring
+from w2v_spark.spark.scoring import Scoring, going_on, settings
 from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
 from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
@@ -112,10 +112,12 @@ class Prepared:
         started = time.perf_counter()
         if run.training is None:
             corpus = _encoded(spark, run, self.documents, params, vocabulary)
-            progress = self._begin_rounds()
+            progress = self._begin_rounds(scoring)
         else:
             corpus, progress = Encoded(run.place("corpus"), run.stages["corpus"]["words"]), read_progress(run)
             rounds.go_on_from(run, progress.pointer, progress.before)
+            scoring, noted = going_on(scoring, run.training["scoring"], progress.pointer.round)
+            run.begin_training(run.training | {"scoring": noted})
         while True:
             progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress, scoring)
             try:
@@ -129,7 +131,7 @@ class Prepared:
         log.info("wrote %d vectors to %s, %.0f s after counting", vocabulary.words, run.output.uri, seconds)
         return trained
 
-    def _begin_rounds(self) -> Progress:
+    def _begin_rounds(self, scoring: Scoring | None = None) -> Progress:
         """Write the first vectors, and note what the rounds are trained with."""
         run, params = self.run, self.params
         start = redo(
@@ -146,7 +148,7 @@ class Prepared:
             ),
         )
         record = {"given": self.given, "params": params.to_dict(), "vocabulary": self.vocabulary.to_dict()}
-        run.begin_training(record | {"merge_tasks": self.layout.merge_tasks})
+        run.begin_training(record | {"merge_tasks": self.layout.merge_tasks, "scoring": settings(scoring)})
         return Progress(start, None, [])
 
 
@@ -158,11 +160,13 @@ def prepare(
     vocab: str | os.PathLike[str] | None = None,
     start_from: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    only_plan: bool = False,
     spark: SparkSession | None = None,
     **params: Unpack[ParamValues],
 ) -> Iterator[Prepared]:
     """Check everything that can be checked, count, and resolve what is auto; what was counted is used again by a later
-    run on the same output. The output is held for the block.
+    run on the same output. The output is held for the block. With `only_plan` the rounds of an unfinished run are never
+    dropped.
     """
     checked = Params.from_dict(params)
     spark = spark or get_session()
@@ -172,7 +176,7 @@ def prepare(
     if vocab is not None:
         count.check_vocab_file(spark, vocab)
     earlier = None if start_from is None else EarlierModel.open(spark, start_from, checked, output)
-    run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite)
+    run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite, only_plan)
     try:
         cluster.probe(spark, run.output)
         given = identity(checked, documents.identity, vocab, earlier.identity if earlier else None)
@@ -212,7 +216,7 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
     """The corpus as ids, encoded now or by an earlier run on the same input and vocabulary."""
     started = time.perf_counter()
     key = run.key(run.key_of("vocabulary"), params.max_sentence_length)
-    if done := run.done("corpus", key):
+    if done := run.done("corpus", key, workdir.CORPUS):
         log.info("reuse the corpus encoded before")
         return Encoded(run.place("corpus"), done["words"])
     run.begin("corpus")
@@ -223,7 +227,7 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
             "encoding",
             lambda _: encode.write_corpus(spark, documents, params, run.own, vocabulary, joined),
         )
-    run.mark("corpus", key, {"words": corpus.words()})
+    run.mark("corpus", key, {"words": corpus.words(), "files": [file.to_dict() for file in corpus.files]})
     log.info(
         "encoded %s words into %d buckets in %.1f s",
         f"{corpus.words():,}",
@@ -240,20 +244,21 @@ def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Tr
 
 
 def _publish(prepared: Prepared, progress: Progress) -> None:
-    """Write vectors, metrics and report, then the manifest that makes them a model."""
+    """Write vectors, metrics and report beside the output, then move them there, last the manifest that makes them a
+    model.
+    """
     spark, run, params, vocabulary = prepared.spark, prepared.run, prepared.params, prepared.vocabulary
-    run.make_room()
 
     def write(attempt: int) -> dict[str, list[FileEntry]]:
         files = {}
         run.still_ours()
-        files[store.VOCAB] = publish.write_vocabulary(spark, run.output, vocabulary)
+        files[store.VOCAB] = publish.write_vocabulary(spark, run, vocabulary)
         run.still_ours()
         files[store.VECTORS] = publish.write_vectors(
-            spark, run.output, vocabulary, progress.pointer, params.vector_size, params.vectors
+            spark, run, vocabulary, progress.pointer, params.vector_size, params.vectors
         )
         run.still_ours()
-        files[store.METRICS] = publish.write_metrics(spark, run.output, progress.metrics)
+        files[store.METRICS] = publish.write_metrics(spark, run, progress.metrics)
         return files
 
     with live("publishing", tasks_done(spark)):
@@ -265,9 +270,9 @@ def _publish(prepared: Prepared, progress: Progress) -> None:
         "processors": sorted({row["processor"] for row in progress.metrics}),
     }
     manifest = store.model_manifest(params.to_dict(), files, **about)
-    run.still_ours()
     try:
-        report.write(run.output, manifest, progress.metrics, prepared.given)
+        # the page is named after the output
+        report.write(replace(run.draft, uri=run.output.uri), manifest, progress.metrics, prepared.given)
     except Exception as e:  # a page for people is no reason to lose a model
         log.warning("no %s is written: %s", store.REPORT, e)
-    run.output.write_json(store.MANIFEST, manifest)
+    run.publish(manifest)

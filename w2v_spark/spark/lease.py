@@ -48,7 +48,7 @@ class Lease:
         failing = False
         while not self._ended.wait(BEAT_SECONDS):
             try:
-                if not self._work.exists() or (read_lease(self._work) or {"run": self._run}).get("run") != self._run:
+                if (read_lease(self._work) or {}).get("run") != self._run:
                     return  # taken over, or gone: the run itself learns it at its next step
                 self._beat()
                 failing = False

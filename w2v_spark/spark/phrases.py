@@ -50,7 +50,7 @@ def find_phrases(spark: SparkSession, run: Run, documents: Documents, params: Pa
     """Find the phrases of every pass, or use those that an earlier run found in the same words (by their key)."""
     for number in range(1, params.phrases + 1):
         key = run.key(words_key, params.phrase_min_count, params.phrase_threshold, number)
-        if run.done(_stage(number), key):
+        if run.done(_stage(number), key, f"{_PHRASES}/{number}"):
             log.info("reuse the phrases found before, pass %d", number)
         else:
             _forget_from(run, number)

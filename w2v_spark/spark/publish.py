@@ -1,4 +1,6 @@
-"""Publishing: the last model's vectors beside their words, as OUT/vectors, and the rounds' metrics as OUT/metrics."""
+"""Publishing: the last model's vectors beside their words, the vocabulary and the rounds' metrics, written into the
+run's own directory, from where the whole model moves into its place.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from pyspark.sql import SparkSession
 
 from w2v_spark import store
 from w2v_spark.place import FileEntry, Place
+from w2v_spark.spark.claim import Run
 from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, Pointer, Vocabulary, rows_per_block
 
 _FILE_BYTES = 256 << 20
@@ -28,19 +32,24 @@ _METRICS_COLUMNS = (
 
 
 def write_vectors(
-    spark: SparkSession, output: Place, vocabulary: Vocabulary, pointer: Pointer, vector_size: int, which: str
+    spark: SparkSession,
+    run: Run,
+    vocabulary: Vocabulary,
+    pointer: Pointer,
+    vector_size: int,
+    which: str,
 ) -> list[FileEntry]:
     """Write id, word, count, vector; file i holds the ids before those of file i + 1. `which` is the parameter
     `vectors`.
     """
-    where, matrices = output.uri, _PUBLISHED[which]
+    where, matrices = run.work.uri, _PUBLISHED[which]
     rows = rows_per_block(vector_size)
     blocks = -(-vocabulary.words // rows)
     size = 4 * vocabulary.words * vector_size * len(matrices)
     tasks = min(blocks, max(spark.sparkContext.defaultParallelism, -(-size // _FILE_BYTES)))
 
     def publish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        work = Place.open(where).child(store.WORK)
+        work = Place.open(where)
         mine = [b for batch in batches for b in batch.column(0).to_pylist()]
         wanted = range(min(mine), max(mine) + 1)
         words = vocabulary.read().slice(wanted.start * rows, len(wanted) * rows).combine_chunks()
@@ -55,7 +64,7 @@ def write_vectors(
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=store.VECTORS_SCHEMA)
 
-    place = output.child(store.VECTORS)
+    place = run.draft.child(store.VECTORS)
     with described(spark, "publish the vectors"), plain_errors():
         frame = spark.range(0, blocks, 1, tasks).mapInArrow(
             publish, "id int, word string, count long, vector array<float>"
@@ -69,18 +78,20 @@ def _mean(matrices: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     return matrices[0] if len(matrices) == 1 else (matrices[0] + matrices[1]) * np.float32(0.5)
 
 
-def write_vocabulary(spark: SparkSession, output: Place, vocabulary: Vocabulary) -> list[FileEntry]:
-    """Write OUT/vocab from the run's own."""
-    place = output.child(store.VOCAB)
+def write_vocabulary(spark: SparkSession, run: Run, vocabulary: Vocabulary) -> list[FileEntry]:
+    """Write id, word, count."""
+    place = run.draft.child(store.VOCAB)
     with described(spark, "publish the vocabulary"), plain_errors():
-        words = spark.read.parquet(f"{vocabulary.parent}/{store.VOCAB}").coalesce(1).sortWithinPartitions("id")
-        words.write.mode("overwrite").parquet(place.uri)
+        words = read_table(
+            spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, "id int, word string, count long"
+        )
+        words.coalesce(1).sortWithinPartitions("id").write.mode("overwrite").parquet(place.uri)
     return place.files()
 
 
-def write_metrics(spark: SparkSession, output: Place, rows: list[dict[str, Any]]) -> list[FileEntry]:
+def write_metrics(spark: SparkSession, run: Run, rows: list[dict[str, Any]]) -> list[FileEntry]:
     """Write the metrics of every round and shard."""
-    place = output.child(store.METRICS)
+    place = run.draft.child(store.METRICS)
     names = [column.split()[0] for column in _METRICS_COLUMNS.split(", ")]
     with described(spark, "write the metrics"), plain_errors():
         frame = spark.createDataFrame([tuple(row[n] for n in names) for row in rows], _METRICS_COLUMNS)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +21,11 @@ from pyspark.sql.types import ArrayType, StringType
 from w2v_spark.errors import InputError
 from w2v_spark.spark.attempts import job_failure
 from w2v_spark.spark.session import described, input_errors, qualify
+from w2v_spark.spark.tables import PATTERN, literal
 
 FORMATS = ("text", "parquet", "json", "csv")
 _SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
-# what Hadoop takes for a part of a pattern
-_PATTERN = re.compile(r"[\[\]{}*?\\]")
 # so many names tell the format, however many files there are
 _LOOKED_AT = 1000
 
@@ -97,11 +95,11 @@ def _listing_errors() -> Iterator[None]:
 
 def _literal(spark: SparkSession, path: str) -> str:
     """The path, escaped where it names a file or folder that is there, though it would be read as a pattern."""
-    if not _PATTERN.search(path):
+    if not PATTERN.search(path):
         return path
     hadoop_path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(path)
     there = hadoop_path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(hadoop_path)
-    return _PATTERN.sub(r"\\\g<0>", path) if there else path
+    return literal(path) if there else path
 
 
 def _name(source: Source, column: str) -> str | None:

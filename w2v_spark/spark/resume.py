@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from w2v_spark import __version__, workdir
+from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.params import Params, specs
 from w2v_spark.place import Place
@@ -75,7 +76,7 @@ def read_progress(run: Run) -> Progress:
     """How far the rounds came, by the pointer; where files of its round are gone, by the round before it."""
     pointers, problem = Pointer.read(run.work), ""
     for i, pointer in enumerate(pointers):
-        lacking = _lacking(run.work, pointer)
+        lacking = store.lacking(run.work.child(pointer.directory), chain.from_iterable(pointer.files.values()))
         problem = problem or lacking
         if not lacking:
             if i:
@@ -83,17 +84,6 @@ def read_progress(run: Run) -> Progress:
             before = pointers[i + 1] if i + 1 < len(pointers) else None
             return Progress(pointer, before, read_metrics(run.work, pointer.round))
     raise FormatError(f"{problem}: the unfinished run cannot go on; give --overwrite to begin anew")
-
-
-def _lacking(work: Place, pointer: Pointer) -> str:
-    """What is wrong with the files that a pointer names, by their sizes."""
-    place = work.child(pointer.directory)
-    for entry in (file for files in pointer.files.values() for file in files):
-        size = place.filesystem.get_file_info(place.file(entry.name)).size
-        if size != entry.bytes:
-            found = "is missing" if size is None else f"has {size} bytes in place of {entry.bytes}"
-            return f"{place.uri}/{entry.name} {found}"
-    return ""
 
 
 def write_metrics(work: Place, round: int, rows: list[dict[str, Any]]) -> None:

@@ -4,11 +4,12 @@ files, which the driver has read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ SCORES = ("analogies", "word_pairs")
 @dataclass(frozen=True)
 class Scoring:
     """Score every `every` rounds, and the last, by the words that count; `patience`: end training when so many scores
-    in a row were no better than one before them, None: never.
+    in a row were no better than one before them, None: never. Scores up to round `since` were by another measure.
     """
 
     every: int
@@ -42,6 +43,7 @@ class Scoring:
     pairs: Pairs | None
     restrict_vocab: int = RESTRICT_VOCAB
     patience: int | None = None
+    since: int = 0
 
     @classmethod
     def of_files(
@@ -74,8 +76,38 @@ class Scoring:
         """Whether the scores have stopped to rise."""
         if self.patience is None:
             return False
-        scores = [score for row in metrics if row["shard"] == 0 and (score := _worth(row)) is not None]
+        rows = [row for row in metrics if row["shard"] == 0 and row["round"] > self.since]
+        scores = [score for row in rows if (score := _worth(row)) is not None]
         return len(scores) > self.patience and max(scores[-self.patience :]) <= max(scores[: -self.patience])
+
+
+def settings(scoring: Scoring | None) -> dict[str, Any]:
+    """Plain values for run.json: how often a run scores and how patient it is, None where it does not; `measure`, which
+    tells one set of test files and words from another, and `since`.
+    """
+    if scoring is None:
+        return {"evaluate_every": None, "patience": None, "measure": None, "since": 0}
+    tested = json.dumps([scoring.questions, scoring.pairs, scoring.restrict_vocab])
+    measure = hashlib.sha256(tested.encode()).hexdigest()[:12]
+    return {"evaluate_every": scoring.every, "patience": scoring.patience, "measure": measure, "since": scoring.since}
+
+
+def going_on(scoring: Scoring | None, before: dict[str, Any], round: int) -> tuple[Scoring | None, dict[str, Any]]:
+    """The scoring of a run that goes on after a round, with its settings; how they differ from those before is told in
+    the log: they shape no vectors, and may.
+    """
+    now = settings(scoring)
+    for name in ("evaluate_every", "patience"):
+        if now[name] != before[name]:
+            was, is_now = ("none" if s[name] is None else s[name] for s in (before, now))
+            log.info("%s was %s, from here on %s", name, was, is_now)
+    if scoring is None:
+        return None, now | {"measure": before["measure"], "since": before["since"]}
+    since = before["since"]
+    if before["measure"] not in (None, now["measure"]):
+        log.info("scores are by other test files or words than before: patience looks at those from here on")
+        since = round
+    return replace(scoring, since=since), now | {"since": since}
 
 
 def score(

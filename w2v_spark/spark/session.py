@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import (
@@ -26,7 +27,7 @@ from pyspark.errors import (
 from pyspark.sql import SparkSession, is_remote
 
 from w2v_spark import errors
-from w2v_spark.errors import InputError, W2VError
+from w2v_spark.errors import FormatError, InputError, W2VError
 from w2v_spark.spark.java import find_java
 
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them
@@ -186,16 +187,23 @@ def described(spark: SparkSession, text: str) -> Iterator[None]:
 
 
 _OURS = re.compile(r"w2v_spark\.errors\.(\w+): (.+)")
+_FILE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?P<file>.+?)\. (?P<hint>.*)")
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns an error of ours that a task raised, a damaged file, and workers that cannot run us into one sentence."""
+    """Turns an error of ours that a task raised, a file that Spark cannot read, and workers that cannot run us into one
+    sentence.
+    """
     try:
         yield
     except (PySparkException, Py4JJavaError) as e:
         if sentence := _sentence(e):
             raise sentence from e
+        if unreadable := _FILE.search(str(e)):
+            file, hint = unquote(unreadable["file"]), unreadable["hint"].partition("SQLSTATE")[0].strip()
+            why = f": {hint}" if hint else ""
+            raise FormatError(f"{file} cannot be read by Spark{why}{_root_cause(str(e))}") from e
         raise
 
 
@@ -203,10 +211,16 @@ def plain_errors() -> Iterator[None]:
 def input_errors() -> Iterator[None]:
     """`plain_errors` for a block that only reads the input: what Spark says against the input, the user can mend."""
     try:
-        with plain_errors():
-            yield
-    except _AGAINST_THE_INPUT as e:
-        raise InputError(f"Spark cannot read the input: {_first_line(str(e))}") from e
+        yield
+    except (PySparkException, Py4JJavaError) as e:
+        if sentence := _sentence(e):
+            raise sentence from e
+        if unreadable := _FILE.search(str(e)):
+            told = " ".join(unreadable[0].split())
+            raise InputError(f"Spark cannot read the input: {told}{_root_cause(str(e))}") from e
+        if isinstance(e, _AGAINST_THE_INPUT):
+            raise InputError(f"Spark cannot read the input: {_first_line(str(e))}") from e
+        raise
 
 
 # a query or a table that is not there or makes no sense, and what a query's own expressions raise on its rows
@@ -227,8 +241,6 @@ def _sentence(error: PySparkException | Py4JJavaError) -> W2VError | None:
     if ours and hasattr(errors, ours[1]):
         kind = getattr(errors, ours[1])
         return W2VError(ours[2]) if issubclass(kind, errors.MissingExtraError) else kind(ours[2])
-    if damaged := re.search(r"\[FAILED_READ_FILE[.\w]*\] .*", text):
-        return InputError(f"Spark cannot read the input: {' '.join(damaged[0].split())}{_root_cause(text)}")
     lacking = worker_problem(text) if not isinstance(error, PySparkImportError) else None
     return W2VError(lacking) if lacking else None
 

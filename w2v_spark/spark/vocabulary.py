@@ -7,15 +7,18 @@ from __future__ import annotations
 import logging
 import time
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
+from w2v_spark import store, workdir
 from w2v_spark.params import Params
+from w2v_spark.place import FileEntry
 from w2v_spark.spark import count, phrases
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import text_settings
+from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.workdir import Vocabulary
 
@@ -38,19 +41,17 @@ def count_vocabulary(
     counts_key = _counts_key(run, params, words_key)
     kept = (params.min_count, params.max_vocab, earlier and earlier.identity)
     vocab_key = run.key(counts_key, *kept) if vocab_file is None else None
-    done = run.done("vocabulary", vocab_key)
-    if done:
+    if done := run.done("vocabulary", vocab_key, store.VOCAB):
         log.info("reuse the vocabulary counted before")
         return Vocabulary.from_dict(run.place("vocabulary"), done)
     words = _count_words(spark, run, documents, params, words_key)
     with text_settings(spark), live("counting", tasks_done(spark)):
         run.begin("vocabulary")
-        counts = run.place("counts")
         vocabulary = redo(
             spark,
             "numbering the vocabulary",
             lambda _: count.write_vocabulary(
-                spark, params, counts, run.own, vocab_file, earlier.rows(spark) if earlier else None
+                spark, params, _counts(spark, run), run.own, vocab_file, earlier.rows(spark) if earlier else None
             ),
         )
     run.mark("vocabulary", vocab_key, vocabulary.to_dict())
@@ -73,13 +74,19 @@ def _counts_key(run: Run, params: Params, words_key: str | None) -> str | None:
 def _count_words(spark: SparkSession, run: Run, documents: Documents, params: Params, words_key: str | None) -> int:
     """Count every word and phrase, unless an earlier run has; how many the input has in all."""
     key = _counts_key(run, params, words_key)
-    if done := run.done("counts", key):
+    if done := run.done("counts", key, workdir.COUNTS):
         return int(done["words"])
     count.check_script(documents, params)
     phrases.find_phrases(spark, run, documents, params, words_key)
     joined = phrases.phrase_tables(run, params.phrases)
     run.begin("counts")
     with text_settings(spark), live("counting", tasks_done(spark)):
-        words = redo(spark, "counting", lambda _: count.write_counts(spark, documents, params, run.own, joined))
-    run.mark("counts", key, {"words": words})
+        words, files = redo(spark, "counting", lambda _: count.write_counts(spark, documents, params, run.own, joined))
+    run.mark("counts", key, {"words": words, "files": [file.to_dict() for file in files]})
     return words
+
+
+def _counts(spark: SparkSession, run: Run) -> DataFrame:
+    """word, count: every word of the input."""
+    files = [FileEntry(**file) for file in run.stages["counts"]["files"]]
+    return read_table(spark, run.place("counts").child(workdir.COUNTS).uri, files, "word string, count long")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,10 +19,12 @@ from w2v_spark import store
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.errors import FormatError, ParamError
 from w2v_spark.params import Params
-from w2v_spark.place import Place
+from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.session import qualify
+from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir import BASE, MATRICES, SYN0, Float32Matrix, Vocabulary, block_batch, rows_per_block
 
+_WORDS = (pa.string(), pa.large_string())
 BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
 
 
@@ -30,7 +33,7 @@ class EarlierModel:
     """A model to start from: its directory, the files of its vectors, and a digest that tells it from another."""
 
     uri: str
-    files: tuple[str, ...]
+    files: tuple[FileEntry, ...]
     digest: str
 
     @classmethod
@@ -39,20 +42,22 @@ class EarlierModel:
     ) -> EarlierModel:
         """The model at OUT, looked at before anything long begins; an error says why a run cannot start from it."""
         model = store.open_model(qualify(spark, path))
-        size = int(model.params["vector_size"])
+        size = model.params["vector_size"]
         if size != params.vector_size:
             raise ParamError(
                 f"parameter vector_size given invalid value {params.vector_size}: must be {size}, as that of the model "
                 f"to start from, {os.fspath(path)}"
             )
-        if model.place.path == Place.open(qualify(spark, output)).path:
+        if model.place.same_as(Place.open(qualify(spark, output))):
             raise ParamError(f"the model to start from is the output itself, {os.fspath(path)}: give another output")
-        vectors, entries = model.place.child(store.VECTORS), model.manifest["files"][store.VECTORS]
-        for entry in entries:
-            with store.opened(vectors, entry):
-                pass
+        vectors = model.place.child(store.VECTORS)
+        files = tuple(FileEntry(e["name"], e["bytes"]) for e in model.manifest["files"][store.VECTORS])
+        if not files:
+            raise FormatError(f"{vectors.uri} holds no vectors to start from: {store.MANIFEST} names no files")
+        for file in files:
+            _check(vectors, file)
         digest = hashlib.sha256(json.dumps(model.manifest, sort_keys=True).encode()).hexdigest()[:12]
-        return cls(model.place.uri, tuple(entry["name"] for entry in entries), digest)
+        return cls(model.place.uri, files, digest)
 
     @property
     def identity(self) -> str:
@@ -61,8 +66,8 @@ class EarlierModel:
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """word, vector (array<float>): every word once."""
-        paths = [f"{self.uri}/{store.VECTORS}/{name}" for name in self.files]
-        return spark.read.schema("word string, vector array<float>").parquet(*paths)
+        rows = read_table(spark, f"{self.uri}/{store.VECTORS}", self.files, "word string, vector array<float>")
+        return rows.where(F.col("word").isNotNull())
 
     def blocks(self, spark: SparkSession, vocabulary: Vocabulary, vector_size: int, seed: int, tasks: int) -> DataFrame:
         """The first model as blocks: syn0 has this model's vectors and, for words that it lacks, random ones; syn1 is
@@ -73,7 +78,7 @@ class EarlierModel:
             syn0 = _first_vectors(table.sort_by("id"), vector_size, seed)
             return pa.Table.from_batches(start_blocks(table["block"][0].as_py(), syn0))
 
-        words = spark.read.schema("id int, word string").parquet(f"{vocabulary.parent}/{store.VOCAB}")
+        words = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, "id int, word string")
         # merged and not broadcast, which would bring a small model to the driver
         vectors = self.rows(spark).repartition(tasks, "word").hint("merge")
         joined = words.repartition(tasks, "word").join(vectors, "word", "left")
@@ -88,8 +93,27 @@ def start_blocks(block: int, syn0: Float32Matrix) -> Iterator[pa.RecordBatch]:
         yield block_batch(matrix, block, BASE, syn0 if matrix == SYN0 else np.zeros_like(syn0))
 
 
+def _check(vectors: Place, file: FileEntry) -> None:
+    """Refuse a file that holds no words and vectors, or that Spark would pass over."""
+    with store.opened(vectors, file.to_dict()) as parquet:
+        found = parquet.schema_arrow
+    word, vector = (found.field(name).type if name in found.names else None for name in ("word", "vector"))
+    if word not in _WORDS or getattr(vector, "value_type", None) != pa.float32():
+        raise FormatError(
+            f"{vectors.uri}/{file.name} holds no vectors to start from: it needs the columns word (string) and vector "
+            f"(list of float), and has: {', '.join(f'{field.name} ({field.type})' for field in found) or 'none'}"
+        )
+    if re.search(r"(^|/)[_.]", file.name):
+        raise FormatError(
+            f"{vectors.uri} names the file {file.name!r}, which Spark takes for hidden: give it a name that begins "
+            "neither with _ nor with ."
+        )
+
+
 def _first_vectors(table: pa.Table, vector_size: int, seed: int) -> Float32Matrix:
-    """float32[words, vector_size] of the columns word and vector: random where vector is null."""
+    """float32[words, vector_size] of the columns id, word and vector: random where vector is null."""
+    if pc.count_distinct(table["id"]).as_py() < len(table):
+        raise FormatError("the model to start from is damaged: it has a word more than once")
     known = pc.is_valid(table["vector"]).to_numpy()
     vectors = table["vector"].drop_null().combine_chunks()
     if not pc.all(pc.equal(pc.list_value_length(vectors), vector_size)).as_py():

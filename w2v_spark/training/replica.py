@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from w2v_spark.corpus.noise import AliasTable, keep_probability
+from w2v_spark.corpus.noise import keep_probability
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import replica_step_size, step_at
@@ -53,26 +54,35 @@ class Replica(Protocol):
 
 @dataclass(frozen=True)
 class Sampling:
-    """What kernels need to know of the vocabulary: counts, keep probabilities (uint32, 2**32 - 1 is one), and the
-    tables of the loss.
+    """What kernels need to know of the vocabulary: counts, keep probabilities (uint32, 2**32 - 1 is one), the tables of
+    the loss, and, where any are, which words are frozen: their rows of syn0 stay as they are.
     """
 
     counts: npt.NDArray[np.int64]
     keep: npt.NDArray[np.uint32]
     outputs: Outputs
+    frozen: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def of_counts(cls, counts: npt.NDArray[np.int64], params: Params) -> Sampling:
+        """Nothing is frozen."""
         from w2v_spark.kernels.cpu import Outputs
 
         keep = (keep_probability(counts, params.sample) * _FULL).astype(np.uint32)
         return cls(counts, keep, Outputs.of_counts(params.loss, counts, params.noise_exponent))
 
+    @classmethod
+    def of_vocabulary(cls, vocabulary: pa.Table, params: Params) -> Sampling:
+        """From the column `count` of a vocabulary by id and, where it has one, `frozen` (bool)."""
+        sampling = cls.of_counts(vocabulary["count"].to_numpy(), params)
+        frozen = vocabulary["frozen"].to_numpy() if "frozen" in vocabulary.column_names else np.zeros(0, bool)
+        return replace(sampling, frozen=frozen) if frozen.any() else sampling
+
 
 @lru_cache(maxsize=1)
 def read_sampling(vocabulary: Vocabulary, params: Params) -> Sampling:
     """From the vocabulary of a run; kept by a worker process that Spark reuses from round to round."""
-    return Sampling.of_counts(vocabulary.read()["count"].to_numpy(), params)
+    return Sampling.of_vocabulary(vocabulary.read(), params)
 
 
 def open_replica(params: Params, sampling: Sampling, blocks: Callable[[str], Blocks], device: int | None) -> Replica:
@@ -109,7 +119,8 @@ class CpuReplica:
         from w2v_spark.kernels.cpu_sgns import padded_size
 
         sizes = (params.vector_size, params.window_size, params.negative)
-        kernel = compile_kernel(params.architecture, params.loss, *sizes, mean=params.cbow_mean)
+        options = (params.cbow_mean, params.exclude_window, sampling.frozen is not None)
+        kernel = compile_kernel(params.architecture, params.loss, *sizes, *options)
         shape = (len(sampling.counts), padded_size(params.vector_size))
         step_size = replica_step_size(params.step_size, params.num_replicas or 1, params.exchange)
         return cls(params, np.zeros(shape, np.float32), np.zeros(shape, np.float32), sampling, kernel, step_size)
@@ -128,7 +139,8 @@ class CpuReplica:
 
     def train(self, piece: Piece) -> Result:
         steps, tables = _steps(self.params, self.step_size, piece), (self.sampling.keep, self.sampling.outputs)
-        result: Result = self.kernel(piece.ids, piece.offsets, self.syn0, self.syn1, *tables, *steps, piece.key)
+        sentences, model = (piece.ids, piece.offsets), (self.syn0, self.syn1)
+        result: Result = self.kernel(*sentences, *model, *tables, *steps, piece.key, self.sampling.frozen)
         return result
 
     def _matrix(self, name: str) -> Float32Matrix:
@@ -154,8 +166,9 @@ class GpuReplica:
         sizes = (params.vector_size, params.window_size, params.negative)
         most = max(_GPU_PIECE_WORDS, 2 * PIECE_WORDS, 2 * params.max_sentence_length)
         card = cuda_device.open_card(device)
-        noise = AliasTable(*sampling.outputs.tables)
-        model = cuda.CudaReplica(card, sizes, sampling.counts, sampling.keep, noise, most)
+        tables = (sampling.counts, sampling.keep, sampling.outputs)
+        options = (params.cbow_mean, params.exclude_window, sampling.frozen)
+        model = cuda.open_model(card, params.architecture, sizes, *tables, most, *options)
         return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1, params.exchange))
 
     @property

@@ -1,0 +1,27 @@
+"""Parquet that lies on disk, read by Spark: the files that were named, and no other that lies beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame, SparkSession
+
+from w2v_spark.place import FileEntry
+
+# what Hadoop takes for a part of a pattern
+PATTERN = re.compile(r"[\[\]{}*?\\]")
+
+
+def literal(path: str) -> str:
+    """The path, escaped so that Hadoop takes it for a name and not for a pattern."""
+    return PATTERN.sub(r"\\\g<0>", path)
+
+
+def read_table(spark: SparkSession, directory: str, files: Iterable[FileEntry], columns: str) -> DataFrame:
+    """The columns (names and types, as Spark spells a schema) of some files in a directory; pages are held against
+    their checksums.
+    """
+    paths = [literal(f"{directory}/{file.name}") for file in files]
+    reader = spark.read.schema(columns).option("parquet.page.verify-checksum.enabled", "true")
+    return reader.parquet(*paths)
