@@ -55,7 +55,7 @@ def write_lines(text: Corpus, path: Path) -> None:
 
 def train_ours(text: Corpus, architecture: str, loss: str, args: argparse.Namespace) -> tuple[Vectors, float, float]:
     """The vectors, the seconds of training, and the mean loss of the last epoch."""
-    kernel = compile_kernel(architecture, loss, args.size, WINDOW, NEGATIVE, not args.sum)
+    kernel = compile_kernel(architecture, loss, args.size, WINDOW, NEGATIVE, not args.sum, args.exclude_window)
     outputs = Outputs.of_counts(loss, text.counts, EXPONENT)
     words, width = len(text.words), padded_size(args.size)
     keep = (keep_probability(text.counts, args.sample) * np.float64(2**32 - 1)).astype(np.uint32)
@@ -165,6 +165,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sample", type=float, default=1e-4, help="as --sample of training (default 1e-4)")
     parser.add_argument("--step", type=float, help="learning rate (default .025, for CBOW .05)")
     parser.add_argument("--sum", action="store_true", help="CBOW takes the sum of its contexts instead of their mean")
+    parser.add_argument("--exclude-window", action="store_true", help="as --exclude-window of training; ours alone")
     parser.add_argument("--words", type=int, default=3000, metavar="N", help="vocabulary of softmax (default 3000)")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--ours", action="store_true", help="leave gensim out")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import os
+import platform
 import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from memory import Sample, Watch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,10 +36,17 @@ _TAIL_LINES = 30
 
 @dataclass(frozen=True)
 class Finished:
-    """A job that ended well: how long it took, and its log with the second at which each line came."""
+    """A process that ended well: how long it took, what it printed with the second at which each line came, and the
+    memory of it and all that it started.
+    """
 
     seconds: float
     log: list[tuple[float, str]]
+    samples: list[Sample]
+
+    def peak(self, until: float = float("inf")) -> float:
+        """The most memory until a moment, in MB."""
+        return max((s.everything for s in self.samples if s.seconds <= until), default=0.0)
 
     def phases(self) -> dict[str, float]:
         """Seconds of each phase, which add up to the whole; empty where the log lacks one of the lines."""
@@ -59,27 +70,44 @@ def set_up(submit: str) -> None:
 
 
 def run_job(submit: str, options: Sequence[str], job: Sequence[str]) -> Finished:
-    """Run `submit options job` from the repository's root; ends the program where the job fails."""
-    command = [*shlex.split(submit), *options, *job]
+    """Run `submit options job`; ends the program where the job fails."""
+    return run([*shlex.split(submit), *options, *job])
+
+
+def run(command: Sequence[str], folder: Path = ROOT) -> Finished:
+    """Run a command in a folder; ends the program where the command fails."""
     started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        # spark-submit sends both streams of the driver's Python to its own stdout
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    # spark-submit sends both streams of the driver's Python to its own stdout
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    try:
+        process = subprocess.Popen(command, cwd=folder, **streams)
+    except OSError as e:
+        sys.exit(f"error: {command[0]} cannot be run: {e.strerror}")
     assert process.stdout is not None
-    with process:
-        log = [(time.perf_counter() - started, line.rstrip("\n")) for line in process.stdout]
+    with process, Watch(process.pid, started) as watch:
+        log = list(_lines(process.stdout.fileno(), started))
     seconds = time.perf_counter() - started
     if process.returncode:
         tail = "\n".join(line for _, line in log[-_TAIL_LINES:])
         sys.exit(f"{tail}\nerror: status {process.returncode} from: {shlex.join(command)}")
-    return Finished(seconds, log)
+    return Finished(seconds, log, watch.samples)
+
+
+def _lines(stream: int, started: float) -> Iterator[tuple[float, str]]:
+    """Each line that holds anything, with the second at which its first bytes came. A carriage return ends a line, too:
+    with it tools write over the last one as they go on.
+    """
+    rest, came = b"", 0.0
+    while data := os.read(stream, 1 << 16):
+        now = time.perf_counter() - started
+        *lines, new_rest = re.split(rb"[\r\n]", rest + data)
+        for line in lines:
+            if line:
+                yield (came if rest else now), line.decode(errors="replace")
+            rest = b""
+        came, rest = (came if rest else now), new_rest
+    if rest:
+        yield came, rest.decode(errors="replace")
 
 
 def input_files(paths: Sequence[str]) -> list[Path]:
@@ -109,6 +137,40 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     ]
     lines.insert(1, "-" * len(lines[0]))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a table of Markdown: the first row is its head, the first column flush left."""
+    rule = ["---", *["---:"] * (len(rows[0]) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def whole(text: str) -> int:
+    """A whole number for argparse, which may be written as 5e6."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(text)
+    return int(number)
+
+
+def options(values: Mapping[str, object]) -> list[str]:
+    """Options and their values as words of a command line."""
+    return [str(word) for pair in values.items() for word in pair]
+
+
+def command_line() -> str:
+    """The command that runs, with the last names of absolute paths."""
+    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
+    return shlex.join([".venv/bin/python", f"bench/{Path(sys.argv[0]).name}", *words])
 
 
 def say(text: str) -> None:

@@ -1,12 +1,14 @@
-"""One training run of gensim in a process of its own: compare_gensim.py starts it and times it from start to end.
+"""One training run of gensim: peers.py starts it in the peers' environment.
 
-python bench/gensim_train.py CORPUS VECTORS SETTINGS, where CORPUS has a sentence a line and SETTINGS are the arguments
-of gensim's Word2Vec as JSON; prints what each part took as JSON.
+peers_gensim.py TEXT VECTORS SETTINGS, where TEXT has a sentence a line and SETTINGS are the arguments of gensim's
+Word2Vec as JSON. Prints what each part took when the vectors are saved; VECTORS.npy and VECTORS.txt are written after
+that, for the scores.
 """
 
 import json
 import sys
 import time
+from pathlib import Path
 
 
 def main(corpus: str, vectors: str, settings: str) -> None:
@@ -32,9 +34,13 @@ def main(corpus: str, vectors: str, settings: str) -> None:
     seconds["training"] = lap()
     model.wv.save(vectors)
     seconds["saving"] = lap()
-    known = int(sum(model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key))
     share = seen / (model.corpus_total_words * model.epochs)
-    print(json.dumps({"seconds": seconds, "words": known, "vocabulary": len(model.wv), "share_seen": share}))
+    print("told:", json.dumps({"seconds": seconds, "share_seen": share}), flush=True)
+
+    import numpy
+
+    numpy.save(f"{vectors}.npy", model.wv.vectors)
+    Path(f"{vectors}.txt").write_text("\n".join(model.wv.index_to_key), encoding="utf-8")
 
 
 if __name__ == "__main__":

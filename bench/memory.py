@@ -1,0 +1,85 @@
+"""Memory of a process and all below it, looked at while it runs. Linux only: elsewhere nothing is found.
+
+A page that several processes share counts for each of them by its share (PSS), so that sums mean something.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+EVERY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Memory at a moment, in MB: of all processes, and of the Python workers of the executor that had most."""
+
+    seconds: float
+    everything: float
+    workers: float
+
+
+class Watch:
+    """Looks at a process tree every second until it is stopped; moments are seconds since `started`, a reading of
+    time.perf_counter.
+    """
+
+    def __init__(self, process: int, started: float):
+        self.samples: list[Sample] = []
+        self._process, self._started, self._stop = process, started, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            everything, workers = tree_memory(self._process)
+            self.samples.append(Sample(time.perf_counter() - self._started, everything, workers))
+            self._stop.wait(EVERY_SECONDS)
+
+
+def tree_memory(root: int) -> tuple[float, float]:
+    """MB of a process and all below it, and of the largest group of Python workers with the daemon that forked them."""
+    children = _children()
+    everything, groups, waiting = 0.0, dict[int, float](), [(root, 0)]
+    while waiting:
+        process, daemon = waiting.pop()
+        daemon = daemon or (process if b"pyspark.daemon" in _read(process, "cmdline") else 0)
+        megabytes = _pss(process)
+        everything += megabytes
+        if daemon:
+            groups[daemon] = groups.get(daemon, 0.0) + megabytes
+        waiting += [(child, daemon) for child in children.get(process, [])]
+    return everything, max(groups.values(), default=0.0)
+
+
+def _children() -> dict[int, list[int]]:
+    """The processes that each process has started."""
+    found: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        fields = _read(int(entry.name), "stat").rpartition(b")")[2].split()
+        if fields:
+            found.setdefault(int(fields[1]), []).append(int(entry.name))
+    return found
+
+
+def _pss(process: int) -> float:
+    """MB of a process; none of one that is gone."""
+    lines = _read(process, "smaps_rollup").splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(b"Pss:")), 0.0)
+
+
+def _read(process: int, name: str) -> bytes:
+    try:
+        return Path("/proc", str(process), name).read_bytes()
+    except OSError:
+        return b""
