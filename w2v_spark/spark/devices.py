@@ -44,11 +44,11 @@ def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int)
     """
     if params.device == "cpu":
         return 0
-    if (params.architecture, params.loss) != ("skip_gram", "negative_sampling"):
+    if params.loss == "softmax":
         if params.device == "cuda":
             raise ParamError(
-                f"device=cuda trains skip_gram with negative_sampling, not {params.architecture} with {params.loss}: "
-                "use device=cpu"
+                "device=cuda does not train loss softmax, whose vocabularies are small: use device=cpu, or loss "
+                "negative_sampling or hierarchical_softmax"
             )
         return 0
     if params.device == "auto" and is_local(spark) and not any(map(os.path.exists, _DRIVER_FILES)):
