@@ -38,6 +38,8 @@ Gather = Callable[[str], list[str]]
 _TOKEN = "w2v-token"
 # a request is not worth fewer rows
 _FEWEST_ROWS = 64
+# a replica that gives up stays so long to say why; the others may not ask before they have trained their stretch
+_LAST_WORDS_SECONDS = 3.0
 
 
 class _Rows(NamedTuple):
@@ -71,7 +73,7 @@ class Exchange:
         # syncs for which this replica has trained, and has merged, and those whose merged blocks all others have
         self._trained, self._merged, self._fetched = 0, 0, 0
         self._fetching = replicas - 1
-        self._failure = ""
+        self._failure, self._told = "", 0
 
     @contextmanager
     def meet(self, host: str, token: str, gather: Gather) -> Iterator[None]:
@@ -186,15 +188,18 @@ class Exchange:
         with self._moved:
             self._moved.wait_for(lambda: getattr(self, phase) >= times or self._failure)
             if self._failure:
+                self._told += 1
+                self._moved.notify_all()
                 raise flight.FlightServerError(self._failure)
 
     def _fail(self, problem: str) -> None:
-        """Tell those that wait for this replica that it gives up, and why; a problem that came from another replica
-        is passed on as it is.
+        """Tell all others that this replica gives up, and why; a problem that came from another replica is passed on
+        as it is.
         """
         with self._moved:
             self._failure = problem if _GAVE_UP in problem else f"replica {self.number} {_GAVE_UP}: {problem}"
             self._moved.notify_all()
+            self._moved.wait_for(lambda: self._told >= self.replicas - 1, _LAST_WORDS_SECONDS)
 
 
 class _Server(flight.FlightServerBase):  # type: ignore[misc]
