@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).resolve().parents[1]
-# the JVMs of tests live for seconds: compiling less and collecting with one thread leaves the cores to the tests
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+SPARK_CONF = ROOT / "tests" / "spark"
+os.environ["SPARK_CONF_DIR"] = str(SPARK_CONF)
 SHARED = ROOT.parent / "shared"
 
 
@@ -58,15 +58,21 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture
-def small_text(tmp_path: Path) -> Path:
-    """A file of 3,000 lines in which words of the same topic keep company, with many duplicate lines."""
+def write_small_text(folder: Path) -> Path:
+    """A new folder with a file of 3,000 lines in which words of the same topic keep company, with many duplicate
+    lines.
+    """
     import numpy as np
 
     draw = np.random.default_rng(5)
     topics = [[f"{name}{i}" for i in range(30)] for name in ("sea", "hill", "town", "star")]
     lines = [" ".join(draw.choice(topics[i % 4], size=draw.integers(3, 25))) for i in range(1500)]
-    path = tmp_path / "text" / "lines.txt"
-    path.parent.mkdir()
-    path.write_text("\n".join(lines + lines[:500] * 2 + [lines[0]] * 500) + "\n")
-    return path.parent
+    folder.mkdir()
+    (folder / "lines.txt").write_text("\n".join(lines + lines[:500] * 2 + [lines[0]] * 500) + "\n")
+    return folder
+
+
+@pytest.fixture
+def small_text(tmp_path: Path) -> Path:
+    """A folder with the small text."""
+    return write_small_text(tmp_path / "text")

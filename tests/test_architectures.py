@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "sample": 0.0, "max_
 def test_every_pair_trains_on_two_replicas(
     spark: SparkSession, small_text: Path, tmp_path: Path, architecture: str, loss: str
 ) -> None:
-    options = {**SMALL, "architecture": architecture, "loss": loss, "num_replicas": 2, "rounds_per_epoch": 2}
+    options = {**SMALL, "architecture": architecture, "loss": loss, "num_replicas": 2, "rounds_per_epoch": 1}
     trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
     nearest = [word for word, _ in trained.wv.most_similar("sea3", topn=10)]
     # by chance a quarter would be

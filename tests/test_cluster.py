@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SPARK_CONF, write_small_text
 from standalone import java_home
 from standalone import standalone as standalone_cluster
 
+import w2v_spark
 from w2v_spark import store
 from w2v_spark.vectors.load import read_model
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 pytestmark = pytest.mark.cluster
 
-SMALL = ["--vector-size", "20", "--min-count", "2", "--max-iter", "1", "--rounds-per-epoch", "3"]
-SAME = [*SMALL, "--num-replicas", "3", "--threads-per-replica", "1"]
+SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "max_iter": 1, "rounds_per_epoch": 3}
+SAME = {**SMALL, "num_replicas": 3, "threads_per_replica": 1}
+
+
+def arguments(params: dict[str, Any]) -> list[str]:
+    return [text for name, value in params.items() for text in ("--" + name.replace("_", "-"), str(value))]
 
 
 def submit(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -44,67 +52,42 @@ def ready_environment() -> None:
         pytest.skip("needs the environment that tests/run makes")
 
 
-def test_the_same_bytes_in_local_mode_and_on_executors(small_text: Path, tmp_path: Path) -> None:
-    runs = [
-        ("local[1]", "134217728"),
-        ("local[2]", "65536"),
-        ("local-cluster[2,1,2048]", "32768"),
-    ]
-    found = []
-    for i, (master, split) in enumerate(runs):
-        output = tmp_path / f"out{i}"
-        options = ["--master", master, "--conf", f"spark.sql.files.maxPartitionBytes={split}"]
-        done = train(options, small_text, output, *SAME)
-        assert done.returncode == 0, done.stdout[-3000:]
-        found.append(vectors_of(output))
-    assert found[0] == found[1] == found[2]
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The text of all runs of this file."""
+    return write_small_text(tmp_path_factory.mktemp("cluster") / "text")
 
 
-def test_an_executor_that_cannot_open_the_output_is_found_before_counting(small_text: Path) -> None:
-    # for each process /proc/self/cwd is its own working directory
-    name = "w2v-test-unshared"
-    try:
-        done = train(["--master", "local-cluster[2,1,2048]"], small_text, f"/proc/self/cwd/{name}", *SMALL)
-        assert done.returncode == 2, done.stdout[-3000:]
-        assert "cannot open the output" in done.stdout and "storage that driver and executors share" in done.stdout
-        assert "counted" not in done.stdout
-    finally:
-        shutil.rmtree(ROOT / name, ignore_errors=True)
+@pytest.fixture(scope="module")
+def local_vectors(spark: SparkSession, text: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The vectors that local mode gives by the parameters of `SAME`."""
+    output = tmp_path_factory.mktemp("local") / "out"
+    w2v_spark.train(text, output, **SAME)
+    return vectors_of(output)
 
 
-def bare_python_path(folder: Path) -> str:
-    """A PATH with the system's tools and a Python of this version that has none of our packages."""
-    folder.mkdir()
+def test_executors_give_the_bytes_of_local_mode(text: Path, local_vectors: dict[str, bytes], tmp_path: Path) -> None:
+    options = ["--master", "local-cluster[2,1,2048]", "--conf", "spark.sql.files.maxPartitionBytes=32768"]
+    done = train(options, text, tmp_path / "out", *arguments(SAME))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert vectors_of(tmp_path / "out") == local_vectors
+
+
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a master with two workers: empty environment, HOME that cannot be written, directories of their
+    own. The first's python3 has our packages, the second's is bare.
+    """
+    folder = tmp_path_factory.mktemp("standalone")
+    ours, bare = folder / "ours", folder / "bare"
+    ours.mkdir()
+    (ours / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (ours / "python3").chmod(0o755)
+    bare.mkdir()
     for name in ("python3", f"python3.{sys.version_info[1]}"):
-        (folder / name).symlink_to(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info[1]}")
-    return f"{folder}:/usr/bin:/bin"
-
-
-@pytest.fixture
-def standalone(tmp_path: Path) -> Iterator[str]:
-    """The address of a master with one worker: empty environment, HOME that cannot be written, its own directory."""
-    with standalone_cluster(tmp_path, bare_python_path(tmp_path / "bin")) as cluster:
+        (bare / name).symlink_to(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info[1]}")
+    with standalone_cluster(folder, f"{ours}:/usr/bin:/bin", f"{bare}:/usr/bin:/bin") as cluster:
         yield cluster.address
-
-
-def test_the_packed_job_runs_on_workers_without_our_packages(standalone: str, small_text: Path, tmp_path: Path) -> None:
-    packed = subprocess.run([str(ROOT / "spark-submit.sh"), "--pack"], cwd=ROOT)
-    assert packed.returncode == 0
-    done = train(["--master", standalone], small_text, tmp_path / "ours", *SAME)
-    assert done.returncode == 0, done.stdout[-3000:]
-    archive = (ROOT / "build" / "environment.tar.gz").as_uri()
-    packed_options = ["--archives", f"{archive}#environment", "--conf", "spark.pyspark.python=./environment/bin/python"]
-    vendor = vendor_submit(standalone, small_text, tmp_path / "vendor", *packed_options)
-    assert vendor.returncode == 0, vendor.stdout[-3000:]
-    assert vectors_of(tmp_path / "ours") == vectors_of(tmp_path / "vendor")
-
-
-def test_one_core_however_many_tasks_spark_would_make(standalone: str, small_text: Path, tmp_path: Path) -> None:
-    options = ["--master", standalone, "--conf", "spark.cores.max=1", "--conf", "spark.default.parallelism=8"]
-    done = train(options, small_text, tmp_path / "out", *SMALL)
-    assert done.returncode == 0, done.stdout[-3000:]
-    params = store.open_model(str(tmp_path / "out")).manifest["params"]
-    assert (params["num_replicas"], params["threads_per_replica"]) == (1, 1)
 
 
 LACKING = (
@@ -114,17 +97,37 @@ LACKING = (
 )
 
 
-def test_one_worker_of_two_that_lacks_our_packages_is_found(small_text: Path, tmp_path: Path) -> None:
-    ours = tmp_path / "ours"
-    ours.mkdir()
-    (ours / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (ours / "python3").chmod(0o755)
-    paths = f"{ours}:/usr/bin:/bin", bare_python_path(tmp_path / "bare")
-    with standalone_cluster(tmp_path, *paths) as cluster:
-        done = vendor_submit(cluster.address, small_text, tmp_path / "out", "--conf", "spark.pyspark.python=python3")
+def test_one_worker_of_two_that_lacks_our_packages_is_found(standalone: str, text: Path, tmp_path: Path) -> None:
+    done = vendor_submit(standalone, text, tmp_path / "out", "--conf", "spark.pyspark.python=python3")
     assert done.returncode == 2, done.stdout[-3000:]
     assert LACKING in done.stdout and "Traceback" not in done.stdout.partition("error: ")[2]
     assert "counted" not in done.stdout
+
+
+@pytest.fixture(scope="module")
+def archive() -> str:
+    """The address of the packed environment."""
+    subprocess.run([str(ROOT / "spark-submit.sh"), "--pack"], cwd=ROOT, check=True)
+    return (ROOT / "build" / "environment.tar.gz").as_uri()
+
+
+def test_the_packed_job_runs_on_workers_without_our_packages(
+    standalone: str, archive: str, text: Path, local_vectors: dict[str, bytes], tmp_path: Path
+) -> None:
+    done = train(["--master", standalone], text, tmp_path / "ours", *arguments(SAME))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert vectors_of(tmp_path / "ours") == local_vectors
+
+
+def test_any_spark_submit_runs_it_on_one_core_however_many_tasks_it_would_make(
+    standalone: str, archive: str, text: Path, tmp_path: Path
+) -> None:
+    packed = ["--archives", f"{archive}#environment", "--conf", "spark.pyspark.python=./environment/bin/python"]
+    one_core = ["--conf", "spark.cores.max=1", "--conf", "spark.default.parallelism=8"]
+    done = vendor_submit(standalone, text, tmp_path / "out", *packed, *one_core)
+    assert done.returncode == 0, done.stdout[-3000:]
+    params = store.open_model(str(tmp_path / "out")).manifest["params"]
+    assert (params["num_replicas"], params["threads_per_replica"]) == (1, 1)
 
 
 def vendor_submit(master: str, source: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -133,6 +136,7 @@ def vendor_submit(master: str, source: Path, output: Path, *options: str) -> sub
 
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", master, *options]
     command += ["--conf", f"spark.pyspark.driver.python={sys.executable}", "--conf", "spark.ui.enabled=false"]
-    command += [str(ROOT / "jobs" / "train.py"), "--input", str(source), "--output", str(output), *SAME]
+    command += [str(ROOT / "jobs" / "train.py"), "--input", str(source), "--output", str(output), *arguments(SMALL)]
     environ = {"PATH": "/usr/bin:/bin", "JAVA_HOME": java_home(), "HOME": str(output.parent)}
+    environ["SPARK_CONF_DIR"] = str(SPARK_CONF)
     return subprocess.run(command, env=environ, cwd=output.parent, text=True, capture_output=True, timeout=300)

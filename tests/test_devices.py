@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 SMALL: dict[str, Any] = {"vector_size": 8, "min_count": 2, "sample": 0.0, "max_iter": 1}
 GPUS = """
-import json, sys
+import json
 from pyspark.sql import SparkSession
 from w2v_spark.errors import DeviceError
-from w2v_spark.spark import devices
-import w2v_spark
+from w2v_spark.params import Params
+from w2v_spark.spark import cluster, devices
 
 spark = SparkSession.builder.getOrCreate()
 looks = devices.look_at_gpus(spark, 2, devices.gpu_profile(spark, 1))
 try:
-    w2v_spark.train(sys.argv[1], sys.argv[2] + "/cuda", device="cuda", min_count=1)
+    cluster.resolve(spark, Params(device="cuda"), 100)
 except DeviceError as e:
     refused = str(e)
-trained = w2v_spark.train(sys.argv[1], sys.argv[2] + "/auto", vector_size=8, max_iter=1)
-print("found", json.dumps([[look.number for look in looks], refused, trained.params.device]))
+resolved, _ = cluster.resolve(spark, Params(), 100)
+print("found", json.dumps([[look.number for look in looks], refused, resolved.device]))
 spark.stop()
 """
 
@@ -68,7 +68,7 @@ def test_a_machine_without_a_gpu(
 
 
 @pytest.mark.cluster
-def test_each_task_owns_the_gpu_that_spark_gives_it(no_gpu: None, small_text: Path, tmp_path: Path) -> None:
+def test_each_task_owns_the_gpu_that_spark_gives_it(no_gpu: None, tmp_path: Path) -> None:
     discovery = tmp_path / "two-gpus.sh"
     discovery.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["0", "1"]}\'\n')
     discovery.chmod(discovery.stat().st_mode | stat.S_IXUSR)
@@ -83,7 +83,7 @@ def test_each_task_owns_the_gpu_that_spark_gives_it(no_gpu: None, small_text: Pa
     }
     options = [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
     command = ["./spark-submit.sh", "--master", "local-cluster[1,2,2048]", *options, str(script)]
-    done = subprocess.run([*command, str(small_text), str(tmp_path)], cwd=ROOT, text=True, capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]
     numbers, refused, device = json.loads(next(s for s in done.stdout.splitlines() if s.startswith("found "))[6:])
     assert sorted(numbers) == [0, 1]

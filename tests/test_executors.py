@@ -33,6 +33,8 @@ print("found", json.dumps(found))
 EXECUTORS = """
 import json, sys
 from pyspark.sql import SparkSession
+import w2v_spark
+from w2v_spark.errors import OutputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark import cluster
@@ -46,7 +48,12 @@ cluster.probe(spark, output)
 output.child("work").write_json("note", {})
 asked = sorted(cluster._look_everywhere(spark, output.uri, "note"))
 resolved, layout = cluster.resolve(spark, Params(), 100)
-print("found", json.dumps([there, asked, resolved.num_replicas, resolved.threads_per_replica, layout.merge_tasks]))
+try:
+    w2v_spark.train(sys.argv[2], sys.argv[3])
+except OutputError as e:
+    refused = str(e)
+found = there, asked, resolved.num_replicas, resolved.threads_per_replica, layout.merge_tasks, refused
+print("found", json.dumps(found))
 spark.stop()
 """
 TRAIN = "from w2v_spark.cli import main; raise SystemExit(main())"
@@ -85,15 +92,25 @@ def test_the_cores_of_local_mode_are_those_of_its_master(tmp_path: Path) -> None
         assert found[master] == [max(1, cores // 2), 1, cores, 7]
 
 
-def test_the_probe_waits_for_all_executors_and_asks_each(tmp_path: Path) -> None:
-    script = tmp_path / "executors.py"
+def test_the_probe_waits_for_all_executors_and_asks_each(small_text: Path, tmp_path: Path) -> None:
+    script, output = tmp_path / "executors.py", tmp_path / "out"
     script.write_text(EXECUTORS)
+    output.mkdir()
+    # for each process /proc/self/cwd is its own working directory
+    unshared = "w2v-test-unshared"
     options = [*QUIET, "--master", "local-cluster[2,2,1024]", "--conf", "spark.default.parallelism=1"]
-    there, asked, replicas, threads, tasks = answer(run("./spark-submit.sh", *options, str(script), str(tmp_path)))
+    arguments = [str(script), str(output), str(small_text), f"/proc/self/cwd/{unshared}"]
+    try:
+        done = run("./spark-submit.sh", *options, *arguments)
+    finally:
+        shutil.rmtree(ROOT / unshared, ignore_errors=True)
+    there, asked, replicas, threads, tasks, refused = answer(done)
     assert there == {"0": 2, "1": 2}
     assert asked == ["0", "1"]
     assert (replicas, threads, tasks) == (2, 2, 4)
-    assert not [name for name in (tmp_path / "work").iterdir() if name.name.startswith(".probe")]
+    assert not [name for name in (output / "work").iterdir() if name.name.startswith(".probe")]
+    assert "cannot open the output" in refused and "storage that driver and executors share" in refused
+    assert "counted" not in done.stdout
 
 
 def other_python() -> tuple[str, str] | None:

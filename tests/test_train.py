@@ -122,17 +122,21 @@ def test_every_kind_of_input(spark: SparkSession, small_text: Path, tmp_path: Pa
     frame.write.option("header", True).csv(str(tmp_path / "c"))
     frame.write.option("compression", "bzip2").text(str(tmp_path / "t"))
     frame.selectExpr("split(body, ' ') AS body", "1 AS n").createOrReplaceTempView("lists")
-    w2v_spark.train(small_text, tmp_path / "out", **SMALL)
-    expected = vectors_of(tmp_path / "out")
-    sources: list[Any] = [
-        *(tmp_path / name for name in "pjct"),
-        frame,
+
+    def counts(source: Any, output: Path) -> list[dict[str, Any]]:
+        with fit.prepare(source, output, **SMALL) as prepared:
+            rows: list[dict[str, Any]] = prepared.vocabulary.read().to_pylist()
+        return rows
+
+    expected = counts(Source(paths=(str(small_text),)), tmp_path / "out")
+    sources = [
+        *(Source(paths=(str(tmp_path / name),)) for name in "pjct"),
+        Source(dataframe=frame),
         Source(table="lists"),
         Source(sql="SELECT body FROM lists", column="body"),
     ]
     for i, source in enumerate(sources):
-        w2v_spark.train(source, tmp_path / f"out{i}", **SMALL)
-        assert vectors_of(tmp_path / f"out{i}") == expected, source
+        assert counts(source, tmp_path / f"out{i}") == expected, source
 
 
 def test_chinese(spark: SparkSession, tmp_path: Path) -> None:
@@ -167,10 +171,13 @@ def test_where_a_function_is_found(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "mywords.py").write_text("def split(text):\n    return text.split('|')\n")
     (tmp_path / "text.txt").write_text("New York|is big\n" * 5)
     job = [str(ROOT / "spark-submit.sh"), *options, "jobs/train.py", "--input", "text.txt", "--output", "out"]
-    job += ["--tokenizer", "mywords:split", "--vector-size", "8", "--max-iter", "1"]
+    job += ["--tokenizer", "mywords:split", "--plan"]
     done = subprocess.run(job, cwd=tmp_path, text=True, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert set(vectors_of(tmp_path / "out")) == {"new york", "is big"}
+    words = [
+        row["word"] for path in tmp_path.rglob("work/*/vocab/*.parquet") for row in pq.read_table(path).to_pylist()
+    ]
+    assert set(words) == {"new york", "is big"}
 
 
 def test_a_ready_vocabulary(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
