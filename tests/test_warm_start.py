@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import pytest
 import w2v_spark
 from w2v_spark import cli, store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.errors import FormatError, OutputError, ParamError
+from w2v_spark.errors import FormatError, InputError, OutputError, ParamError
 from w2v_spark.place import Place
 from w2v_spark.spark import fit, loop, publish, warm_start
 from w2v_spark.spark.read import Source
@@ -78,6 +79,16 @@ def first_vectors(text: Path, output: Path, **options: Any) -> dict[str, dict[st
     return found
 
 
+def write_list(path: Path, *words: str) -> Path:
+    path.write_text("\n".join(words), encoding="utf-8")
+    return path
+
+
+def told(caplog: pytest.LogCaptureFixture, what: str) -> list[str]:
+    """What the log told with these words in it."""
+    return [record.getMessage() for record in caplog.records if what in record.getMessage()]
+
+
 @pytest.mark.parametrize("rows", [5, 10_000])
 def test_where_vectors_start(
     spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
@@ -128,6 +139,37 @@ def test_vectors_of_another_tool(spark: SparkSession, later_text: Path, tmp_path
     np.testing.assert_array_equal([start["paris"], start["town3"]], vectors)
 
 
+def test_frozen_words_keep_their_vectors(
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through the command, all of the earlier model, and replicas that merge through storage; a list, and replicas that
+    merge directly.
+    """
+    options = ["--min-count=3", "--sample=0", "--max-iter=1", "--vector-size=20", "--num-replicas=2"]
+    options += ["--threads-per-replica=1", "--rounds-per-epoch=1", "--start-from", str(earlier), "--freeze", "earlier"]
+    assert cli.train_main(["--input", str(later_text), "--output", str(tmp_path / "all"), *options]) == 0
+    words = write_list(tmp_path / "words.txt", "\ufefftown1", "town2 7", "sea1", "", "star1", "nowhere", "town1")
+    replicas = {"num_replicas": 2, "exchange": "direct", "max_iter": 1, "rounds_per_epoch": 1}
+    caplog.clear()
+    w2v_spark.train(later_text, tmp_path / "some", start_from=earlier, freeze=words, **SMALL | replicas)
+    assert told(caplog, "not in the") == [
+        f"1 of 5 words of {words} are not in the vocabulary: 'nowhere'",
+        f"1 of 5 words of {words} are not in the model to start from, and learn as other new words do: 'star1'",
+    ]
+    known = vectors_of(earlier)
+    for output, frozen in (("all", set(known)), ("some", {"town1", "town2", "sea1"})):
+        after = vectors_of(tmp_path / output)
+        start = known | {f"star{i}": initial_vectors([f"star{i}"], 20, 1)[0] for i in range(9)}
+        same = {word for word in start if after[word].tobytes() == start[word].tobytes()}
+        # sea and hill are not in the later text, town9 but alone in its line
+        assert same == frozen | {word for word in start if word.startswith(("sea", "hill"))} | {RARE}
+        assert pq.read_table(tmp_path / output / "vocab").column_names == ["id", "word", "count"]
+    assert [json.loads((tmp_path / o / "model.json").read_text())["freeze"][:7] for o in ("all", "some")] == [
+        "earlier",
+        f"file:{words}"[:7],
+    ]
+
+
 class Interrupted(BaseException):
     """Stands for what ends a driver."""
 
@@ -135,8 +177,8 @@ class Interrupted(BaseException):
 def test_going_on_from_the_same_start_alone(
     spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = tmp_path / "out"
-    w2v_spark.train(later_text, tmp_path / "whole", start_from=earlier, **SMALL)
+    output, words = tmp_path / "out", write_list(tmp_path / "words.txt", "town1")
+    w2v_spark.train(later_text, tmp_path / "whole", start_from=earlier, freeze=words, **SMALL)
 
     def stop(work: Place, round: int, rows: list[dict[str, Any]]) -> None:
         if round == 2:
@@ -146,24 +188,46 @@ def test_going_on_from_the_same_start_alone(
     write = loop.write_metrics
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         patched.setattr(loop, "write_metrics", stop)
-        w2v_spark.train(later_text, output, start_from=earlier, **SMALL)
-    other = tmp_path / "other"
-    shutil.copytree(earlier, other)
-    for start, now in ((None, "none"), (other, f"file:{other} ")):
-        with pytest.raises(OutputError, match=rf"started otherwise \(start_from was file:{earlier} \(.*, now {now}"):
-            w2v_spark.train(later_text, output, start_from=start, **SMALL)
-    w2v_spark.train(later_text, output, start_from=earlier, **SMALL)
+        w2v_spark.train(later_text, output, start_from=earlier, freeze=words, **SMALL)
+    other = shutil.copytree(earlier, tmp_path / "other")
+    start_was, freeze_was = f"start_from was file:{earlier} \\(.*, now", f"freeze was file:{words} \\(1 words, .*, now"
+    cases: list[tuple[Path | None, Path | str | None, str]] = [
+        (None, None, f"{start_was} none, {freeze_was} none"),
+        (other, words, f"{start_was} file:{other} "),
+        (earlier, "earlier", f"{freeze_was} earlier"),
+    ]
+    for start, freeze, differing in cases:
+        with pytest.raises(OutputError, match=rf"started otherwise \({differing}"):
+            w2v_spark.train(later_text, output, start_from=start, freeze=freeze, **SMALL)
+    with pytest.raises(OutputError, match=f"otherwise \\({freeze_was} file:{words} \\(2 words, "):
+        write_list(words, "town1", "town2")
+        w2v_spark.train(later_text, output, start_from=earlier, freeze=words, **SMALL)
+    write_list(words, "town1")
+    w2v_spark.train(later_text, output, start_from=earlier, freeze=words, **SMALL)
     whole, found = vectors_of(tmp_path / "whole"), vectors_of(output)
     assert whole.keys() == found.keys() and all((whole[word] == found[word]).all() for word in whole)
 
 
 def test_another_start_counts_another_vocabulary(
-    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path
+    spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = Source(paths=(str(later_text),))
-    for start, words in ((earlier, 39), (None, 18)):
-        with fit.prepare(source, tmp_path / "out", start_from=start, **SMALL) as run:
-            assert run.vocabulary.words == words
+    source, one = Source(paths=(str(later_text),)), write_list(tmp_path / "one.txt", "sea1")
+    known = {f"{name}{i}" for name in ("sea", "hill", "town") for i in range(10)}
+    cases: list[tuple[Path | None, Path | str | None, int, set[str]]] = [
+        (earlier, None, 39, set()),
+        (earlier, "earlier", 39, known),
+        (earlier, "earlier", 39, known),
+        (earlier, one, 39, {"sea1"}),
+        (None, None, 18, set()),
+    ]
+    for start, freeze, words, expected in cases:
+        with fit.prepare(source, tmp_path / "out", start_from=start, freeze=freeze, **SMALL) as run:
+            assert (run.vocabulary.words, run.vocabulary.frozen) == (words, len(expected))
+            rows = run.vocabulary.read().to_pylist()
+        assert {row["word"] for row in rows if row.get("frozen")} == expected
+        assert all(("frozen" in row) == bool(expected) for row in rows)
+    assert len(told(caplog, "reuse the vocabulary counted before")) == 1
+    assert told(caplog, "words are frozen") == ["30 of 39 words are frozen", "1 of 39 words are frozen"]
 
 
 def test_only_the_files_that_were_named_are_read(
@@ -245,3 +309,27 @@ def test_what_cannot_be_started_from(
     assert cli.train_main([*arguments, "--start-from", str(earlier)]) == 2
     assert "error: parameter vector_size given invalid value 30: must be 20" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_frozen(spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path) -> None:
+    nothing, unknown = write_list(tmp_path / "nothing.txt", " "), [f"w{i}" for i in range(7)]
+    strange, new = write_list(tmp_path / "strange.txt", *unknown), write_list(tmp_path / "new.txt", "star1", "w0")
+    town = write_list(tmp_path / "town.txt", "star1", "star2")
+    cases: list[tuple[Path | str, dict[str, Any], type[Exception], str]] = [
+        ("earlier", {"start_from": None}, ParamError, "freeze earlier needs a model to start from, whose vectors the "
+            "frozen words keep: give it by --start-from, or leave out --freeze"),
+        (new, {"vectors": "mean"}, ParamError, "parameter vectors given invalid value 'mean': must be input with "
+            f"freeze {new}, as only the vectors of words as centres can be frozen"),
+        (tmp_path / "gone", {}, InputError, f"file of words to freeze {tmp_path}/gone does not exist"),
+        (nothing, {}, InputError, f"file of words to freeze {nothing} is empty: it needs a word a line"),
+        (strange, {}, InputError, f"none of the 7 words of {strange} is in the vocabulary ('w0', 'w1', 'w2', 'w3', "
+            "'w4', ...), so that freeze keeps none: check the file and --lowercase"),
+        (new, {}, InputError, f"no word of {new} that is in the vocabulary ('star1') is in the model to start from, "
+            f"file:{earlier}: freeze needs words that it has a vector of"),
+        ("earlier", {"vocab": town}, InputError, f"no word of the model to start from, file:{earlier}, is in the "
+            "vocabulary, so that freeze earlier keeps none: check --vocab and --max-vocab, or leave out --freeze"),
+    ]  # fmt: skip
+    for freeze, options, kind, message in cases:
+        given = {"start_from": earlier, "freeze": freeze} | SMALL | options
+        with pytest.raises(kind, match=f"^{re.escape(message)}$"):
+            w2v_spark.train(later_text, tmp_path / "out", **given)

@@ -82,6 +82,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument(
         "--start-from", metavar="DIR", help="an earlier model: its words keep their vectors, new words start at random"
     )
+    place.add_argument(
+        "--freeze",
+        metavar="earlier|FILE",
+        help="words of the earlier model whose vectors do not change: all of them, or those of a file, a word a line",
+    )
     place.add_argument("--output", required=True, metavar="DIR", help="where the vectors go: a new or empty directory")
     place.add_argument(
         "--overwrite",
@@ -146,8 +151,8 @@ def run_train(args: argparse.Namespace) -> int:
 
     try:
         with own_session() as spark:
-            common: dict[str, Any] = {"vocab": args.vocab, "start_from": args.start_from, "overwrite": args.overwrite}
-            common |= {"spark": spark, **params}
+            common: dict[str, Any] = {"vocab": args.vocab, "start_from": args.start_from, "freeze": args.freeze}
+            common |= {"overwrite": args.overwrite, "spark": spark, **params}
             if args.plan:
                 with fit.prepare(source, args.output, only_plan=True, **common) as prepared:
                     sys.stdout.write(prepared.plan.text() + "\n")

@@ -6,7 +6,7 @@ work/lease.json        the run's sign of life
 work/TAG/counts/       word, count of every word of the input. TAG is the run that wrote all below it
 work/TAG/phrases/PASS/ the pairs that are joined
 work/TAG/tokens/       the text with its phrases joined, for the next pass
-work/TAG/vocab/        id, word, count
+work/TAG/vocab/        id, word, count and, where words are frozen, frozen: whether a word's row of syn0 stays as it is
 work/TAG/corpus/       bucket, words, ids: a row for each sentence, ids as int32 little-endian, in training order
 work/TAG/corpus.json   the index: files, and of each bucket its file, sentences and words
 work/TAG/rounds/NAME/  the model after a round, partitioned by matrix: block, shard, values (float32, rows x
@@ -42,6 +42,7 @@ TAG = re.compile(r"[0-9a-f]{8}")
 
 SYN0, SYN1, ROUND_METRICS = "syn0", "syn1", "metrics"
 MATRICES = (SYN0, SYN1)
+FROZEN_SCHEMA = store.VOCAB_SCHEMA.append(pa.field("frozen", pa.bool_()))
 BLOCK_SCHEMA = pa.schema(
     [("matrix", pa.string()), ("block", pa.int32()), ("shard", pa.int32()), ("values", pa.binary())]
 )
@@ -83,27 +84,31 @@ def _binary(values: Any) -> pa.Array:
 @dataclass(frozen=True)
 class Vocabulary:
     """What is known of the vocabulary without reading it: how many words it has, how often they occur in all, the
-    directory that holds vocab/, and the files there.
+    directory that holds vocab/, the files there, and how many words are frozen.
     """
 
     words: int
     total_count: int
     parent: str
     files: tuple[FileEntry, ...]
+    frozen: int = 0
 
     @classmethod
     def from_dict(cls, parent: Place, facts: Mapping[str, Any]) -> Vocabulary:
         files = tuple(FileEntry(**f) for f in facts["files"])
-        return cls(facts["words"], facts["total_count"], parent.uri, files)
+        return cls(facts["words"], facts["total_count"], parent.uri, files, facts.get("frozen", 0))
 
     def to_dict(self) -> dict[str, Any]:
         """All but the directory."""
         files = [f.to_dict() for f in self.files]
-        return {"words": self.words, "total_count": self.total_count, "files": files}
+        return {"words": self.words, "total_count": self.total_count, "files": files, "frozen": self.frozen}
 
     def read(self) -> pa.Table:
-        """id, word, count, by id."""
-        return store.read_vocabulary(Place.open(self.parent), [f.to_dict() for f in self.files])
+        """id, word, count and, where words are frozen, frozen (bool), by id."""
+        parent, files = Place.open(self.parent), [f.to_dict() for f in self.files]
+        if not self.frozen:
+            return store.read_vocabulary(parent, files)
+        return store.read_files(parent.child(store.VOCAB), files, FROZEN_SCHEMA).sort_by("id")
 
 
 @dataclass(frozen=True)

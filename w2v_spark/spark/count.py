@@ -143,33 +143,32 @@ def write_vocabulary(
     own: Place,
     vocab_file: str | None,
     earlier: DataFrame | None,
+    frozen: DataFrame | None = None,
 ) -> Vocabulary:
     """Write vocab/ (id, word, count), ids by count descending, then word, into the run's own directory; from the
     `counts` of words and, where given, a ready list of words, else the words of an `earlier` model, which are kept
-    however rare.
+    however rare. With `frozen` (word, each once) a column tells whether a word is one of them.
     """
-    frequent = F.col("count") >= params.min_count
-    if vocab_file is None and earlier is not None:
-        known = earlier.select("word", F.lit(True).alias("known")).distinct()
-        kept = counts.join(known, "word", "full").where(frequent | F.col("known"))
-        kept = kept.select("word", F.coalesce("count", F.lit(0)).alias("count"))
-    elif vocab_file is None:
-        kept = counts.where(frequent)
-    else:
-        kept = (
-            _ready_words(spark, vocab_file)
-            .join(counts, "word", "left")
-            .select("word", F.coalesce("count", F.lit(0)).alias("count"))
-        )
+    kept = _kept_words(spark, params, counts, vocab_file, earlier)
+    is_frozen = F.lit(False)
+    if frozen is not None:
+        # merged and not broadcast, which would bring a small model's words to the driver
+        marked = frozen.select("word", F.lit(True).alias("frozen")).hint("merge")
+        kept, is_frozen = kept.join(marked, "word", "left"), F.coalesce("frozen", F.lit(False))
     by_count = Window.orderBy(F.desc("count"), F.asc("word"))
-    numbered = kept.select((F.row_number().over(by_count) - 1).cast("int").alias("id"), "word", "count")
+    numbered = kept.select(
+        (F.row_number().over(by_count) - 1).cast("int").alias("id"), "word", "count", is_frozen.alias("frozen")
+    )
     if params.max_vocab is not None:
         numbered = numbered.where(F.col("id") < params.max_vocab)
     place = own.child(store.VOCAB)
     totals = Observation()
     with described(spark, "number the vocabulary"), plain_errors():
-        observed = numbered.observe(totals, F.count("*").alias("words"), F.sum("count").alias("count"))
-        observed.write.mode("overwrite").parquet(place.uri)
+        observed = numbered.observe(
+            totals, F.count("*").alias("words"), F.sum("count").alias("count"), F.count_if("frozen").alias("frozen")
+        )
+        columns = workdir.FROZEN_SCHEMA if frozen is not None else store.VOCAB_SCHEMA
+        observed.select(*columns.names).write.mode("overwrite").parquet(place.uri)
     words, total = int(totals.get["words"]), int(totals.get["count"] or 0)
     if not total:
         place.delete()
@@ -179,31 +178,45 @@ def write_vocabulary(
             if vocab_file is None
             else f"no word of {vocab_file} occurs in the input; check the file and --lowercase"
         )
-    return Vocabulary(words, total, own.uri, tuple(place.files()))
+    return Vocabulary(words, total, own.uri, tuple(place.files()), int(totals.get["frozen"]))
 
 
-def check_vocab_file(spark: SparkSession, vocab_file: str) -> None:
-    """Refuse a vocabulary file that is not there or has no words to offer, before anything long begins."""
+def _kept_words(
+    spark: SparkSession, params: Params, counts: DataFrame, vocab_file: str | None, earlier: DataFrame | None
+) -> DataFrame:
+    """word, count of the words that the vocabulary takes, before the rarest are cut by max_vocab."""
+    frequent, count = F.col("count") >= params.min_count, F.coalesce("count", F.lit(0)).alias("count")
+    if vocab_file is not None:
+        return ready_words(spark, vocab_file).join(counts, "word", "left").select("word", count)
+    if earlier is None:
+        return counts.where(frequent)
+    known = earlier.select("word", F.lit(True).alias("known")).distinct()
+    return counts.join(known, "word", "full").where(frequent | F.col("known")).select("word", count)
+
+
+def check_vocab_file(spark: SparkSession, file: str, kind: str = "vocabulary file") -> None:
+    """Refuse a list of words that is not there or has no words to offer, before anything long begins."""
     jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(qualify(spark, vocab_file))
+    path = jvm.org.apache.hadoop.fs.Path(qualify(spark, file))
     if not path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(path):
-        raise InputError(f"vocabulary file {vocab_file} does not exist")
-    _ready_words(spark, vocab_file)
+        raise InputError(f"{kind} {file} does not exist")
+    ready_words(spark, file)
 
 
-def _ready_words(spark: SparkSession, vocab_file: str) -> DataFrame:
-    """The words of a vocabulary file: Parquet with a column word, or text with a word a line (what follows it is
-    ignored).
+def ready_words(spark: SparkSession, file: str) -> DataFrame:
+    """word: every word of a list once. The list is Parquet with a column word, or text with a word a line (what follows
+    it is ignored).
     """
-    path = qualify(spark, vocab_file)
+    path = qualify(spark, file)
     with input_errors():
         if path.rstrip("/").endswith(".parquet"):
             frame = spark.read.parquet(path)
             if "word" not in frame.columns:
-                raise InputError(f"{vocab_file} has no column 'word'; it has: {', '.join(frame.columns)}")
+                raise InputError(f"{file} has no column 'word'; it has: {', '.join(frame.columns)}")
             if not isinstance(kind := frame.schema["word"].dataType, StringType):
-                raise InputError(f"column 'word' of {vocab_file} is of type {kind.simpleString()}: must be string")
+                raise InputError(f"column 'word' of {file} is of type {kind.simpleString()}: must be string")
             words = frame.select("word")
         else:
-            words = spark.read.text(path).select(F.split(F.trim("value"), r"\s+", 2)[0].alias("word"))
+            line = F.trim(F.regexp_replace("value", "^\ufeff", ""))  # as editors on Windows begin a file
+            words = spark.read.text(path).select(F.split(line, r"\s+", 2)[0].alias("word"))
         return words.select(F.make_valid_utf8("word").alias("word")).where(F.length("word") > 0).distinct()

@@ -24,6 +24,7 @@ from w2v_spark.spark import cluster, count, encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
+from w2v_spark.spark.freeze import Freeze
 from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
 from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
@@ -64,6 +65,7 @@ def train(
     format: str | None = None,
     vocab: str | os.PathLike[str] | None = None,
     start_from: str | os.PathLike[str] | None = None,
+    freeze: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     keep_work: bool = False,
     scoring: Scoring | None = None,
@@ -74,13 +76,14 @@ def train(
 
     `source`: a path or paths of text, Parquet, JSON or CSV, or a DataFrame; `column` holds the text (string) or the
     words (array<string>).
-    `vocab`: a ready list of words. `start_from`: a model whose words keep their vectors. `overwrite` replaces a
+    `vocab`: a ready list of words. `start_from`: a model from whose vectors its words start. `freeze`: those of its
+    words whose vectors stay as they are: "earlier" for all, or a file with a word a line. `overwrite` replaces a
     finished model. `scoring` scores the model while it is trained. `params` are those of `w2v_spark.Params`.
     Errors that a user can mend are W2VErrors.
     """
     given = _source(source, column, format)
-    common: dict[str, Any] = {"vocab": vocab, "start_from": start_from, "overwrite": overwrite, "spark": spark}
-    with prepare(given, output, **common, **params) as prepared:
+    common: dict[str, Any] = {"vocab": vocab, "start_from": start_from, "freeze": freeze, "overwrite": overwrite}
+    with prepare(given, output, spark=spark, **common, **params) as prepared:
         return prepared.train(keep_work, scoring)
 
 
@@ -159,6 +162,7 @@ def prepare(
     *,
     vocab: str | os.PathLike[str] | None = None,
     start_from: str | os.PathLike[str] | None = None,
+    freeze: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     only_plan: bool = False,
     spark: SparkSession | None = None,
@@ -176,14 +180,16 @@ def prepare(
     if vocab is not None:
         count.check_vocab_file(spark, vocab)
     earlier = None if start_from is None else EarlierModel.open(spark, start_from, checked, output)
+    frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
     run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite, only_plan)
     try:
         cluster.probe(spark, run.output)
-        given = identity(checked, documents.identity, vocab, earlier.identity if earlier else None)
+        start = (earlier.identity if earlier else None, frozen.identity if frozen else None)
+        given = identity(checked, documents.identity, vocab, *start)
         if begun := unfinished(run, given):
             checked, vocabulary = begun.params, begun.vocabulary
         else:
-            vocabulary = count_vocabulary(spark, run, documents, checked, vocab, earlier)
+            vocabulary = count_vocabulary(spark, run, documents, checked, vocab, earlier, frozen)
             _check_softmax(checked, vocabulary.words)
         resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count)
         if begun:
@@ -267,6 +273,7 @@ def _publish(prepared: Prepared, progress: Progress) -> None:
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
         "input": {"fingerprint": prepared.documents.fingerprint},
         "start_from": prepared.given["start_from"],
+        "freeze": prepared.given["freeze"],
         "processors": sorted({row["processor"] for row in progress.metrics}),
     }
     manifest = store.model_manifest(params.to_dict(), files, **about)

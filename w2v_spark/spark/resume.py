@@ -26,9 +26,11 @@ class Progress:
     metrics: list[dict[str, Any]]
 
 
-def identity(params: Params, source: str | None, vocab: str | None, start_from: str | None) -> dict[str, Any]:
+def identity(
+    params: Params, source: str | None, vocab: str | None, start_from: str | None, freeze: str | None
+) -> dict[str, Any]:
     """What tells a run from another, before anything is resolved: plain values for run.json."""
-    run = {"w2v_spark": __version__, "input": source, "vocab": vocab, "start_from": start_from}
+    run = {"w2v_spark": __version__, "input": source, "vocab": vocab, "start_from": start_from, "freeze": freeze}
     return {**run, **params.to_dict()}
 
 

@@ -15,6 +15,7 @@ from w2v_spark.place import FileEntry
 from w2v_spark.spark import count, phrases
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
+from w2v_spark.spark.freeze import Freeze
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import text_settings
@@ -32,6 +33,7 @@ def count_vocabulary(
     params: Params,
     vocab_file: str | None,
     earlier: EarlierModel | None,
+    freeze: Freeze | None,
 ) -> Vocabulary:
     """The vocabulary, counted now or by an earlier run on the same input."""
     started = time.perf_counter()
@@ -39,21 +41,24 @@ def count_vocabulary(
     content = documents.fingerprint if ":" not in params.tokenizer else None
     words_key = run.key(content, documents.words, params.tokenizer, params.lowercase)
     counts_key = _counts_key(run, params, words_key)
-    kept = (params.min_count, params.max_vocab, earlier and earlier.identity)
+    kept = (params.min_count, params.max_vocab, earlier and earlier.identity, freeze and freeze.identity)
     vocab_key = run.key(counts_key, *kept) if vocab_file is None else None
     if done := run.done("vocabulary", vocab_key, store.VOCAB):
         log.info("reuse the vocabulary counted before")
         return Vocabulary.from_dict(run.place("vocabulary"), done)
     words = _count_words(spark, run, documents, params, words_key)
+
+    def number(_: int) -> Vocabulary:
+        known = earlier.rows(spark) if earlier else None
+        frozen = freeze.words(spark) if freeze else None
+        numbered = count.write_vocabulary(spark, params, _counts(spark, run), run.own, vocab_file, known, frozen)
+        if freeze:
+            freeze.check(spark, numbered)
+        return numbered
+
     with text_settings(spark), live("counting", tasks_done(spark)):
         run.begin("vocabulary")
-        vocabulary = redo(
-            spark,
-            "numbering the vocabulary",
-            lambda _: count.write_vocabulary(
-                spark, params, _counts(spark, run), run.own, vocab_file, earlier.rows(spark) if earlier else None
-            ),
-        )
+        vocabulary = redo(spark, "numbering the vocabulary", number)
     run.mark("vocabulary", vocab_key, vocabulary.to_dict())
     seconds = time.perf_counter() - started
     share = vocabulary.total_count / words
