@@ -42,7 +42,9 @@ class Check:
 CHECKS = (
     Check("card", "the card, its driver and the compiler", 60, must_pass=True),
     Check("parity", "a block's tiles against the numpy model, element by element", 240, must_pass=True),
-    Check("sanitizer", "the same under compute-sanitizer: memory and races", 300, must_pass=True),
+    Check("centres", "the same for CBOW and hierarchical softmax", 240, must_pass=True),
+    Check("sanitizer", "the first of these under compute-sanitizer: memory and races", 300, must_pass=True),
+    Check("search_rows", "exact search of vectors: the CPU's answers, and its speed", 240),
     Check("ceilings", "what the card's memory does at most", 60),
     Check("quality", "English: the GPU against the CPU kernel, mean of 3 seeds", 600),
     Check("blocks", "English: quality and speed by words in flight and tile", 400),
@@ -113,12 +115,14 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace) -> int:
     """Run one check in this process."""
     import gpu_checks
+    import gpu_parity
 
     from w2v_spark.errors import W2VError
 
     name = "parity" if args.name == "sanitizer" else args.name
     try:
-        return int(not getattr(gpu_checks, name)(args.data, args.short))
+        module = gpu_parity if hasattr(gpu_parity, name) else gpu_checks
+        return int(not getattr(module, name)(args.data, args.short))
     except W2VError as e:
         print(f"error: {e}")
         return 1

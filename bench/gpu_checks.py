@@ -1,4 +1,6 @@
-"""The checks of `gpu.py`. Each prints its table row by row and returns whether it holds what was promised."""
+"""The checks of `gpu.py` of the card, of quality and of speed. Each prints its table row by row and returns whether it
+holds what was promised.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,7 @@ from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cuda import CudaReplica
 from w2v_spark.kernels.cuda_compile import compile_kernels, read_usage
 from w2v_spark.kernels.cuda_device import import_cupy, open_card
-from w2v_spark.kernels.cuda_model import CudaModel
-from w2v_spark.kernels.cuda_plan import Layout, crowding, device_bytes, plan_layout
+from w2v_spark.kernels.cuda_plan import Layout, device_bytes, plan_layout
 from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
 from w2v_spark.vectors.vectors import Vectors
 
@@ -139,45 +140,6 @@ def card(data: Path, short: bool) -> bool:
         usage = read_usage(compile_kernels(layout, found.capability)[1])["train_tiles"]
         row(f"vector {size}, {'bf16' if tensor else 'float'}", f"{usage.registers} registers", f"slab {layout.slab}")
     return True
-
-
-def parity(data: Path, short: bool) -> bool:
-    """One block of the GPU against the numpy model in float64, for settings from the least to the most."""
-    tensors = (False, True) if open_card(0).tensor else (False,)
-    settings = [(16, 5, 5), (100, 5, 5), (1, 1, 1), (300, 20, 32), (1024, 20, 5), (128, 8, 1), (50, 17, 32)]
-    lengths = {"full tiles": [64, 64], "partial": [5, 1, 40, 0, 2, 70, 1, 1, 3], "one word": [1], "many": [50] * 100}
-    row("products, settings, sentences", "syn0", "syn1", "loss", "bound")
-    passed = True
-    cases = itertools.product(tensors, settings[: 2 if short else None], list(lengths)[: 2 if short else None])
-    for tensor, (size, window, negative), name in cases:
-        random = np.random.default_rng(4)
-        offsets = np.cumsum([0, *lengths[name]]).astype(np.int64)
-        counts = np.arange(500, 0, -1)
-        ids = random.choice(500, offsets[-1], p=counts / counts.sum()).astype(np.int32)
-        task = Task(Corpus(ids, offsets, [f"w{i}" for i in range(500)], counts), size, window, negative, 1e-2)
-        replica = task.replica(plan_layout(size, window, open_card(0).shared, tensor), blocks=1)
-        start = [random.normal(0, size**-0.5, (500, size)).astype(np.float32) for _matrix in "01"]
-        for matrix, values in zip(("syn0", "syn1"), start, strict=True):
-            replica.write_rows(matrix, 0, values)
-        crowds = crowding(counts, task.keep, task.noise, window, negative)
-        tables = (task.keep, task.noise.probability, task.noise.alias)
-        model = CudaModel(window, negative, *tables, crowds, rounded=tensor)
-        exact = [values.astype(np.float64) for values in start]
-        expected = model.train(ids, offsets, *exact, 0.05, 0.02, 77)
-        result = replica.train(ids, offsets, 0.05, 0.02, 77)
-        found = [replica.read_rows(matrix, 0, 500) for matrix in ("syn0", "syn1")]
-        errors = [
-            float(np.linalg.norm(f - e) / (np.linalg.norm(e - s) + 1e-2 * np.linalg.norm(s)))
-            for f, e, s in zip(found, exact, start, strict=True)
-        ]
-        loss = abs(result[2] - expected[2]) / max(1e-9, abs(expected[2]))
-        bound = 2e-3 if tensor else 1e-4
-        row(f"{'bf16' if tensor else 'float'} {size} {window} {negative} {name}", *errors, loss, bound)
-        counted = (result[0], result[1], result[3]) == (expected[0], expected[1], expected[3])
-        passed &= counted and max(*errors, loss) < bound
-        if not counted:
-            row("  counted otherwise", str(result), str(expected))
-    return passed
 
 
 def ceilings(data: Path, short: bool) -> bool:

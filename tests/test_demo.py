@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +32,17 @@ def test_the_demo_ends_with_sensible_neighbours(tmp_path: Path) -> None:
     assert "words in out/demo-corpus" in done.stdout and "Ask for more" in done.stdout
     vectors = Vectors.open(str(tmp_path / "out" / "demo"))
     assert len(vectors) > 5_000
+    for command in re.findall(
+        r"^\$ \.venv/bin/python (jobs/query.py .*)$", (ROOT / "README.md").read_text(), re.MULTILINE
+    ):
+        asked = subprocess.run(
+            [sys.executable, *shlex.split(f"{ROOT}/{command}")],
+            cwd=tmp_path,
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        )
+        assert asked.stdout
     for word, expected in (("rows", "columns"), ("str", "string"), ("true", "false"), ("maximum", "minimum")):
         assert expected in [w for w, _ in vectors.most_similar(word, topn=15)], word
 

@@ -42,6 +42,7 @@ def read_model(
         vectors[slice(at, at + len(batch)) if in_order else ids[-1]] = _matrix(place, batch, size)
         seen[ids[-1]] = True
         at += len(batch)
+    pa.default_memory_pool().release_unused()  # what decoding took is given back before anyone asks for more
     if not seen.all():
         raise _damaged(place, f"the ids of {rows} words are not 0 to {rows - 1}, each once")
     word, count = pa.chunked_array(words, pa.string()), pa.chunked_array(counts, pa.int64())

@@ -11,8 +11,8 @@ from w2v_spark.vectors.metrics import DISTANCES, Float32Array, Rows, Scorer, bet
 
 IntArray = npt.NDArray[np.int64]
 
-# a block of scores (queries x rows, float32) is 32 MB: large enough for the product to run at full speed
-BLOCK_ROWS = 8192
+# a block of scores (queries x rows, float32) is 16 MB: large enough for the product to run at full speed
+BLOCK_ROWS = 4096
 BLOCK_QUERIES = 1024
 
 # euclidean scores are rounded where a vector is long: so many more are kept until the distances themselves are known

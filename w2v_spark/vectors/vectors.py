@@ -186,11 +186,13 @@ class Vectors(Comparisons):
     ) -> list[Neighbours]:
         """`most_similar` of each word or vector by itself, in one pass over the vectors."""
         start, stop = self._range(0, None, restrict_vocab)
-        queries = [self._row(word) for word in words]
-        if not queries:
+        if not len(words):
             return []
-        given = [set[int]() if isinstance(word, np.ndarray) else {self.get_index(word)} for word in words]
-        return self._nearest(np.stack(queries), given, topn, start, stop, metrics.checked(metric))
+        ids = iter(self.get_indices([word for word in words if not isinstance(word, np.ndarray)]))
+        items = [word if isinstance(word, np.ndarray) else next(ids) for word in words]
+        given = [set[int]() if isinstance(item, np.ndarray) else {item} for item in items]
+        queries = np.stack([self._row(item) for item in items])
+        return self._nearest(queries, given, topn, start, stop, metrics.checked(metric))
 
     def similar_by_key(
         self, key: Key, topn: int = 10, restrict_vocab: int | None = None, *, metric: str = "cosine"

@@ -103,7 +103,7 @@ class Words:
         """The vector of a word, (D,); of several words, (words, D)."""
         if isinstance(key, str | int | np.integer):
             return self.get_vector(key)
-        return self.vectors[[self.get_index(word) for word in key]]
+        return self.vectors[self.get_indices(list(key))]
 
     def has_index_for(self, key: Key) -> bool:
         """Whether the word has a vector."""
@@ -117,6 +117,15 @@ class Words:
                 raise UnknownWordError(self._unknown(key))
             return default
         return found
+
+    def get_indices(self, keys: Sequence[Key]) -> list[int]:
+        """`get_index` of each of several words; many are looked up in one pass, without a dictionary of all words."""
+        if len(keys) <= SCANS or "key_to_index" in self.__dict__:
+            return [self.get_index(key) for key in keys]
+        texts = [key if isinstance(key, str) and _is_text(key) else None for key in keys]
+        found = pc.index_in(pa.array(texts, pa.string()), self._words).to_pylist()
+        pa.default_memory_pool().release_unused()  # the table of words that Arrow made for it
+        return [self.get_index(key) if index is None else index for key, index in zip(keys, found, strict=True)]
 
     def get_vector(self, key: Key, norm: bool = False) -> Matrix:
         """The vector of a word, (D,), read-only; with `norm` at length one, float32."""
