@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import w2v_spark
 from w2v_spark.corpus import tokens
-from w2v_spark.corpus.vocab import count_words, decode, encode
+from w2v_spark.corpus.vocab import decode, encode
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors.vectors import Vectors
 
@@ -67,10 +67,9 @@ def test_any_text_becomes_words(texts: list[bytes | None], name: str, lowercase:
     assert 0 <= tokens.unreadable_share(pa.array([t and t.decode("utf-8", "replace") for t in texts], pa.string())) <= 1
     tokens.unsegmented_hint(pa.array([t and t.decode("utf-8", "replace") for t in texts], pa.string()))
     # and the words become ids and words again
-    counted = count_words(flat)
-    sentences = encode(flat, lengths, counted["word"], 3)
-    ids, offsets = decode(sentences)
-    assert counted["word"].take(pa.array(ids)).to_pylist() == words
+    encoded = flat.dictionary_encode()
+    ids, offsets = decode(encode(encoded.indices.to_numpy(), lengths, 3))
+    assert encoded.dictionary.take(pa.array(ids)).to_pylist() == words
     assert (np.diff(offsets) > 0).all() and (np.diff(offsets) <= 3).all()
 
 

@@ -2,30 +2,84 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from w2v_spark.corpus import word_table
 from w2v_spark.corpus.vocab import count_words, decode, encode, initial_vectors
+from w2v_spark.corpus.word_table import hash_words, shared_table
+from w2v_spark.errors import StorageError
 
 VOCABULARY = ["a", "b", "c"]
+words = st.one_of(st.text(min_size=1, max_size=3), st.sampled_from(["a", "é", "日本", "w" * 300]))
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "c", "x"]), max_size=12)), st.integers(2, 5))
 def test_encode_splits_then_drops_unknown_words(documents: list[list[str]], longest: int) -> None:
-    flat = pa.array([w for d in documents for w in d], pa.string())
+    known = np.array([VOCABULARY.index(w) if w in VOCABULARY else -1 for d in documents for w in d], np.int32)
     lengths = np.array([len(d) for d in documents], np.int64)
     pieces = [d[i : i + longest] for d in documents for i in range(0, len(d), longest)]
     expected = [ids for p in pieces if (ids := [VOCABULARY.index(w) for w in p if w in VOCABULARY])]
-    ids, offsets = decode(encode(flat, lengths, pa.array(VOCABULARY), longest))
+    ids, offsets = decode(encode(known, lengths, longest))
     assert [ids[i:j].tolist() for i, j in zip(offsets[:-1], offsets[1:], strict=True)] == expected
 
 
 def test_decode_of_a_slice() -> None:
-    packed = encode(pa.array(["a", "b", "b", "c"]), np.array([1, 2, 1]), pa.array(VOCABULARY), 9).slice(1, 2)
+    packed = encode(np.array([0, 1, 1, 2], np.int32), np.array([1, 2, 1]), 9).slice(1, 2)
     ids, offsets = decode(packed)
     assert ids.tolist() == [1, 1, 2] and offsets.tolist() == [0, 2, 3]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(vocabulary=st.lists(words, unique=True, min_size=1), asked=st.lists(words))
+def test_ids_of_words(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str], asked: list[str]) -> None:
+    asked += vocabulary[::2]
+    folder = tmp_path_factory.mktemp("table") / "words"
+    table = shared_table(
+        folder, lambda: (pa.array(vocabulary[i : i + 2], pa.string()) for i in range(0, len(vocabulary), 2))
+    )
+    found = table.ids(pa.array(["?", *asked], pa.string())[1:])
+    assert found.tolist() == [vocabulary.index(word) if word in vocabulary else -1 for word in asked]
+
+
+def test_words_of_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_table, "hash_words", lambda words: np.full(len(words), 7, np.uint64))
+    table = shared_table(tmp_path / "words", lambda: [pa.array(VOCABULARY)])
+    assert table.ids(pa.array(["c", "x", "a", "c"])).tolist() == [2, -1, 0, 2]
+
+
+def test_hashes_are_those_of_words_alone() -> None:
+    drawn = [f"word{i}" for i in range(50_000)]
+    hashes = hash_words(pa.array(drawn, pa.large_string()))
+    assert len(set(hashes.tolist())) == len(drawn)
+    assert np.array_equal(hash_words(pa.array(drawn[::-1], pa.large_string())), hashes[::-1])
+
+
+def test_one_makes_the_table_for_all(tmp_path: Path) -> None:
+    made = []
+
+    def words_by_id() -> list[pa.Array]:
+        made.append(1)
+        return [pa.array([f"w{i}" for i in range(100_000)])]
+
+    with ThreadPoolExecutor(3) as pool:
+        tables = list(pool.map(lambda _: shared_table(tmp_path / "words", words_by_id), range(3)))
+    assert [table.ids(pa.array(["w77"])).tolist() for table in tables] == [[77]] * 3 and len(made) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["words", "words.lock"]
+
+
+def test_a_disk_that_refuses_the_table_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("")
+    with pytest.raises(
+        StorageError, match=r"^the table of words cannot be written to .*full/words: .*; it takes about "
+    ):
+        shared_table(tmp_path / "full" / "words", lambda: [])
 
 
 def test_count_words() -> None:

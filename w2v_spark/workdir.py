@@ -19,7 +19,7 @@ work/CURRENT           the pointer: the round that counts and the one before it,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -103,12 +103,39 @@ class Vocabulary:
         files = [f.to_dict() for f in self.files]
         return {"words": self.words, "total_count": self.total_count, "files": files, "frozen": self.frozen}
 
-    def read(self) -> pa.Table:
-        """id, word, count and, where words are frozen, frozen (bool), by id."""
-        parent, files = Place.open(self.parent), [f.to_dict() for f in self.files]
-        if not self.frozen:
-            return store.read_vocabulary(parent, files)
-        return store.read_files(parent.child(store.VOCAB), files, FROZEN_SCHEMA).sort_by("id")
+    def read(self, first: int = 0, stop: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """The words with the ids first..stop, or all: id, word, count and, where words are frozen, frozen (bool), by
+        id; or some of these columns. Only what holds them is read.
+        """
+        stop, schema = self.words if stop is None else stop, self._schema
+        parts = [schema.empty_table(), *(part for part in self._parts(first, stop, ["id", *(columns or schema.names)]))]
+        return pa.concat_tables([part.select(columns or schema.names) for part in parts])
+
+    def word_arrays(self) -> Iterator[pa.Array]:
+        """All words by id, in arrays."""
+        for part in self._parts(0, self.words, ["id", "word"]):
+            yield part["word"].combine_chunks()
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return FROZEN_SCHEMA if self.frozen else store.VOCAB_SCHEMA
+
+    def _parts(self, first: int, stop: int, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The rows first..stop, row group by row group: the files hold the words by id."""
+        place, at = Place.open(self.parent).child(store.VOCAB), 0
+        schema = pa.schema([self._schema.field(name) for name in dict.fromkeys(columns)])
+        for entry in self.files:
+            with store.opened(place, entry.to_dict()) as file:
+                for group in range(file.num_row_groups):
+                    rows = file.metadata.row_group(group).num_rows
+                    if at < stop and first < at + rows:
+                        part = file.read_row_group(group, columns=schema.names).select(schema.names).cast(schema)
+                        if not np.array_equal(part["id"].to_numpy(), np.arange(at, at + rows)):
+                            raise FormatError(
+                                f"{place.uri}/{entry.name} is damaged: its words are not in the order of ids"
+                            )
+                        yield part.slice(max(0, first - at), min(stop, at + rows) - max(first, at))
+                    at += rows
 
 
 @dataclass(frozen=True)

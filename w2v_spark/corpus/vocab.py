@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -19,20 +18,17 @@ def count_words(flat: pa.Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([counts.field("values"), counts.field("counts")], names=["word", "count"])
 
 
-def encode(flat: pa.Array, lengths: npt.NDArray[np.int64], vocabulary: pa.Array, max_sentence_length: int) -> pa.Array:
+def encode(ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], max_sentence_length: int) -> pa.Array:
     """Sentences of ids, as one binary value each: int32 little-endian.
 
-    `flat` holds the words of all documents in a row, `lengths` the number of each document's words, `vocabulary` the
-    words by id. A document
-    longer than `max_sentence_length` words is split into pieces first; then words outside the vocabulary are dropped,
-    and empty pieces.
+    `ids` are those of the words of all documents in a row, -1 outside the vocabulary, `lengths` the number of each
+    document's words. A document longer than `max_sentence_length` words is split into pieces first; then words outside
+    the vocabulary are dropped, and empty pieces.
     """
-    ids = pc.index_in(flat, value_set=vocabulary)
-    known = ids.is_valid().to_numpy(zero_copy_only=False)
+    known = ids >= 0
     before = np.concatenate(([0], np.cumsum(known)))  # known words before each position
     bounds = np.unique(before[_piece_bounds(lengths, max_sentence_length)])
-    data = np.ascontiguousarray(ids.drop_null().to_numpy(), dtype="<i4")
-    return _binary(data, bounds)
+    return _binary(ids[known].astype("<i4"), bounds)
 
 
 def _piece_bounds(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:

@@ -35,6 +35,7 @@ _SAMPLE_DOCUMENTS, _SAMPLE_CHARACTERS = 500, 2000
 _MOST_UNREADABLE = 0.1
 # no word is empty or null, so that these count documents: all, and those without a word
 _DOCUMENTS, _WORDLESS = "", None
+_VOCAB_ROW_GROUP = 4 << 20
 
 
 def tokenize_function(
@@ -168,7 +169,9 @@ def write_vocabulary(
             totals, F.count("*").alias("words"), F.sum("count").alias("count"), F.count_if("frozen").alias("frozen")
         )
         columns = workdir.FROZEN_SCHEMA if frozen is not None else store.VOCAB_SCHEMA
-        observed.select(*columns.names).write.mode("overwrite").parquet(place.uri)
+        # by id, as they were numbered in one partition, in row groups of which readers take those that they need
+        writer = observed.select(*columns.names).write.mode("overwrite").option("parquet.block.size", _VOCAB_ROW_GROUP)
+        writer.parquet(place.uri)
     words, total = int(totals.get["words"]), int(totals.get["count"] or 0)
     if not total:
         place.delete()

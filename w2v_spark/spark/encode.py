@@ -13,7 +13,11 @@ copies spread:
 
 from __future__ import annotations
 
+import os
+import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -22,6 +26,7 @@ from pyspark.sql import functions as F
 from w2v_spark import workdir
 from w2v_spark.corpus.phrases import PhraseTable
 from w2v_spark.corpus.vocab import encode
+from w2v_spark.corpus.word_table import shared_table
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
@@ -83,11 +88,15 @@ def _sentences(
 ) -> DataFrame:
     """Ids binary: the encoded sentences, wherever the input's splits put them."""
     words_of, longest = words_function(documents, params, phrases), params.max_sentence_length
+    name = f"w2v_spark-words-{uuid.uuid4().hex}"
 
     def encode_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        words = vocabulary.read()["word"].combine_chunks()
+        # of the executor, which removes it when it ends
+        folder = os.environ.get("SPARK_LOCAL_DIRS", "").partition(",")[0] or tempfile.gettempdir()
+        table = shared_table(Path(folder, name), vocabulary.word_arrays)
         for flat, lengths in words_of(batches):
-            yield pa.RecordBatch.from_arrays([encode(flat, lengths, words, longest).cast(pa.binary())], names=["ids"])
+            sentences = encode(table.ids(flat), lengths, longest)
+            yield pa.RecordBatch.from_arrays([sentences.cast(pa.binary())], names=["ids"])
 
     return documents.frame.mapInArrow(encode_batches, "ids binary")
 

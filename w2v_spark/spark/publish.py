@@ -52,7 +52,7 @@ def write_vectors(
         work = Place.open(where)
         mine = [b for batch in batches for b in batch.column(0).to_pylist()]
         wanted = range(min(mine), max(mine) + 1)
-        words = vocabulary.read().slice(wanted.start * rows, len(wanted) * rows).combine_chunks()
+        words = vocabulary.read(wanted.start * rows, wanted.stop * rows).combine_chunks()
         parts = [sorted(pointer.blocks(work, matrix, wanted), key=lambda b: b[0]) for matrix in matrices]
         for same in zip(*parts, strict=True):
             part = words.slice((same[0][0] - wanted.start) * rows, rows)

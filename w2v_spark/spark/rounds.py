@@ -88,11 +88,11 @@ def write_start(
     blocks = -(-vocabulary.words // rows)
 
     def start(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        words = vocabulary.read()["word"]
-        for batch in batches:
-            for block in batch.column(0).to_pylist():
-                part = words.slice(block * rows, rows).to_pylist()
-                yield from start_blocks(block, initial_vectors(part, vector_size, seed))
+        mine = [block for batch in batches for block in batch.column(0).to_pylist()]
+        words = vocabulary.read(mine[0] * rows, (mine[-1] + 1) * rows, ["word"])["word"]
+        for i, block in enumerate(mine):
+            part = words.slice(i * rows, rows).to_pylist()
+            yield from start_blocks(block, initial_vectors(part, vector_size, seed))
 
     tasks = min(blocks, spark.sparkContext.defaultParallelism)
     with described(spark, "draw the first vectors"):

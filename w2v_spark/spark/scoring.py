@@ -120,7 +120,7 @@ def score(
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             pass
-        words = vocabulary.read().slice(0, most)
+        words = vocabulary.read(stop=most)
         blocks = pointer.blocks(Place.open(where), SYN0, range(-(-most // rows_per_block(size))))
         parts = [np.frombuffer(values, "<f4").reshape(-1, size) for _, values in sorted(blocks, key=lambda b: b[0])]
         matrix = np.concatenate(parts)[:most]

@@ -82,7 +82,8 @@ class Sampling:
 @lru_cache(maxsize=1)
 def read_sampling(vocabulary: Vocabulary, params: Params) -> Sampling:
     """From the vocabulary of a run; kept by a worker process that Spark reuses from round to round."""
-    return Sampling.of_vocabulary(vocabulary.read(), params)
+    columns = ["count", "frozen"] if vocabulary.frozen else ["count"]
+    return Sampling.of_vocabulary(vocabulary.read(columns=columns), params)
 
 
 def open_replica(params: Params, sampling: Sampling, blocks: Callable[[str], Blocks], device: int | None) -> Replica:
