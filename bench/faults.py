@@ -1,11 +1,14 @@
 """A drill: kill processes of running jobs at random moments, start what died again, and compare with a run that nothing
 disturbed: python bench/faults.py --kills 50
 
-Every job is ./spark-submit.sh jobs/train.py on a generated text. A victim is killed with SIGKILL: a Python worker, an
-executor, a worker daemon with its executor (standalone only; an operator starts another), or the driver, whose Python
-and JVM die together or alone. A job that ends is started again by the same command until it is done. With one thread a
-replica its vectors must be those of the undisturbed run, byte for byte; with more they must be finite and of the same
-words. Nothing but the model may lie in the output, and no process may be left. Linux only: it reads /proc.
+Every job is ./spark-submit.sh jobs/train.py on a generated text. Victims (a Python worker, an executor, a worker daemon
+with its executor, the driver: its JVM, its Python or both) and phases (counting, encoding, training, merging,
+committing, publishing) are drawn so that each pair comes as often as any other, the round and the moment within the
+phase by chance. A victim is killed with SIGKILL; a worker daemon of the standalone cluster is started again as an
+operator would. A job that ends is started again by the same command until it is done. With one thread a replica its
+vectors must be those of the undisturbed run, byte for byte; with more, words, row norms and scores must be. Nothing but
+the model may lie in the output, and no process may be left. Replicas that merge directly train and merge in one stage,
+whose moments count as training. Linux only: it reads /proc.
 """
 
 from __future__ import annotations
@@ -13,9 +16,8 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import re
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,231 +25,150 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import job
-import numpy as np
-from standalone import Standalone, standalone
-from victims import MARK, VICTIMS, kill, marked_processes
-
-from w2v_spark import store
-from w2v_spark.params import ParamValues, option_name
-from w2v_spark.vectors.load import read_model
-
-_START = "---- start of a job\n"
-_MOST_STARTS = 12
-_LONGEST_RUN = 300
-_FIRST_PHASE = "starting, counting"
-# words of a job's log that tell what it does now, the last first
-_PHASES = (
-    ("published", r" wrote [\d,]+ vectors"),
-    ("publishing", r" rounds took "),
-    ("rounds", r" (encoded|reuse the corpus|going on after)"),
-    ("encoding", r" (counted|reuse the vocabulary)"),
+from faults_job import (
+    Setting,
+    compare,
+    last_log,
+    last_words,
+    left_running,
+    log_of,
+    start,
+    topic_score,
+    write_text,
 )
+from faults_report import Drill, Kill, kills_table, write_results
+from phases import DRAWING, PHASES, ROUND_PHASES, STARTING, Moment, Phases
+from standalone import Standalone, standalone
+from victims import DRIVER, EXECUTOR, MARK, PYTHON_WORKER, VICTIMS, WORKER_DAEMON, find, strike
 
+from w2v_spark.errors import W2VError
+from w2v_spark.params import ParamValues
 
 PARAMETERS: ParamValues = {
     "num_replicas": 2,
     "rounds_per_epoch": 5,
     "max_iter": 2,
-    "vector_size": 50,
+    "vector_size": 100,
     "sample": 0.001,
 }
-
-
-@dataclass
-class Tally:
-    """What the drill has seen."""
-
-    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
-    runs: int = 0
-    starts: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    def table(self) -> str:
-        """Kills by victim and phase."""
-        phases = [_FIRST_PHASE, *(name for name, _ in reversed(_PHASES))]
-        phases = [p for p in phases if any(phase == p for _, phase in self.kills)]
-        rows = [("killed", *phases, "in all")]
-        for victim in VICTIMS:
-            counts = [self.kills[victim, phase] for phase in phases]
-            if sum(counts):
-                rows.append((victim, *map(str, counts), str(sum(counts))))
-        return job.table(rows)
+_ROUNDS = 10
+# so many kills are aimed at one run, and it is started at most so often more
+_KILLS_A_RUN = 8
+_MORE_STARTS = 6
+_LONGEST_START = 600
+# JVMs that live for seconds: compiling less and collecting with one thread leaves the cores to the jobs
+JAVA = dict.fromkeys(
+    ("spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"), "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How the jobs of a drill are started."""
+class Aim:
+    """Whom to kill and when: `delay` seconds after the phase began."""
 
-    master: str
-    text: Path
-    threads: int
-    mark: str
+    victim: str
+    moment: Moment
+    delay: float
 
-    def command(self, output: Path) -> list[str]:
-        options = ["--conf", "spark.ui.enabled=false", "--conf", "spark.task.maxFailures=4", "--master", self.master]
-        settings = PARAMETERS | {"threads_per_replica": self.threads}
-        parameters = [text for name, value in settings.items() for text in (option_name(name), str(value))]
-        source = ["--input", str(self.text), "--output", str(output)]
-        return ["./spark-submit.sh", *options, "jobs/train.py", *source, *parameters]
+
+class Plan:
+    """Draws whom to kill when: the pair of a kind of victim and a phase that was aimed at least often so far, by chance
+    among those; `seconds` are those that phases take.
+    """
+
+    def __init__(self, kinds: list[str], phases: list[str], seconds: dict[str, float], draw: random.Random):
+        self._pairs = [(kind, phase) for kind in kinds for phase in phases]
+        self._seconds, self.draw = seconds, draw
+        self._aimed: Counter[tuple[str, str]] = Counter()
+
+    def of_a_run(self, number: int) -> list[Aim]:
+        """The kills of one run, in the order in which their phases come."""
+        return sorted((self._aim() for _ in range(number)), key=lambda aim: (*_place(aim.moment), aim.delay))
+
+    def missed(self, aim: Aim) -> None:
+        """The phase was over before the victim could be killed: the pair is to be aimed at again."""
+        self._aimed[_kind(aim.victim), aim.moment.phase] -= 1
+
+    def _aim(self) -> Aim:
+        least = min(self._aimed[pair] for pair in self._pairs)
+        kind, phase = self.draw.choice([pair for pair in self._pairs if self._aimed[pair] == least])
+        self._aimed[kind, phase] += 1
+        round = self.draw.randint(1, _ROUNDS) if phase in ROUND_PHASES else 0
+        victim = self.draw.choice([name for name in VICTIMS if _kind(name) == kind])
+        return Aim(victim, Moment(phase, round), self.draw.random() * self._seconds.get(phase, 0.0))
+
+
+def _kind(victim: str) -> str:
+    """The kind of victim: the driver whole, its JVM and its Python are one."""
+    return victim.partition("'")[0]
+
+
+def _place(moment: Moment) -> tuple[int, int, int]:
+    """Where a moment lies in a run."""
+    place = PHASES.index(moment.phase)
+    return (PHASES.index(ROUND_PHASES[0]) if moment.phase in ROUND_PHASES else place), moment.round, place
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("--kills", type=int, default=50, help="how many processes to kill (default 50)")
+    args = _arguments()
+    draw, mark = random.Random(args.seed), uuid.uuid4().hex
+    folder = Path(tempfile.mkdtemp(prefix="w2v_spark-faults-", dir=args.scratch))
+    drill = Drill(job.command_line(), args.cluster, args.exchange, args.threads_per_replica, args.words)
+    try:
+        with _cluster(args, folder, mark) as cluster:
+            write_text(folder / "text.txt", args.words, args.seed)
+            job.set_up("./spark-submit.sh")
+            run_drill(drill, _setting(args, cluster, folder, mark), cluster, folder, args, draw)
+    finally:
+        if drill.problems:
+            job.say(f"what was lost can be looked at in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(drill.summary())
+    print(kills_table([drill], job.table))
+    print("\n".join(drill.problems) or "nothing was lost, nothing was left behind")
+    if args.output:
+        write_results(args.output, drill)
+    return bool(drill.problems)
+
+
+def _arguments() -> argparse.Namespace:
+    text, _, more = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(description=text.partition(":")[0], epilog=more)
+    parser.add_argument("--kills", type=int, default=50, metavar="N", help="how many victims to kill (default 50)")
     parser.add_argument("--cluster", choices=("local", "local-cluster", "standalone"), default="standalone")
-    parser.add_argument("--threads", type=int, default=1, help="threads of a replica (default 1: the same bytes)")
-    parser.add_argument("--words", type=int, default=1_000_000, help="words of the generated text (default 1,000,000)")
+    parser.add_argument("--exchange", choices=("storage", "direct"), default="storage", help="how replicas merge")
+    parser.add_argument(
+        "--threads-per-replica", type=int, default=1, metavar="N", help="default 1, which gives the same bytes"
+    )
+    parser.add_argument("--words", type=job.whole, default=1_000_000, metavar="N", help="of the text (default 1e6)")
     parser.add_argument("--minutes", type=float, default=120, help="begin no other run after so long (default 120)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scratch", metavar="DIR", help="where text, models and logs go for a while")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="write PATH.md and PATH.json; the drill takes the place of one of the same cluster, exchange and threads",
+    )
     args = parser.parse_args()
-    draw, mark = random.Random(args.seed), uuid.uuid4().hex
-    with tempfile.TemporaryDirectory(prefix="w2v_spark-faults-") as folder, _cluster(args, Path(folder), mark) as found:
-        text = Path(folder, "text.txt")
-        write_text(text, args.words, args.seed)
-        master = found.address if found else {"local": "local[2]"}.get(args.cluster, "local-cluster[2,1,1024]")
-        setting = Setting(master, text, args.threads, mark)
-        job.set_up("./spark-submit.sh")
-        tally = drill(setting, found, Path(folder), args.kills, args.minutes, draw)
-    print(
-        f"{sum(tally.kills.values())} kills in {tally.runs} runs on {args.cluster}, {args.threads} thread(s) a replica"
-    )
-    print(tally.table())
-    print(f"{tally.starts - tally.runs} times a job was started again")
-    print(
-        "\n".join(tally.problems) or "every run ended with the vectors of the undisturbed one; nothing was left behind"
-    )
-    return bool(tally.problems)
+    if args.output and not args.output.parent.is_dir():
+        parser.error(f"--output: there is no folder {args.output.parent}")
+    return args
 
 
-def drill(
-    setting: Setting, cluster: Standalone | None, folder: Path, kills: int, minutes: float, draw: random.Random
-) -> Tally:
-    """Run jobs and kill until enough are killed, or the time is up."""
-    victims = [v for v in VICTIMS if cluster or v != "worker daemon"]
-    victims = [v for v in victims if not (setting.master.startswith("local[") and v == "executor")]
-    # the first run compiles kernels, which later ones find; the second tells how long they take
-    expected, _ = undisturbed(setting, folder / "first")
-    again, seconds = undisturbed(setting, folder / "second")
-    if setting.threads == 1 and again != expected:
-        sys.exit("two undisturbed runs gave other vectors")
-    job.say(f"an undisturbed run takes {seconds:.1f} s")
-    tally, end = Tally(), time.monotonic() + 60 * minutes
-    while sum(tally.kills.values()) < kills and not tally.problems:
-        output = folder / f"out{tally.runs}"
-        tally.runs += 1
-        survive(setting, cluster, output, seconds, victims, tally, draw)
-        tally.problems += [f"{output.name}: {p}" for p in compare(output, expected, exact=setting.threads == 1)]
-        tally.problems += [f"{output.name}: left running: {p}" for p in left_running(setting, cluster)]
-        job.say(f"run {tally.runs}: {sum(tally.kills.values())} kills, {tally.starts} starts")
-        if time.monotonic() > end:
-            break
-    return tally
-
-
-def undisturbed(setting: Setting, output: Path) -> tuple[dict[str, bytes], float]:
-    """Vectors and seconds of a run that nothing disturbs."""
-    begun = time.monotonic()
-    if status := start(setting, output).wait():
-        sys.exit(f"the undisturbed run ended with status {status}:\n{log_of(output)[-3000:]}")
-    return read_vectors(output), time.monotonic() - begun
-
-
-def survive(
-    setting: Setting,
-    cluster: Standalone | None,
-    output: Path,
-    seconds: float,
-    victims: list[str],
-    tally: Tally,
-    draw: random.Random,
-) -> None:
-    """One output: start its job, kill once or twice in each of the first starts, until it is done."""
-    for attempt in range(_MOST_STARTS):
-        running = start(setting, output)
-        tally.starts += 1
-        begun = time.monotonic()
-        moments = sorted(draw.uniform(0.2, 1.0) * seconds for _ in range(draw.choice((1, 2, 3)))) if attempt < 4 else []
-        while running.poll() is None and time.monotonic() - begun < _LONGEST_RUN:
-            if moments and time.monotonic() - begun >= moments[0]:
-                victim = draw.choice(victims)
-                if kill(setting.mark, victim, draw):
-                    tally.kills[victim, phase_of(output)] += 1
-                    moments.pop(0)
-            if cluster:
-                cluster.restart_dead_workers()
-            time.sleep(0.05)
-        if running.poll() is None:
-            tally.problems.append(f"{output.name}: hangs; its log ends with {log_of(output)[-1500:]}")
-            os.killpg(running.pid, signal.SIGKILL)
-            return
-        # a driver that was killed after it had written the manifest leaves a model, which is not trained again
-        if running.returncode == 0 or "holds a finished model" in log_of(output).rpartition(_START)[2]:
-            return
-    tally.problems.append(f"{output.name}: not done after {_MOST_STARTS} starts: {log_of(output)[-1500:]}")
-
-
-def start(setting: Setting, output: Path) -> subprocess.Popen[bytes]:
-    """The job, in a process group of its own; its log lies beside the output."""
-    environ = {**os.environ, MARK: setting.mark}
-    with output.with_suffix(".log").open("a") as log:
-        log.write(_START)
-        log.flush()
-        return subprocess.Popen(
-            setting.command(output),
-            cwd=job.ROOT,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
-def phase_of(output: Path) -> str:
-    """What the job was doing when it was killed, by the log of its last start."""
-    last = log_of(output).rpartition(_START)[2]
-    return next((name for name, pattern in _PHASES if re.search(pattern, last)), _FIRST_PHASE)
-
-
-def log_of(output: Path) -> str:
-    return output.with_suffix(".log").read_text(errors="replace")
-
-
-def read_vectors(output: Path) -> dict[str, bytes]:
-    words, _, vectors = read_model(store.open_model(str(output)))
-    if not np.isfinite(vectors).all():
-        raise ValueError(f"{output} has vectors that are not finite")
-    return {w: v.tobytes() for w, v in zip(words.to_pylist(), vectors, strict=True)}
-
-
-def compare(output: Path, expected: dict[str, bytes], exact: bool) -> list[str]:
-    """What is wrong with a finished output."""
-    found, problems = read_vectors(output), []
-    if found.keys() != expected.keys():
-        problems.append("other words than in the undisturbed run")
-    elif exact and found != expected:
-        problems.append("other vectors than in the undisturbed run")
-    ours = {"model.json", "report.html", "vocab", "vectors", "metrics"}
-    problems += [f"holds {path.name}" for path in output.iterdir() if path.name not in ours]
-    manifest = store.open_model(str(output)).manifest
-    named = {output / directory / file["name"] for directory, files in manifest["files"].items() for file in files}
-    strays = [p for d in manifest["files"] for p in (output / d).rglob("[!._]*") if p.is_file() and p not in named]
-    return problems + [f"holds {path}" for path in [*strays, *output.rglob("_temporary*")]]
-
-
-def left_running(setting: Setting, cluster: Standalone | None) -> list[str]:
-    """Processes of jobs that are gone; executors get some seconds to notice."""
-    end = time.monotonic() + 30
-    while True:
-        daemons = r"deploy\.(worker\.Worker|master\.Master)" if cluster else r"$^"
-        left = [c for _, c in marked_processes(setting.mark) if c and not re.search(daemons, c)]
-        if not left or time.monotonic() > end:
-            return [command[:120] for command in left]
-        time.sleep(0.5)
+def _setting(args: argparse.Namespace, cluster: Standalone | None, folder: Path, mark: str) -> Setting:
+    threads = args.threads_per_replica
+    local = {"local": f"local[{2 * threads}]", "local-cluster": f"local-cluster[2,{threads},1024]"}
+    # so many cores are promised, so that no job waits whether more come
+    promised = {"spark.cores.max": str(2 * threads), "spark.executor.cores": str(threads)} if cluster else {}
+    master = cluster.address if cluster else local[args.cluster]
+    parameters: ParamValues = {**PARAMETERS, "threads_per_replica": threads, "exchange": args.exchange}
+    return Setting(master, JAVA | promised, folder / "text.txt", parameters, mark)
 
 
 @contextmanager
@@ -255,18 +176,118 @@ def _cluster(args: argparse.Namespace, folder: Path, mark: str) -> Iterator[Stan
     if args.cluster != "standalone":
         yield None
         return
-    python = str(job.ROOT / ".venv" / "bin")
-    with standalone(folder, f"{python}:/usr/bin:/bin", f"{python}:/usr/bin:/bin", cores=1, environ={MARK: mark}) as it:
+    path = f"{job.ROOT / '.venv' / 'bin'}:/usr/bin:/bin"
+    environ = {MARK: mark, "SPARK_LOCAL_DIRS": str(folder / "local")}
+    with standalone(folder, path, path, cores=args.threads_per_replica, environ=environ) as it:
         yield it
 
 
-def write_text(path: Path, words: int, seed: int) -> None:
-    """Lines of words in Zipf's frequencies, of which each line keeps to one of ten topics."""
-    draw = np.random.default_rng(seed)
-    with path.open("w") as file:
-        for topic in draw.integers(0, 10, words // 20):
-            numbers = np.minimum(draw.zipf(1.3, 20), 2000)
-            file.write(" ".join(f"t{topic}w{n}" if n % 2 else f"w{n}" for n in numbers.tolist()) + "\n")
+def run_drill(
+    drill: Drill,
+    setting: Setting,
+    cluster: Standalone | None,
+    folder: Path,
+    args: argparse.Namespace,
+    draw: random.Random,
+) -> None:
+    """Run jobs and kill until enough are killed, or the time is up, or something is lost."""
+    exact, expected = args.threads_per_replica == 1, folder / "undisturbed"
+    # the first run compiles kernels, which later ones find; the second tells how long they take
+    undisturbed(setting, folder / "first")
+    drill.seconds_undisturbed, seconds = undisturbed(setting, expected)
+    if problems := compare(folder / "first", expected, exact):
+        sys.exit(f"two undisturbed runs differ: {'; '.join(problems)}")
+    job.say(
+        f"an undisturbed run takes {drill.seconds_undisturbed:.1f} s, its topic score is {topic_score(expected):.3f}"
+    )
+    drawn = [phase for phase in PHASES if phase in seconds and phase not in (STARTING, DRAWING)]
+    plan = Plan(kinds_of_victims(args.cluster), drawn, seconds, draw)
+    end = time.monotonic() + 60 * args.minutes
+    while len(drill.kills) < args.kills and not drill.problems and time.monotonic() < end:
+        output = folder / f"run{drill.runs}"
+        drill.runs += 1
+        aims = plan.of_a_run(min(_KILLS_A_RUN, args.kills - len(drill.kills)))
+        problems = survive(setting, cluster, output, aims, drill, plan) or _compared(output, expected, exact)
+        problems += [f"left running: {command}" for command in left_running(setting)]
+        drill.problems += [f"{output.name}: {problem}" for problem in problems]
+        drill.redone += log_of(output).count("; once more (")
+        job.say(f"run {drill.runs}: {len(drill.kills)} kills, {drill.starts} starts")
+
+
+def kinds_of_victims(cluster: str) -> list[str]:
+    """Whom this kind of cluster has: the workers of local-cluster live in the driver, executors of local mode, too."""
+    lacking = {"local": {EXECUTOR, WORKER_DAEMON}, "local-cluster": {WORKER_DAEMON}, "standalone": set[str]()}
+    return [kind for kind in (PYTHON_WORKER, EXECUTOR, WORKER_DAEMON, DRIVER) if kind not in lacking[cluster]]
+
+
+def undisturbed(setting: Setting, output: Path) -> tuple[float, dict[str, float]]:
+    """Run a job that nothing disturbs: the seconds it took, and those of each phase."""
+    begun = time.monotonic()
+    running, phases = start(setting, output)
+    while running.poll() is None:
+        phases.now()
+        time.sleep(0.01)
+    if running.returncode:
+        sys.exit(f"the undisturbed run ended with status {running.returncode}:\n{log_of(output)[-3000:]}")
+    return time.monotonic() - begun, phases.typical_seconds()
+
+
+def survive(
+    setting: Setting, cluster: Standalone | None, output: Path, aims: list[Aim], drill: Drill, plan: Plan
+) -> list[str]:
+    """One output: start its job, kill at all that is aimed at, and start what died again until it is done; what became
+    of it where it was not.
+    """
+    aims, most_starts = list(aims), len(aims) + _MORE_STARTS
+    for _ in range(most_starts):
+        running, phases = start(setting, output)
+        drill.starts += 1
+        before, end = len(drill.kills), time.monotonic() + _LONGEST_START
+        while running.poll() is None and time.monotonic() < end:
+            now = phases.now()
+            while aims and now.is_past(aims[0].moment):
+                plan.missed(aims.pop(0))
+            if aims and now.is_in(aims[0].moment):
+                if killed := hit(setting, aims[0], phases, drill, plan.draw):
+                    drill.kills.append(killed)
+                    aims.pop(0)
+                else:  # the phase was shorter than usual: earlier in that of the next round
+                    aims[0] = replace(aims[0], delay=aims[0].delay / 2)
+            if cluster:
+                cluster.restart_dead_workers()
+            time.sleep(0.01)
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            return [f"hangs in {phases.now().phase}; its log ends with {log_of(output)[-1500:]}"]
+        # a driver that was killed after it had written the manifest leaves a model, which is not trained again
+        if running.returncode == 0 or "holds a finished model" in last_log(output):
+            for aim in aims:
+                plan.missed(aim)
+            return []
+        if not any(killed.victim.startswith(DRIVER) for killed in drill.kills[before:]):
+            drill.gave_up.append(last_words(output))
+    return [f"is not done after {most_starts} starts: {log_of(output)[-1500:]}"]
+
+
+def hit(setting: Setting, aim: Aim, phases: Phases, drill: Drill, draw: random.Random) -> Kill | None:
+    """Kill what is aimed at when it is time; None where the phase ends before, or has no such victim."""
+    time_to_kill = phases.since + aim.delay
+    while time.monotonic() < time_to_kill:
+        if phases.now().phase != aim.moment.phase:
+            return None
+        time.sleep(0.005)
+    pids, now = find(setting.mark, aim.victim, draw), phases.now()
+    if now.phase != aim.moment.phase or not strike(pids):
+        return None
+    job.say(f"  killed: {aim.victim} in {now.phase} {now.round or ''}")
+    return Kill(drill.runs, drill.starts, aim.victim, now.phase, now.round)
+
+
+def _compared(output: Path, expected: Path, exact: bool) -> list[str]:
+    try:
+        return compare(output, expected, exact)
+    except (W2VError, ValueError) as e:
+        return [str(e)]
 
 
 if __name__ == "__main__":

@@ -6,41 +6,51 @@ import os
 import random
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MARK = "W2V_DRILL"
+PYTHON_WORKER, EXECUTOR, WORKER_DAEMON, DRIVER = (
+    "Python worker",
+    "executor",
+    "worker daemon with its executor",
+    "driver",
+)
 VICTIMS = {
-    "python worker": r"pyspark\.daemon",
-    "executor": r"CoarseGrainedExecutorBackend",
-    "worker daemon": r"deploy\.worker\.Worker",
-    "driver": r"deploy\.SparkSubmit|jobs/train\.py",
-    "driver's JVM": r"deploy\.SparkSubmit",
-    "driver's Python": r"^(?!.*SparkSubmit).*jobs/train\.py",
+    PYTHON_WORKER: r"pyspark\.daemon",
+    EXECUTOR: r"CoarseGrainedExecutorBackend",
+    WORKER_DAEMON: r"deploy\.worker\.Worker",
+    DRIVER: r"deploy\.SparkSubmit|jobs/train\.py",
+    f"{DRIVER}'s JVM": r"deploy\.SparkSubmit",
+    f"{DRIVER}'s Python": r"^(?!.*SparkSubmit).*jobs/train\.py",
 }
 
 
-def kill(mark: str, victim: str, draw: random.Random) -> bool:
-    """Kill one victim of this kind, or a worker daemon with all below it; False where there is none."""
+def find(mark: str, victim: str, draw: random.Random) -> list[int]:
+    """The processes of one victim of this kind: of a driver both, of a worker daemon all that it started. Empty where
+    there is none.
+    """
     processes = dict(marked_processes(mark))
     found = [pid for pid, command in processes.items() if re.search(VICTIMS[victim], command)]
-    if victim == "python worker":  # those that the daemon has forked, not the daemon
+    if victim == PYTHON_WORKER:  # those that the daemon has forked, not the daemon
         found = [pid for pid in found if "pyspark.daemon" in processes.get(parent_of(pid), "")]
-    if not found:
-        return False
-    if victim == "driver":
-        dying = found
-    elif victim == "worker daemon":
-        daemon = draw.choice(found)
-        dying = [daemon, *(pid for pid in processes if daemon in ancestors(pid))]
-    else:
-        dying = [draw.choice(found)]
-    for pid in dying:
+    if victim == DRIVER or not found:
+        return found
+    chosen = draw.choice(found)
+    below = [pid for pid in processes if chosen in ancestors(pid)] if victim == WORKER_DAEMON else []
+    return [chosen, *below]
+
+
+def strike(pids: Iterable[int]) -> int:
+    """Kill processes with SIGKILL; how many of them were still there."""
+    struck = 0
+    for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    return True
+        struck += 1
+    return struck
 
 
 def marked_processes(mark: str) -> Iterator[tuple[int, str]]:

@@ -1,58 +1,136 @@
-"""Processes of a job on two executors are killed: what bench/faults.py does at random, once and in a fixed order."""
+"""Processes of a job on a cluster are killed, as bench/faults.py does it at random; and what it would find."""
 
 from __future__ import annotations
 
+import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import faults
+import faults_job
+import numpy as np
 import pytest
 from conftest import ROOT
-from victims import kill, marked_processes
+from faults_report import Drill, Kill, kills_table, write_results
+from job import markdown
+from phases import COMMITTING, MERGING, PHASES, TRAINING, Moment
+from victims import marked_processes
 
 import w2v_spark
+from w2v_spark.params import ParamValues
+from w2v_spark.vectors.save import write_model
+from w2v_spark.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc"),
-    pytest.mark.skipif(Path(sys.prefix).resolve() != ROOT / ".venv", reason="needs the environment of tests/run"),
+PARAMETERS: ParamValues = {
+    "num_replicas": 2,
+    "threads_per_replica": 1,
+    "rounds_per_epoch": 3,
+    "max_iter": 1,
+    "vector_size": 20,
+}
+# the executor that takes the place of the lost one has nothing of what the replicas changed; the last kill ends the job
+AIMS = [
+    faults.Aim("Python worker", Moment(TRAINING, 1), 0.1),
+    faults.Aim("executor", Moment(MERGING, 2), 0.0),
+    faults.Aim("driver", Moment(COMMITTING, 2), 0.0),
 ]
 
 
-def wait_for(output: Path, line: str, running: subprocess.Popen[bytes]) -> None:
-    """Until the job's log has the line."""
-    end = time.monotonic() + 120
-    while line not in faults.log_of(output):
-        assert running.poll() is None and time.monotonic() < end, faults.log_of(output)[-3000:]
-        time.sleep(0.05)
-
-
+@pytest.mark.cluster
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc")
+@pytest.mark.skipif(Path(sys.prefix).resolve() != ROOT / ".venv", reason="needs the environment of tests/run")
 def test_a_job_survives_the_death_of_each_of_its_processes(spark: SparkSession, tmp_path: Path) -> None:
-    text, output, draw = tmp_path / "text.txt", tmp_path / "out", random.Random(1)
-    faults.write_text(text, 40_000, seed=1)
-    setting = faults.Setting("local-cluster[2,1,1024]", text, 1, uuid.uuid4().hex)
-    running = faults.start(setting, output)
+    text, output = tmp_path / "text.txt", tmp_path / "out"
+    faults.write_text(text, 20_000, seed=1)
+    conf = faults.JAVA | {"spark.sql.shuffle.partitions": "2"}
+    setting = faults_job.Setting("local-cluster[1,2,1024]", conf, text, PARAMETERS, uuid.uuid4().hex)
+    kills = killed_in_a_run(setting, output)
+    assert [(kill.victim, kill.phase) for kill in kills] == [(aim.victim, aim.moment.phase) for aim in AIMS]
+    # on another cluster, and by the notebook's call: the rounds that are left, then a run that nothing disturbs
+    w2v_spark.train(text, output, **PARAMETERS)
+    assert faults_job.left_running(setting) == []
+    w2v_spark.train(text, tmp_path / "undisturbed", **PARAMETERS)
+    assert faults_job.compare(output, tmp_path / "undisturbed", exact=True) == []
+
+
+def killed_in_a_run(setting: faults_job.Setting, output: Path) -> list[Kill]:
+    """What was killed in one start of a job, which ends by it."""
+    drill, end = Drill("", "local-cluster", "storage", 1, 0), time.monotonic() + 200
+    running, phases = faults_job.start(setting, output)
     try:
-        for line, victim in (("round 2/10", "python worker"), ("round 4/10", "executor"), ("round 6/10", "driver")):
-            wait_for(output, line, running)
-            while not kill(setting.mark, victim, draw):
-                time.sleep(0.01)
-        assert running.wait(60) != 0
-        running = faults.start(setting, output)
-        assert running.wait(200) == 0, faults.log_of(output)[-3000:]
+        while running.poll() is None:
+            assert time.monotonic() < end, faults_job.log_of(output)[-3000:]
+            aims = AIMS[len(drill.kills) :]
+            if aims and phases.now().is_in(aims[0].moment):
+                killed = faults.hit(setting, aims[0], phases, drill, random.Random(1))
+                drill.kills += [killed] if killed else []
+            time.sleep(0.01)
+        assert running.returncode, faults_job.log_of(output)[-3000:]
     finally:
-        for pid, _ in list(marked_processes(setting.mark)) if running.poll() is None else []:
-            subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(pid)], check=False)
-    assert "going on after round" in faults.log_of(output)
-    expected = w2v_spark.train(text, tmp_path / "expected", **faults.PARAMETERS, threads_per_replica=1)
-    assert faults.compare(output, faults.read_vectors(Path(expected.output.removeprefix("file:"))), exact=True) == []
-    assert faults.left_running(setting, None) == []
+        if running.poll() is None:
+            for pid, _ in list(marked_processes(setting.mark)):
+                os.kill(pid, signal.SIGKILL)
+    return drill.kills
+
+
+def model(path: Path, vectors: np.ndarray, words: list[str] | None = None) -> Path:
+    write_model(Vectors(words or [f"t{i % 2}w{i}" for i in range(len(vectors))], vectors), str(path), {})
+    return path
+
+
+def test_what_is_lost_or_left_behind_is_found(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).standard_normal((40, 8)).astype(np.float32)
+    rows[::2, 0] += 9
+    expected = model(tmp_path / "expected", rows)
+    assert faults_job.compare(expected, expected, exact=True) == []
+    nearly = model(tmp_path / "nearly", rows + np.float32(1e-3))
+    assert faults_job.compare(nearly, expected, exact=True) == ["other vectors than in the undisturbed run"]
+    assert faults_job.compare(nearly, expected, exact=False) == []
+    assert "rows of a typical length" in faults_job.compare(model(tmp_path / "long", 2 * rows), expected, False)[0]
+    mixed = model(tmp_path / "mixed", np.random.default_rng(1).permuted(rows, axis=0))
+    assert "a topic score of" in faults_job.compare(mixed, expected, exact=False)[-1]
+    others = model(tmp_path / "others", rows, [f"word{i}" for i in range(40)])
+    assert faults_job.compare(others, expected, exact=False) == ["other words than in the undisturbed run"]
+    (expected / "vectors" / "_temporary").mkdir()
+    (expected / "vectors" / "part-1.parquet").touch()
+    (expected / "work").mkdir()
+    names = "work", "vectors/part-1.parquet", "vectors/_temporary"
+    assert faults_job.left_behind(expected) == ["holds work", *(f"holds {expected / name}" for name in names[1:])]
+
+
+def test_each_pair_of_victim_and_phase_is_drawn_as_often() -> None:
+    kinds, phases = faults.kinds_of_victims("standalone"), [p for p in PHASES if p not in ("starting", "first vectors")]
+    plan = faults.Plan(kinds, phases, dict.fromkeys(phases, 1.0), random.Random(1))
+    runs = [plan.of_a_run(6) for _ in range(3 * 4 * 6 // 6)]
+    drawn = Counter((aim.victim.partition("'")[0], aim.moment.phase) for run in runs for aim in run)
+    assert drawn == {(kind, phase): 3 for kind in kinds for phase in phases}
+    for run in runs:
+        assert not any(later.moment.is_past(earlier.moment) for later, earlier in zip(run, run[1:], strict=False))
+        assert [a.moment.round for a in run if a.moment.round] == sorted(a.moment.round for a in run if a.moment.round)
+
+
+def test_drills_are_kept_beside_each_other_and_a_new_one_replaces_its_own(tmp_path: Path) -> None:
+    kills = [Kill(1, 1, "driver", TRAINING, 3), Kill(2, 2, "driver", MERGING, 1), Kill(2, 2, "executor", TRAINING, 2)]
+    lost = Drill("first", "standalone", "storage", 1, 9, runs=2, starts=4, kills=kills, problems=["run1: holds work"])
+    write_results(tmp_path / "faults", lost)
+    write_results(tmp_path / "faults", Drill("second", "standalone", "direct", 1, 9, kills=kills[:1]))
+    assert kills_table([lost], markdown).splitlines() == [
+        "| killed | training | merging | times | survived | lost |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| executor | 1 | 0 | 1 | 0 | 1 |",
+        "| driver | 1 | 1 | 2 | 1 | 1 |",
+    ]
+    text = (tmp_path / "faults.md").read_text()
+    assert text.startswith("# Kills at random moments\n\n    first\n    second\n\n4 victims")
+    assert "- run1: holds work" in text
+    write_results(tmp_path / "faults", Drill("again", "standalone", "storage", 1, 9))
+    assert "first" not in (tmp_path / "faults.md").read_text()
