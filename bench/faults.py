@@ -153,7 +153,7 @@ def _arguments() -> argparse.Namespace:
         "--output",
         type=Path,
         metavar="PATH",
-        help="write PATH.md and PATH.json; the drill takes the place of one of the same cluster, exchange and threads",
+        help="write PATH.md and PATH.json, beside the drills of other commands that are there",
     )
     args = parser.parse_args()
     if args.output and not args.output.parent.is_dir():
