@@ -31,7 +31,8 @@ for master in json.loads(sys.argv[1]):
 print("found", json.dumps(found))
 """
 EXECUTORS = """
-import json, sys
+import json, os, signal, sys, time
+import pyarrow as pa
 from pyspark.sql import SparkSession
 import w2v_spark
 from w2v_spark.errors import OutputError
@@ -40,14 +41,26 @@ from w2v_spark.place import Place
 from w2v_spark.spark import cluster
 
 spark = SparkSession.builder.getOrCreate()
-cluster._wait_for_executors(spark)
+cluster._wait_for_executors(spark, *cluster._promised(spark))
 there = {e.id: e.cores for e in cluster._registered(spark)}
 output = Place.open(sys.argv[1])
 output.child("work").make()
-cluster.probe(spark, output)
+executors = cluster.probe(spark, output)
 output.child("work").write_json("note", {})
 asked = sorted(cluster._look_everywhere(spark, output.uri, "note"))
-resolved, layout = cluster.resolve(spark, Params(), 100)
+
+
+def executor(batches):
+    # the parent of a Python worker's parent
+    with open(f"/proc/{os.getppid()}/stat") as stat:
+        pid = int(stat.read().rpartition(")")[2].split()[1])
+    yield pa.RecordBatch.from_pydict({"pid": [pid for batch in batches]})
+
+
+os.kill(spark.range(0, 1, 1, 1).mapInArrow(executor, "pid long").head().pid, signal.SIGKILL)
+while len(cluster._registered(spark)) == executors:
+    time.sleep(0.1)
+resolved, layout = cluster.resolve(spark, Params(), 100, executors)
 try:
     w2v_spark.train(sys.argv[2], sys.argv[3])
 except OutputError as e:
@@ -107,6 +120,7 @@ def test_the_probe_waits_for_all_executors_and_asks_each(small_text: Path, tmp_p
     there, asked, replicas, threads, tasks, refused = answer(done)
     assert there == {"0": 2, "1": 2}
     assert asked == ["0", "1"]
+    # one was killed, and waited for until it was there again
     assert (replicas, threads, tasks) == (2, 2, 4)
     assert not [name for name in (output / "work").iterdir() if name.name.startswith(".probe")]
     assert "cannot open the output" in refused and "storage that driver and executors share" in refused

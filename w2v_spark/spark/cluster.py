@@ -56,9 +56,9 @@ class Executor:
     since: float
 
 
-def probe(spark: SparkSession, output: Place) -> None:
+def probe(spark: SparkSession, output: Place) -> int:
     """Executors open the output and load what training needs before anything long begins; what one cannot do comes
-    back as a W2VError.
+    back as a W2VError. How many executors there are, 0 in local mode.
 
     Asked are all executors that the configuration promises, once they have registered, or those that have within
     spark.scheduler.maxRegisteredResourcesWaitingTime (30 s). A standalone master promises no number without
@@ -67,8 +67,8 @@ def probe(spark: SparkSession, output: Place) -> None:
     place of a lost one, or too late. In local mode the driver has opened the output already.
     """
     if is_local(spark):
-        return
-    _wait_for_executors(spark)
+        return 0
+    _wait_for_executors(spark, *_promised(spark))
     work, name = output.child(store.WORK), f".probe.{uuid.uuid4().hex}"
     work.write_json(name, {})
     try:
@@ -77,13 +77,15 @@ def probe(spark: SparkSession, output: Place) -> None:
             asked = _look_everywhere(spark, output.uri, name)
             left = [executor for executor in _registered(spark) if executor.id not in asked]
             if not left:
-                return
+                break
     finally:
         work.delete(name)
-    log.warning(
-        "busy with other jobs, so not asked whether they open the output: %s",
-        ", ".join(f"executor {executor.id} ({executor.address})" for executor in left),
-    )
+    if left:
+        log.warning(
+            "busy with other jobs, so not asked whether they open the output: %s",
+            ", ".join(f"executor {executor.id} ({executor.address})" for executor in left),
+        )
+    return len(asked) + len(left)
 
 
 def _look_everywhere(spark: SparkSession, where: str, name: str) -> set[str]:
@@ -152,11 +154,10 @@ def _registered(spark: SparkSession) -> list[Executor]:
     ]
 
 
-def _wait_for_executors(spark: SparkSession) -> None:
-    """Wait until the executors that `probe` speaks of have registered, no longer than Spark itself would."""
+def _wait_for_executors(spark: SparkSession, wanted: int, unit: str) -> None:
+    """Wait until so many executors or cores have registered, no longer than Spark itself would."""
     jvm_conf = spark.sparkContext._jsc.sc().conf()
     limit = jvm_conf.getTimeAsSeconds("spark.scheduler.maxRegisteredResourcesWaitingTime", "30s")
-    wanted, unit = _promised(spark)
     begun, told = time.monotonic(), False
     while True:
         executors, waited = _registered(spark), time.monotonic() - begun
@@ -187,10 +188,12 @@ def _promised(spark: SparkSession) -> tuple[int, str]:
     return (most // each * each, "cores") if most else (1, _OR_MORE)
 
 
-def resolve(spark: SparkSession, params: Params, words: int) -> tuple[Params, Layout]:
+def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) -> tuple[Params, Layout]:
     """Fill in what is auto, now that the executors and the corpus' `words` are known: device, replicas, threads of
-    each, rounds in an epoch.
+    each, rounds in an epoch. One of the `expected` executors that was lost is waited for, as Spark starts another.
     """
+    if expected and not _is_dynamic(spark):
+        _wait_for_executors(spark, expected, "executors")
     all_cores = _cores(spark)
     # a replica may come to any executor, so none asks for more than the smallest has
     executors, cores = len(all_cores), min(all_cores)

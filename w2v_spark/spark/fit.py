@@ -183,7 +183,7 @@ def prepare(
     frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
     run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite, only_plan)
     try:
-        cluster.probe(spark, run.output)
+        executors = cluster.probe(spark, run.output)
         start = (earlier.identity if earlier else None, frozen.identity if frozen else None)
         given = identity(checked, documents.identity, vocab, *start)
         if begun := unfinished(run, given):
@@ -191,7 +191,7 @@ def prepare(
         else:
             vocabulary = count_vocabulary(spark, run, documents, checked, vocab, earlier, frozen)
             _check_softmax(checked, vocabulary.words)
-        resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count)
+        resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count, executors)
         if begun:
             layout = replace(layout, merge_tasks=begun.merge_tasks)
         prepared = Prepared(spark, run, documents, resolved, layout, vocabulary, earlier, given)
