@@ -122,7 +122,10 @@ def test_a_process_that_is_left_is_found_by_its_mark(tmp_path: Path) -> None:
     setting = faults_job.Setting("local", {}, tmp_path, {}, uuid.uuid4().hex)
     assert faults_job.left_running(setting) == []
     with subprocess.Popen(["sleep", "100"], env={**os.environ, MARK: setting.mark}) as left:
-        found = faults_job.left_running(setting, seconds=0)
+        # its environment can be read a moment after it was started
+        end = time.monotonic() + 30
+        while not (found := faults_job.left_running(setting, seconds=0)) and time.monotonic() < end:
+            time.sleep(0.05)
         left.kill()
     assert [command.split() for command in found] == [["sleep", "100"]]
 
