@@ -207,13 +207,12 @@ def _arguments() -> argparse.Namespace:
 def write(corpus: Corpus, output: str, format: str, overwrite: bool) -> None:
     """Write the text through Spark."""
     from w2v_spark.errors import W2VError
-    from w2v_spark.spark.session import described, own_session, qualify
+    from w2v_spark.spark.session import described, exists, own_session, qualify
 
     try:
         with own_session() as spark, described(spark, "write a text by Zipf's law"):
             address = qualify(spark, output)
-            path: Any = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(address)  # type: ignore[union-attr]
-            if path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(path) and not overwrite:
+            if exists(spark, address) and not overwrite:
                 sys.exit(f"error: {output} exists: give another --output, or --overwrite")
             tasks = max(spark.sparkContext.defaultParallelism, -(-corpus.words // _TASK_WORDS))
             text_of(spark, corpus, tasks).write.mode("overwrite").format(format).save(address)

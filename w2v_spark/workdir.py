@@ -108,8 +108,9 @@ class Vocabulary:
         id; or some of these columns. Only what holds them is read.
         """
         stop, schema = self.words if stop is None else stop, self._schema
-        parts = [schema.empty_table(), *(part for part in self._parts(first, stop, ["id", *(columns or schema.names)]))]
-        return pa.concat_tables([part.select(columns or schema.names) for part in parts])
+        names = columns or schema.names
+        parts = [schema.empty_table(), *self._parts(first, stop, ["id", *names])]
+        return pa.concat_tables([part.select(names) for part in parts])
 
     def word_arrays(self) -> Iterator[pa.Array]:
         """All words by id, in arrays."""

@@ -33,11 +33,10 @@ class WordTable:
     """The table in a folder."""
 
     def __init__(self, folder: Path):
-        words = len(np.memmap(folder / "ids", np.int32, "r"))
         self._hashes = np.memmap(folder / "hashes", np.uint64, "r")
         self._ids = np.memmap(folder / "ids", np.int32, "r")
         parts = [pa.memory_map(str(folder / name)).read_buffer() for name in ("offsets", "words")]
-        self._words = pa.Array.from_buffers(pa.large_string(), words, [None, *parts])
+        self._words = pa.Array.from_buffers(pa.large_string(), len(self._ids), [None, *parts])
 
     def ids(self, words: pa.Array) -> npt.NDArray[np.int32]:
         """The id of each word, -1 where it has none: (n,) int32 of n strings."""

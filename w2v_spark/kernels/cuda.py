@@ -17,7 +17,7 @@ from w2v_spark.kernels.cpu import Outputs, check_sizes
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding, plan_centres
 from w2v_spark.kernels.cuda_device import Card
 from w2v_spark.kernels.cuda_memory import DeviceModel, Task
-from w2v_spark.kernels.cuda_plan import Layout, crowding, plan_layout
+from w2v_spark.kernels.cuda_plan import NO_SOFTMAX, Layout, crowding, plan_layout
 
 Sizes = tuple[int, int, int]  # vector_size, window_size, negative
 Counts = npt.NDArray[np.int64]
@@ -100,10 +100,7 @@ def open_model(
         DeviceError: the card lacks something.
     """
     if outputs.loss == "softmax":
-        raise ParamError(
-            "device=cuda does not train loss softmax, whose vocabularies are small: use device=cpu, or loss "
-            "negative_sampling or hierarchical_softmax"
-        )
+        raise ParamError(NO_SOFTMAX)
     if (architecture, outputs.loss) == ("skip_gram", "negative_sampling"):
         noise = AliasTable(*outputs.tables)
         return CudaReplica(card, sizes, counts, keep, noise, most_tokens, None, exclude_window, frozen)

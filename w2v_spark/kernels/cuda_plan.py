@@ -23,6 +23,10 @@ STRIP_TOKENS = 2048  # tokens of a block that subsamples
 MAX_TOKENS = 1 << 30  # in one call: positions are 32 bits wide
 TENSOR_CAPABILITY = 80  # the first compute capability, times ten, whose tensor cores multiply bf16
 LEAST_CAPABILITY = 70
+NO_SOFTMAX = (
+    "device=cuda does not train loss softmax, whose vocabularies are small: use device=cpu, or loss negative_sampling "
+    "or hierarchical_softmax"
+)
 
 # A row whose updates in flight are more than BEARABLE / step**2 changes by so much less. What many tiles at one time do
 # was simulated with all of them starting from one model, the worst that can happen (cuda_model.CudaModel.blocks): on

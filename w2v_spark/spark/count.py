@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,7 @@ from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.attempts import job_failure
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, input_errors, plain_errors, qualify
+from w2v_spark.spark.session import described, exists, input_errors, plain_errors, qualify
 from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -199,9 +198,7 @@ def _kept_words(
 
 def check_vocab_file(spark: SparkSession, file: str, kind: str = "vocabulary file") -> None:
     """Refuse a list of words that is not there or has no words to offer, before anything long begins."""
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(qualify(spark, file))
-    if not path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(path):
+    if not exists(spark, qualify(spark, file)):
         raise InputError(f"{kind} {file} does not exist")
     ready_words(spark, file)
 

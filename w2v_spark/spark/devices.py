@@ -46,10 +46,9 @@ def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int)
         return 0
     if params.loss == "softmax":
         if params.device == "cuda":
-            raise ParamError(
-                "device=cuda does not train loss softmax, whose vocabularies are small: use device=cpu, or loss "
-                "negative_sampling or hierarchical_softmax"
-            )
+            from w2v_spark.kernels.cuda_plan import NO_SOFTMAX
+
+            raise ParamError(NO_SOFTMAX)
         return 0
     if params.device == "auto" and is_local(spark) and not any(map(os.path.exists, _DRIVER_FILES)):
         log.info("replicas train on the CPU (device=auto): this machine has no NVIDIA driver")

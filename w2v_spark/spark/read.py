@@ -20,7 +20,7 @@ from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
 from w2v_spark.spark.attempts import job_failure
-from w2v_spark.spark.session import described, input_errors, qualify
+from w2v_spark.spark.session import described, exists, input_errors, qualify
 from w2v_spark.spark.tables import PATTERN, literal
 
 FORMATS = ("text", "parquet", "json", "csv")
@@ -97,9 +97,7 @@ def _literal(spark: SparkSession, path: str) -> str:
     """The path, escaped where it names a file or folder that is there, though it would be read as a pattern."""
     if not PATTERN.search(path):
         return path
-    hadoop_path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(path)
-    there = hadoop_path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(hadoop_path)
-    return literal(path) if there else path
+    return literal(path) if exists(spark, path) else path
 
 
 def _name(source: Source, column: str) -> str | None:

@@ -88,7 +88,7 @@ def write_start(
     blocks = -(-vocabulary.words // rows)
 
     def start(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        mine = [block for batch in batches for block in batch.column(0).to_pylist()]
+        mine = list(_ids(batches))
         words = vocabulary.read(mine[0] * rows, (mine[-1] + 1) * rows, ["word"])["word"]
         for i, block in enumerate(mine):
             part = words.slice(i * rows, rows).to_pylist()
@@ -224,9 +224,7 @@ class _Row(NamedTuple):
     counts: Any
 
     def change(self, vector_size: int) -> Change:
-        values = np.frombuffer(self.values, "<f2").reshape(-1, vector_size)
-        counts = None if self.counts is None else np.frombuffer(self.counts, "<i8")
-        return Change(np.frombuffer(self.rows, "<i4"), values, counts)
+        return Change.of_buffers(self.rows, self.values, self.counts, vector_size)
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[_Row]:

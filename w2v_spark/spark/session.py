@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
@@ -169,6 +169,12 @@ def qualify(spark: SparkSession, path: str | os.PathLike[str]) -> str:
         return str(hadoop_path.getFileSystem(hadoop).makeQualified(hadoop_path).toString())
     except Py4JJavaError as e:
         raise InputError(f"cannot open {text}: {_first_line(e.java_exception.getMessage())}") from e
+
+
+def exists(spark: SparkSession, address: str) -> bool:
+    """Whether something lies at an address, on any file system of Spark's."""
+    path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(address)
+    return bool(path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(path))
 
 
 def _from_working_directory(hadoop: object, path: str) -> str:

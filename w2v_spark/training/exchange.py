@@ -231,11 +231,7 @@ _GAVE_UP = "gave up"
 
 def _change_in(batch: pa.RecordBatch, vector_size: int) -> Change:
     rows, values, counts = (batch[name][0].as_buffer() for name in ("rows", "values", "counts"))
-    return Change(
-        np.frombuffer(rows, "<i4"),
-        np.frombuffer(values, "<f2").reshape(-1, vector_size),
-        None if counts is None else np.frombuffer(counts, "<i8"),
-    )
+    return Change.of_buffers(rows, values, counts, vector_size)
 
 
 def _to_the_end(stream: Iterator[pa.RecordBatch]) -> None:

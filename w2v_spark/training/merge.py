@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,12 @@ class Change:
     rows: npt.NDArray[np.int32]
     values: npt.NDArray[np.float16]
     counts: npt.NDArray[np.int64] | None = None
+
+    @classmethod
+    def of_buffers(cls, rows: Any, values: Any, counts: Any, vector_size: int) -> Self:
+        """What `workdir.change_batch` wrote into the columns of these names, as buffers; counts may be None."""
+        halves = np.frombuffer(values, "<f2").reshape(-1, vector_size)
+        return cls(np.frombuffer(rows, "<i4"), halves, None if counts is None else np.frombuffer(counts, "<i8"))
 
 
 def fold(rule: str, base: Block, changes: Iterable[Change], replicas: int) -> Block:

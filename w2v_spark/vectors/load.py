@@ -24,7 +24,7 @@ def read_model(
     model: store.Model, dtype: npt.DTypeLike = np.float32
 ) -> tuple[pa.StringArray, npt.NDArray[np.int64] | None, Matrix]:
     """Words, counts (None where one is unknown) and vectors (words, vector_size) of the dtype given, by id."""
-    size, entries = _described(model)
+    size, entries = model.params["vector_size"], model.manifest["files"][store.VECTORS]
     place = model.place.child(store.VECTORS)
     rows, numbers = _totals(place, entries)
     if numbers != rows * size:
@@ -55,20 +55,6 @@ def read_model(
         order = np.argsort(every)
         word, count = word.take(order), count.take(order)
     return word.combine_chunks(), None if count.null_count else count.to_numpy(), vectors
-
-
-def _described(model: store.Model) -> tuple[int, list[dict[str, Any]]]:
-    """The vectors' size and files as the manifest has them, which anybody may have written."""
-    size, entries = model.params["vector_size"], model.manifest["files"][store.VECTORS]
-    if not isinstance(size, int) or size < 1:
-        raise _damaged(model.place, f"{store.MANIFEST} says params.vector_size {size!r:.60}, must be at least 1")
-    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
-        raise _damaged(model.place, f"files.{store.VECTORS} of {store.MANIFEST} is no list of names and bytes")
-    return size, entries
-
-
-def _is_entry(entry: object) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("bytes"), int)
 
 
 def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
