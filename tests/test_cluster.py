@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "max_iter": 1, "rounds_per_epoch": 3}
+SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "max_iter": 1, "rounds_per_epoch": 3}
 SAME = {**SMALL, "num_replicas": 3, "threads_per_replica": 1}
 
 
@@ -119,6 +119,7 @@ def test_the_packed_job_runs_on_workers_without_our_packages(
     assert vectors_of(tmp_path / "ours") == local_vectors
 
 
+@pytest.mark.slow
 def test_any_spark_submit_runs_it_on_one_core_however_many_tasks_it_would_make(
     standalone: str, archive: str, text: Path, tmp_path: Path
 ) -> None:

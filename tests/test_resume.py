@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SMALL: dict[str, Any] = {
-    "vector_size": 20,
+    "vector_size": 12,
     "min_count": 1,
     "max_iter": 2,
     "num_replicas": 2,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from simulate import Corpus, all_syncs, simulate, volume
 
@@ -14,14 +16,19 @@ import w2v_spark
 from w2v_spark import store
 from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
+from w2v_spark.place import Place
+from w2v_spark.spark import rounds
+from w2v_spark.spark.claim import claim_output
+from w2v_spark.spark.warm_start import BLOCK_COLUMNS
 from w2v_spark.training.merge import RULES
 from w2v_spark.training.schedule import Ladder, auto_ladder, plan_rounds
 from w2v_spark.vectors.load import read_model
+from w2v_spark.workdir import BASE, MATRICES, ROUND_METRICS, block_batch
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
+SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -57,6 +64,23 @@ def test_more_replicas_than_run_at_once_merge_through_storage(
         "give more executors or cores"
     )
     assert w2v_spark.train(small_text, tmp_path / "out", **options, exchange="auto").params.exchange == "storage"
+
+
+def test_blocks_lie_on_disk_in_the_order_that_a_merge_expects(spark: SparkSession, tmp_path: Path) -> None:
+    """However many they are: a sort by matrix alone, as Spark's writer may add one, shuffles them where it spills."""
+    order = [(ROUND_METRICS, 0), *((m, number) for m in MATRICES for number in range(700)), (ROUND_METRICS, 1)]
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for matrix, number in order:
+            yield block_batch(matrix, number, BASE, b"")
+
+    run = claim_output(Place.open(str(tmp_path / "out")), "an application", overwrite=False)
+    try:
+        pointer = rounds._commit(spark, spark.range(0, 1, 1, 1).mapInArrow(write, BLOCK_COLUMNS), run, "r00001")
+        found = [(matrix, number) for matrix, number, _ in pointer.blocks_of_partition(run.work, 0)]
+    finally:
+        run.release()
+    assert found == order[1:-1]
 
 
 def test_a_round_is_one_job_with_a_task_for_each_replica(

@@ -19,7 +19,7 @@ from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "max_iter": 5, "sample": 0.0, "threads_per_replica": 1}
+SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "max_iter": 5, "sample": 0.0, "threads_per_replica": 1}
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from w2v_spark.workdir import CorpusIndex, CorpusReader
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
+SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
 
 
 def vectors_of(output: Path) -> dict[str, bytes]:
@@ -65,7 +65,7 @@ def test_counts_are_exact(spark: SparkSession, small_text: Path, tmp_path: Path)
     assert [(r["word"], r["count"]) for r in rows] == sorted(expected.items(), key=lambda p: (-p[1], p[0]))
 
 
-@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_same_seed_gives_the_same_bytes_whatever_the_splits(
     spark: SparkSession, small_text: Path, tmp_path: Path, replicas: int
 ) -> None:
@@ -164,8 +164,14 @@ def test_a_function_of_ones_own(spark: SparkSession, tmp_path: Path) -> None:
 @pytest.mark.cluster
 @pytest.mark.parametrize(
     "options",
-    [[], ["--master", "local-cluster[1,1,1024]", "--py-files", "mywords.py"]],
-    ids=["the working directory, on one machine", "py-files, on a cluster"],
+    [
+        pytest.param([], id="the working directory, on one machine"),
+        pytest.param(
+            ["--master", "local-cluster[1,1,1024]", "--py-files", "mywords.py"],
+            id="py-files, on a cluster",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_where_a_function_is_found(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "mywords.py").write_text("def split(text):\n    return text.split('|')\n")
@@ -193,7 +199,7 @@ def test_plan_counts_once(
 ) -> None:
     with fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2) as prepared:
         plan = prepared.plan
-    assert plan.vocabulary == 120 and plan.rounds == 2 and plan.model_bytes == 2 * 4 * 120 * 20
+    assert plan.vocabulary == 120 and plan.rounds == 2 and plan.model_bytes == 2 * 4 * 120 * 12
     assert "num_replicas = 2" in plan.text()
     assert not (tmp_path / "out" / "model.json").exists()
     with caplog.at_level(logging.INFO, "w2v_spark"):

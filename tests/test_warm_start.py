@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SMALL: dict[str, Any] = {
-    "vector_size": 20,
+    "vector_size": 12,
     "min_count": 3,
     "sample": 0.0,
     "max_iter": 2,
@@ -74,7 +74,7 @@ def first_vectors(text: Path, output: Path, **options: Any) -> dict[str, dict[st
     words, found = run.vocabulary.read()["word"].to_pylist(), {}
     for matrix in workdir.MATRICES:
         blocks = sorted(pointer.blocks(run.run.work, matrix))
-        rows = np.concatenate([np.frombuffer(values, "<f4").reshape(-1, 20) for _, values in blocks])
+        rows = np.concatenate([np.frombuffer(values, "<f4").reshape(-1, 12) for _, values in blocks])
         found[matrix] = dict(zip(words, rows, strict=True))
     return found
 
@@ -100,7 +100,7 @@ def test_where_vectors_start(
     start, known = first_vectors(later_text, tmp_path / "out", start_from=earlier), vectors_of(earlier)
     assert set(start["syn0"]) == set(known) | {f"star{i}" for i in range(9)}
     for word, vector in start["syn0"].items():
-        expected = known[word] if word in known else initial_vectors([word], 20, 1)[0]
+        expected = known[word] if word in known else initial_vectors([word], 12, 1)[0]
         np.testing.assert_array_equal(vector, expected, err_msg=word)
     assert not any(vector.any() for vector in start["syn1"].values())
 
@@ -130,7 +130,7 @@ def test_a_ready_vocabulary_is_the_whole_vocabulary(
 
 
 def test_vectors_of_another_tool(spark: SparkSession, later_text: Path, tmp_path: Path) -> None:
-    vectors = np.random.default_rng(1).normal(size=(2, 20)).astype(np.float32)
+    vectors = np.random.default_rng(1).normal(size=(2, 12)).astype(np.float32)
     (tmp_path / "glove.txt").write_text(
         "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in zip(("paris", "town3"), vectors, strict=True))
     )
@@ -145,7 +145,7 @@ def test_frozen_words_keep_their_vectors(
     """Through the command, all of the earlier model, and replicas that merge through storage; a list, and replicas that
     merge directly.
     """
-    options = ["--min-count=3", "--sample=0", "--max-iter=1", "--vector-size=20", "--num-replicas=2"]
+    options = ["--min-count=3", "--sample=0", "--max-iter=1", "--vector-size=12", "--num-replicas=2"]
     options += ["--threads-per-replica=1", "--rounds-per-epoch=1", "--start-from", str(earlier), "--freeze", "earlier"]
     assert cli.train_main(["--input", str(later_text), "--output", str(tmp_path / "all"), *options]) == 0
     words = write_list(tmp_path / "words.txt", "\ufefftown1", "town2 7", "sea1", "", "star1", "nowhere", "town1")
@@ -159,7 +159,7 @@ def test_frozen_words_keep_their_vectors(
     known = vectors_of(earlier)
     for output, frozen in (("all", set(known)), ("some", {"town1", "town2", "sea1"})):
         after = vectors_of(tmp_path / output)
-        start = known | {f"star{i}": initial_vectors([f"star{i}"], 20, 1)[0] for i in range(9)}
+        start = known | {f"star{i}": initial_vectors([f"star{i}"], 12, 1)[0] for i in range(9)}
         same = {word for word in start if after[word].tobytes() == start[word].tobytes()}
         # sea and hill are not in the later text, town9 but alone in its line
         assert same == frozen | {word for word in start if word.startswith(("sea", "hill"))} | {RARE}
@@ -235,7 +235,7 @@ def test_only_the_files_that_were_named_are_read(
 ) -> None:
     """In a directory whose name Hadoop would take for a pattern, with stray files."""
     odd = shutil.copytree(earlier, tmp_path / "a [1]{2}*?%20" / "model")
-    stray = {"id": pa.array([0], pa.int32()), "word": ["town1"], "count": [7], "vector": [[9.0] * 20]}
+    stray = {"id": pa.array([0], pa.int32()), "word": ["town1"], "count": [7], "vector": [[9.0] * 12]}
     pq.write_table(pa.table(stray), odd / "vectors" / "part-99999.parquet")
     with fit.prepare(Source(paths=(str(later_text),)), tmp_path / "out", start_from=odd, **SMALL) as run:
         words = run.vocabulary.read()["word"].to_pylist()
@@ -244,7 +244,7 @@ def test_only_the_files_that_were_named_are_read(
         files = publish.write_vocabulary(spark, run.run, run.vocabulary)
         published = store.read_vocabulary(run.run.draft, [f.to_dict() for f in files])["word"].to_pylist()
     ((_, values),) = pointer.blocks(run.run.work, workdir.SYN0)
-    start = dict(zip(words, np.frombuffer(values, "<f4").reshape(-1, 20), strict=True))
+    start = dict(zip(words, np.frombuffer(values, "<f4").reshape(-1, 12), strict=True))
     assert published == words and len(start) == 39
     for word, vector in vectors_of(earlier).items():
         np.testing.assert_array_equal(start[word], vector)
@@ -252,12 +252,12 @@ def test_only_the_files_that_were_named_are_read(
 
 ODD: dict[str, tuple[Any, Any, str]] = {
     "a size in words": ("four", None, "is damaged: model.json says params.vector_size 'four', must be at least 1"),
-    "files that are no list": (20, "x", "files.vectors of model.json is no list of names and bytes"),
-    "files without sizes": (20, [{"name": "x"}], "files.vectors of model.json is no list of names and bytes"),
-    "no files": (20, [], "vectors holds no vectors to start from: model.json names no files"),
-    "a hidden file": (20, ["_a.parquet"], "names the file '_a.parquet', which Spark takes for hidden: give it a name"),
-    "a file elsewhere": (20, ["../a.parquet"], "which lies outside of it: the directory is not ours"),
-    "other columns": (20, ["b.parquet"], r"needs the columns word \(string\) .*, and has: word \(int64\)$"),
+    "files that are no list": (12, "x", "files.vectors of model.json is no list of names and bytes"),
+    "files without sizes": (12, [{"name": "x"}], "files.vectors of model.json is no list of names and bytes"),
+    "no files": (12, [], "vectors holds no vectors to start from: model.json names no files"),
+    "a hidden file": (12, ["_a.parquet"], "names the file '_a.parquet', which Spark takes for hidden: give it a name"),
+    "a file elsewhere": (12, ["../a.parquet"], "which lies outside of it: the directory is not ours"),
+    "other columns": (12, ["b.parquet"], r"needs the columns word \(string\) .*, and has: word \(int64\)$"),
 }
 
 
@@ -296,7 +296,7 @@ def test_what_cannot_be_started_from(
     cases: list[tuple[Path, dict[str, Any], type[Exception], str]] = [
         (tmp_path / "missing", {}, FormatError, "no vectors at .*missing"),
         (damaged, {}, FormatError, "is missing, the manifest says"),
-        (earlier, {"vector_size": 30}, ParamError, "invalid value 30: must be 20, as that of the model to start from"),
+        (earlier, {"vector_size": 30}, ParamError, "invalid value 30: must be 12, as that of the model to start from"),
     ]
     for start, options, kind, message in cases:
         with pytest.raises(kind, match=message):
@@ -307,7 +307,7 @@ def test_what_cannot_be_started_from(
             w2v_spark.train(later_text, earlier, start_from=same, overwrite=True, **SMALL)
     arguments = ["--input", str(later_text), "--output", str(tmp_path / "out"), "--vector-size", "30"]
     assert cli.train_main([*arguments, "--start-from", str(earlier)]) == 2
-    assert "error: parameter vector_size given invalid value 30: must be 20" in capsys.readouterr().err
+    assert "error: parameter vector_size given invalid value 30: must be 12" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -5,13 +5,13 @@ totals.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import DataFrame, Observation, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
@@ -25,6 +25,7 @@ from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.attempts import job_failure
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, exists, input_errors, plain_errors, qualify
+from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ _SAMPLE_DOCUMENTS, _SAMPLE_CHARACTERS = 500, 2000
 _MOST_UNREADABLE = 0.1
 # no word is empty or null, so that these count documents: all, and those without a word
 _DOCUMENTS, _WORDLESS = "", None
+_COUNTS_COLUMNS = "word string, count long"
 _VOCAB_ROW_GROUP = 4 << 20
 
 
@@ -109,21 +111,19 @@ def write_counts(
             found = [len(lengths), int((lengths == 0).sum())]
             yield pa.RecordBatch.from_pydict({"word": pa.array([_DOCUMENTS, _WORDLESS], pa.string()), "count": found})
 
-    totals, word, count_of, place = Observation(), F.col("word"), F.col("count"), own.child(workdir.COUNTS)
+    place = own.child(workdir.COUNTS)
     with described(spark, "count the words"), input_errors():
-        counted = (
-            documents.frame.mapInArrow(count, "word string, count long")
-            .groupBy("word")
-            .agg(F.sum("count").alias("count"))
+        counted = documents.frame.mapInArrow(count, _COUNTS_COLUMNS).groupBy("word").agg(F.sum("count").alias("count"))
+        counted.write.mode("overwrite").parquet(place.uri)
+    files, word, count_of = place.files(), F.col("word"), F.col("count")
+    # no Observation: Spark 4.0 cannot send models of Spark ML to the tasks of a session that has had one
+    with described(spark, "count the words: totals"), plain_errors():
+        totals = read_table(spark, place.uri, files, _COUNTS_COLUMNS).agg(
+            F.sum(F.when(word != _DOCUMENTS, count_of)),
+            F.sum(F.when(word == _DOCUMENTS, count_of)),
+            F.sum(F.when(word.isNull(), count_of)),
         )
-        observed = counted.observe(
-            totals,
-            F.sum(F.when(word != _DOCUMENTS, count_of)).alias("words"),
-            F.sum(F.when(word == _DOCUMENTS, count_of)).alias("documents"),
-            F.sum(F.when(word.isNull(), count_of)).alias("wordless"),
-        )
-        observed.where(word != _DOCUMENTS).write.mode("overwrite").parquet(place.uri)
-    words, seen, wordless = (int(totals.get[name] or 0) for name in ("words", "documents", "wordless"))
+        words, seen, wordless = (int(total or 0) for total in totals.collect()[0])
     if wordless:
         log.info(
             "%s of %s documents (%.1f %%) are null, empty or without a word, and are skipped",
@@ -133,7 +133,13 @@ def write_counts(
         )
     if not words:
         raise InputError("the input is empty: it has no words; check --input, --column and --tokenizer")
-    return words, place.files()
+    return words, files
+
+
+def read_counts(spark: SparkSession, place: Place, files: Iterable[FileEntry]) -> DataFrame:
+    """word, count: every word of the input, from the files that `write_counts` has written into counts/ of a place."""
+    written = read_table(spark, place.child(workdir.COUNTS).uri, files, _COUNTS_COLUMNS)
+    return written.where(F.col("word") != _DOCUMENTS)
 
 
 def write_vocabulary(
@@ -162,16 +168,16 @@ def write_vocabulary(
     if params.max_vocab is not None:
         numbered = numbered.where(F.col("id") < params.max_vocab)
     place = own.child(store.VOCAB)
-    totals = Observation()
+    columns = workdir.FROZEN_SCHEMA if frozen is not None else store.VOCAB_SCHEMA
     with described(spark, "number the vocabulary"), plain_errors():
-        observed = numbered.observe(
-            totals, F.count("*").alias("words"), F.sum("count").alias("count"), F.count_if("frozen").alias("frozen")
-        )
-        columns = workdir.FROZEN_SCHEMA if frozen is not None else store.VOCAB_SCHEMA
         # by id, as they were numbered in one partition, in row groups of which readers take those that they need
-        writer = observed.select(*columns.names).write.mode("overwrite").option("parquet.block.size", _VOCAB_ROW_GROUP)
+        writer = numbered.select(*columns.names).write.mode("overwrite").option("parquet.block.size", _VOCAB_ROW_GROUP)
         writer.parquet(place.uri)
-    words, total = int(totals.get["words"]), int(totals.get["count"] or 0)
+    files = place.files()
+    with described(spark, "number the vocabulary: totals"), plain_errors():
+        written = read_table(spark, place.uri, files, "count long, frozen boolean")
+        totals = written.agg(F.count("*"), F.sum("count"), F.count_if("frozen"))
+        words, total, held = (int(number or 0) for number in totals.collect()[0])
     if not total:
         place.delete()
         raise InputError(
@@ -180,7 +186,7 @@ def write_vocabulary(
             if vocab_file is None
             else f"no word of {vocab_file} occurs in the input; check the file and --lowercase"
         )
-    return Vocabulary(words, total, own.uri, tuple(place.files()), int(totals.get["frozen"]))
+    return Vocabulary(words, total, own.uri, tuple(files), held)
 
 
 def _kept_words(

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from w2v_spark.corpus.phrases import JOINED_BY, PhraseTable, count_tokens
@@ -31,6 +31,7 @@ from w2v_spark.spark.count import words_function
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, input_errors, plain_errors, text_settings
+from w2v_spark.spark.tables import read_table
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +100,13 @@ def _write_pass(
     """Write the phrases of one pass; how many they are, and their files."""
     place = own.child(_PHRASES).child(str(number))
     tokens = _write_tokens(spark, documents, params, own, earlier)
-    totals = Observation()
     with described(spark, f"choose the phrases of pass {number}"), plain_errors():
         counted = spark.read.parquet(own.child(_TOKENS).uri)
         found = _phrases(counted, tokens, params.phrase_min_count, params.phrase_threshold)
-        found.observe(totals, F.count("*").alias("phrases")).repartition(1).write.mode("overwrite").parquet(place.uri)
+        found.repartition(1).write.mode("overwrite").parquet(place.uri)
+        files = place.files()
+        phrases = read_table(spark, place.uri, files, "first string").count()
     own.delete(_TOKENS)
-    phrases = int(totals.get["phrases"] or 0)
     if phrases > _MOST_PHRASES:
         place.delete()
         raise InputError(
@@ -113,14 +114,14 @@ def _write_pass(
             f"raise --phrase-threshold (now {params.phrase_threshold:g}) or --phrase-min-count (now "
             f"{params.phrase_min_count})"
         )
-    return {"phrases": phrases, "files": [f.to_dict() for f in place.files()]}
+    return {"phrases": phrases, "files": [f.to_dict() for f in files]}
 
 
 def _write_tokens(
     spark: SparkSession, documents: Documents, params: Params, own: Place, earlier: Sequence[PhraseTable]
 ) -> int:
     """Count every word and every two neighbours into tokens/; how many different ones there are."""
-    words, totals = words_function(documents, params, earlier), Observation()
+    words, place = words_function(documents, params, earlier), own.child(_TOKENS)
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for flat, lengths in words(batches):
@@ -132,9 +133,8 @@ def _write_tokens(
             .groupBy("token")
             .agg(F.sum("count").alias("count"), F.sum("joined").alias("joined"))
         )
-        observed = counted.observe(totals, F.count("*").alias("tokens"))
-        observed.write.mode("overwrite").parquet(own.child(_TOKENS).uri)
-    return int(totals.get["tokens"] or 0)
+        counted.write.mode("overwrite").parquet(place.uri)
+        return spark.read.parquet(place.uri).count()
 
 
 def _phrases(counted: DataFrame, tokens: int, min_count: int, threshold: float) -> DataFrame:

@@ -36,7 +36,9 @@ _BLOCK_SETTINGS = {
     # a round is one job; adaptive execution makes a job of each of its stages and has nothing to adapt
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.parquet.columnarReaderBatchSize": "8",
-    "spark.sql.maxConcurrentOutputFileWriters": "3",
+    # one more than there are matrices, metrics among them: once as many are open as allowed, Spark sorts all that is
+    # still to come by matrix alone, and a sort that spills does not keep the blocks in order
+    "spark.sql.maxConcurrentOutputFileWriters": "4",
     "spark.sql.files.maxRecordsPerFile": "0",
     "spark.sql.files.maxPartitionBytes": str(64 << 20),
 }

@@ -19,7 +19,6 @@ from w2v_spark.spark.freeze import Freeze
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import text_settings
-from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.workdir import Vocabulary
 
@@ -94,4 +93,4 @@ def _count_words(spark: SparkSession, run: Run, documents: Documents, params: Pa
 def _counts(spark: SparkSession, run: Run) -> DataFrame:
     """word, count: every word of the input."""
     files = [FileEntry(**file) for file in run.stages["counts"]["files"]]
-    return read_table(spark, run.place("counts").child(workdir.COUNTS).uri, files, "word string, count long")
+    return count.read_counts(spark, run.place("counts"), files)
