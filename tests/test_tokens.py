@@ -60,6 +60,15 @@ def test_words_match_the_plain_definition(text: str) -> None:
     assert words_of(text) == plain_words(text)
 
 
+@given(st.lists(st.none() | st.text(alphabet=st.sampled_from("ab1' é."))), st.integers(0, 3), st.sampled_from([32, 64]))
+def test_each_document_is_cut_by_itself(texts: list[str | None], start: int, bits: int) -> None:
+    documents = pa.array(texts, pa.string() if bits == 32 else pa.large_string()).slice(start)
+    flat, lengths = tokens.flatten(tokens.make_tokenizer("words", True)(documents))
+    expected = [plain_words(text or "") for text in texts[start:]]
+    assert lengths.tolist() == [len(words) for words in expected]
+    assert flat.to_pylist() == [word for words in expected for word in words]
+
+
 @given(st.text())
 def test_whitespace_is_python_split(text: str) -> None:
     # the separators U+001C to U+001F are white space to Python alone

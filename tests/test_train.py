@@ -271,7 +271,7 @@ def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_pat
         run, params, vocabulary = prepared.run, prepared.params, prepared.vocabulary
         corpus = fit._encoded(spark, run, prepared.documents, params, vocabulary)
         # a model that is about to overflow
-        huge = np.full((120, 20), 1e38, np.float32)
+        huge = np.full((120, 12), 1e38, np.float32)
         blocks = [workdir.block_batch(m, 0, workdir.BASE, huge) for m in workdir.MATRICES]
         frame = rounds._by_block(spark.createDataFrame(pa.Table.from_batches(blocks)), prepared.layout.merge_tasks)
         start = rounds._commit(spark, frame, run, "r00000")
