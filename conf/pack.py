@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
-from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT / "build" / "environment.tar.gz"
@@ -51,22 +51,35 @@ def fail(text: str) -> NoReturn:
 
 
 def distributions(roots: list[str]) -> list[metadata.Distribution]:
-    """The installed packages named, and all that they require, by name."""
+    """The installed packages named, such as `rjieba` or `cupy-cuda13x[ctk]`, and all that they require, by name."""
     found: dict[str, metadata.Distribution] = {}
-    wanted = list(roots)
+    seen = set[tuple[str, str]]()
+    wanted = [_requirement(root) for root in roots]
     while wanted:
-        name = re.sub(r"[-_.]+", "-", wanted.pop()).lower()
-        if name in found or name in NOT_SENT:
+        requirement = wanted.pop()
+        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        # without an extra, too: what the package needs in any case
+        extras = {(name, extra) for extra in ("", *requirement.extras)} - seen
+        if name in NOT_SENT or not extras:
             continue
         try:
             found[name] = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            fail(f"package {name} is not in .venv: run .venv/bin/python -m pip install {name}, then pack again")
-        for text in found[name].requires or []:
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                wanted.append(requirement.name)
+            fail(
+                f"package {name} is not in .venv: run .venv/bin/python -m pip install '{requirement}', then pack again"
+            )
+        seen |= extras
+        for needed in map(Requirement, found[name].requires or []):
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for _, extra in extras):
+                wanted.append(needed)
     return [found[name] for name in sorted(found)]
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        fail(f"{text!r} names no package: give names as pip takes them, such as rjieba or 'cupy-cuda13x[ctk]'")
 
 
 def members(packages: list[metadata.Distribution]) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import time
 import tomllib
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -34,6 +36,15 @@ def train_toml() -> str:
         shown = json.dumps(spec.unset if value is None else value)
         lines += ["", f"# {spec.help}; {spec.allowed()}", f"# {name} = {shown}"]
     return "\n".join(lines) + "\n"
+
+
+def load(script: str) -> ModuleType:
+    """A script of conf/ as a module."""
+    spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / "conf" / script)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(*words: str | Path, cwd: Path | None = None, **env: str | Path) -> subprocess.CompletedProcess[str]:
@@ -396,6 +407,21 @@ def test_wheel_holds_the_package(wheel: zipfile.ZipFile) -> None:
     assert "License-Expression: Apache-2.0" in text["METADATA"]
     core = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", text["METADATA"], re.MULTILINE)
     assert sorted(core) == ["numba", "numpy", "pyarrow"]
+
+
+def test_packing_takes_what_an_extra_brings(capsys: pytest.CaptureFixture[str]) -> None:
+    def names(*roots: str) -> set[str]:
+        return {package.name.lower() for package in load("pack.py").distributions(list(roots))}
+
+    plain, with_extra = names("hypothesis"), names("hypothesis[numpy]")
+    assert "hypothesis" in plain and with_extra - plain == {"numpy"}
+    assert names("hypothesis", "hypothesis[numpy]") == names("hypothesis[numpy]", "hypothesis") == with_extra
+    for wrong, told in (
+        ("absent[ctk]", "package absent is not in .venv: run .venv/bin/python -m pip install 'absent[ctk]', then pack"),
+        ("a b", "'a b' names no package: give names as pip takes them, such as rjieba or 'cupy-cuda13x[ctk]'"),
+    ):
+        with pytest.raises(SystemExit, match=re.escape(f"w2v_spark: {told}")):
+            names(wrong)
 
 
 if __name__ == "__main__":

@@ -184,6 +184,16 @@ def test_files_that_lie_about_their_size_get_no_memory(tmp_path: Path) -> None:
     assert told["deep.safetensors"].endswith("is no safetensors file: it has no header that can be read")
 
 
+@pytest.mark.parametrize("form", ["word2vec-binary", "word2vec-text"])
+def test_a_packed_file_that_is_cut_off_or_flipped(tmp_path: Path, form: str) -> None:
+    write_file(small(), tmp_path / "plain", form)
+    name, whole = f"v{FORMATS[form].endings[0]}.gz", gzip.compress((tmp_path / "plain").read_bytes())
+    for data in (whole[: len(whole) // 2], whole[:-4], whole[:20] + b"\xff\xff\xff" + whole[23:]):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(W2VError, match=rf"^(cannot read )?{tmp_path / name}"):
+            read_file(tmp_path / name)
+
+
 def test_tensors_that_share_bytes(tmp_path: Path) -> None:
     tensors = {
         name: {"dtype": "F32", "shape": [3, 4], "data_offsets": [at, at + 48]} for name, at in (("a", 0), ("b", 8))

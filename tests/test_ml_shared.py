@@ -27,7 +27,7 @@ def test_they_are_mapped_and_the_oldest_files_removed(tmp_path: Path, monkeypatc
     assert shared.open_on_worker(str(tmp_path / "0")) is first
     for i in range(1, 6):
         assert shared.open_on_worker(_write(tmp_path / str(i), i)).vectors[1, 2] == i
-    assert len([path for path in (local / "w2v_spark").iterdir() if path.is_dir()]) == 4
+    assert len([path for path in (local / "w2v_spark" / "vectors").iterdir() if path.is_dir()]) == 4
     assert not first.vectors.any()
     assert not shared.open_on_worker(str(tmp_path / "0")).vectors.any(), "it is written again"
 

@@ -76,7 +76,7 @@ def test_blocks_lie_on_disk_in_the_order_that_a_merge_expects(spark: SparkSessio
 
     run = claim_output(Place.open(str(tmp_path / "out")), "an application", overwrite=False)
     try:
-        pointer = rounds._commit(spark, spark.range(0, 1, 1, 1).mapInArrow(write, BLOCK_COLUMNS), run, "r00001")
+        pointer = rounds._commit(spark, spark.range(0, 1, 1, 1).mapInArrow(write, BLOCK_COLUMNS), run, 1)
         found = [(matrix, number) for matrix, number, _ in pointer.blocks_of_partition(run.work, 0)]
     finally:
         run.release()

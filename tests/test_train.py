@@ -274,7 +274,7 @@ def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_pat
         huge = np.full((120, 12), 1e38, np.float32)
         blocks = [workdir.block_batch(m, 0, workdir.BASE, huge) for m in workdir.MATRICES]
         frame = rounds._by_block(spark.createDataFrame(pa.Table.from_batches(blocks)), prepared.layout.merge_tasks)
-        start = rounds._commit(spark, frame, run, "r00000")
+        start = rounds._commit(spark, frame, run, 0)
         rounds.go_on_from(run, start, None)
         with pytest.raises(
             DivergenceError, match=r"training diverged: round 1 gave .*; lower --step-size \(now 0.05\)"

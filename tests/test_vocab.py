@@ -36,21 +36,27 @@ def test_decode_of_a_slice() -> None:
     assert ids.tolist() == [1, 1, 2] and offsets.tolist() == [0, 2, 3]
 
 
+@pytest.fixture
+def local_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that Spark gives an executor."""
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path / 'local'},{tmp_path / 'other'}")
+    return tmp_path / "local"
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(vocabulary=st.lists(words, unique=True, min_size=1), asked=st.lists(words))
-def test_ids_of_words(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str], asked: list[str]) -> None:
+def test_ids_of_words(local_dir: Path, vocabulary: list[str], asked: list[str]) -> None:
     asked += vocabulary[::2]
-    folder = tmp_path_factory.mktemp("table") / "words"
     table = shared_table(
-        folder, lambda: (pa.array(vocabulary[i : i + 2], pa.string()) for i in range(0, len(vocabulary), 2))
+        repr(vocabulary), lambda: (pa.array(vocabulary[i : i + 2], pa.string()) for i in range(0, len(vocabulary), 2))
     )
     found = table.ids(pa.array(["?", *asked], pa.string())[1:])
     assert found.tolist() == [vocabulary.index(word) if word in vocabulary else -1 for word in asked]
 
 
-def test_words_of_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_of_one_hash_are_told_apart(local_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_table, "hash_words", lambda words: np.full(len(words), 7, np.uint64))
-    table = shared_table(tmp_path / "words", lambda: [pa.array(VOCABULARY)])
+    table = shared_table("these", lambda: [pa.array(VOCABULARY)])
     assert table.ids(pa.array(["c", "x", "a", "c"])).tolist() == [2, -1, 0, 2]
 
 
@@ -61,7 +67,7 @@ def test_hashes_are_those_of_words_alone() -> None:
     assert np.array_equal(hash_words(pa.array(drawn[::-1], pa.large_string())), hashes[::-1])
 
 
-def test_one_makes_the_table_for_all(tmp_path: Path) -> None:
+def test_one_makes_the_table_for_all(local_dir: Path) -> None:
     made = []
 
     def words_by_id() -> list[pa.Array]:
@@ -69,17 +75,28 @@ def test_one_makes_the_table_for_all(tmp_path: Path) -> None:
         return [pa.array([f"w{i}" for i in range(100_000)])]
 
     with ThreadPoolExecutor(3) as pool:
-        tables = list(pool.map(lambda _: shared_table(tmp_path / "words", words_by_id), range(3)))
+        tables = list(pool.map(lambda _: shared_table("these", words_by_id), range(3)))
     assert [table.ids(pa.array(["w77"])).tolist() for table in tables] == [[77]] * 3 and len(made) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["words", "words.lock"]
+    for content in ("other", "third"):
+        shared_table(content, lambda: [pa.array(VOCABULARY)])
+    assert len(list((local_dir / "w2v_spark" / "words").iterdir())) == 3  # two tables and the lock
 
 
-def test_a_disk_that_refuses_the_table_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "full").write_text("")
+def test_a_disk_that_refuses_the_table_is_a_sentence(local_dir: Path) -> None:
+    local_dir.write_text("")
     with pytest.raises(
-        StorageError, match=r"^the table of words cannot be written to .*full/words: .*; it takes about "
+        StorageError, match=r"^the table of words cannot be written to .*local/w2v_spark/words: .*; it takes about "
     ):
-        shared_table(tmp_path / "full" / "words", lambda: [])
+        shared_table("these", lambda: [])
+
+
+def test_words_that_the_storage_does_not_give_are_no_fault_of_the_disk(local_dir: Path) -> None:
+    def words_by_id() -> list[pa.Array]:
+        raise StorageError("the words cannot be read")
+
+    with pytest.raises(StorageError, match=r"^the words cannot be read$"):
+        shared_table("these", words_by_id)
+    assert [path.name for path in (local_dir / "w2v_spark" / "words").iterdir()] == ["lock"]
 
 
 def test_count_words() -> None:

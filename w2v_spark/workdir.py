@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from w2v_spark import store
 from w2v_spark.corpus.vocab import decode
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, StorageError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.store import Float32Matrix as Float32Matrix
 
@@ -186,6 +186,8 @@ class CorpusReader:
             file = self._file(bucket.file)
             groups = _groups(file, range(bucket.bucket, bucket.bucket + 1))
             table = file.read_row_groups(groups, columns=["bucket", "ids"], use_threads=False)
+        except StorageError:
+            raise
         except (pa.ArrowException, OSError) as e:
             name = self._index.files[bucket.file].name
             raise FormatError(f"{self._corpus.uri}/{name} cannot be read as Parquet: {e}") from e
@@ -199,8 +201,7 @@ class CorpusReader:
 
     def _file(self, number: int) -> pq.ParquetFile:
         if number not in self._open:
-            entry = self._index.files[number]
-            source = self._corpus.filesystem.open_input_file(self._corpus.file(entry.name))
+            source = self._corpus.open_file(self._index.files[number].name)
             self._open[number] = pq.ParquetFile(source, page_checksum_verification=True)
         return self._open[number]
 

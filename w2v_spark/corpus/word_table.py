@@ -9,10 +9,7 @@ A word is looked up by its hash and then compared, so that words with one hash a
 
 from __future__ import annotations
 
-import fcntl
 import functools
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -23,7 +20,10 @@ import pyarrow.compute as pc
 
 from w2v_spark.corpus.vocab import mix64
 from w2v_spark.errors import StorageError
+from w2v_spark.executor_files import executor_folder, kept_on_executor
 
+# a corpus is encoded once, so that no more than a few are ever in use
+_KIND, _KEPT_ON_DISK = "words", 2
 # odd, so that it has powers without end modulo 2**64
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _INVERSE = np.uint64(pow(int(_BASE), -1, 2**64))
@@ -67,22 +67,19 @@ def hash_words(words: pa.LargeStringArray) -> npt.NDArray[np.uint64]:
     return mix64((sums[stops] - sums[starts]) * shifts + (stops - starts).astype(np.uint64))
 
 
-def shared_table(folder: Path, words: Callable[[], Iterable[pa.Array]]) -> WordTable:
-    """The table in `folder`, which the first process that asks makes of the `words` by id while others wait.
-    StorageError where the disk does not hold it.
+def shared_table(content: str, words: Callable[[], Iterable[pa.Array]]) -> WordTable:
+    """The table of the `words` by id, on the executor's disk; `content` tells it from others. StorageError where the
+    disk does not hold it.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.is_dir():
-                _make(folder, words())
+        return _opened(kept_on_executor(_KIND, content, lambda folder: _make(folder, words()), _KEPT_ON_DISK))
+    except StorageError:  # of the words, not of this disk
+        raise
     except OSError as e:
         raise StorageError(
-            f"the table of words cannot be written to {folder}: {e.strerror or e}; it takes about 40 bytes a word in "
-            "the first folder of spark.local.dir (LOCAL_DIRS on YARN)"
+            f"the table of words cannot be written to {executor_folder(_KIND)}: {e.strerror or e}; it takes about 40 "
+            "bytes a word in the first folder of spark.local.dir (LOCAL_DIRS on YARN)"
         ) from e
-    return _opened(folder)
 
 
 @functools.lru_cache(maxsize=1)
@@ -91,12 +88,9 @@ def _opened(folder: Path) -> WordTable:
 
 
 def _make(folder: Path, words: Iterable[pa.Array]) -> None:
-    """Write a table beside `folder`, and move it there once it is whole."""
-    draft = folder.with_suffix(".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
+    """Write a table into a folder."""
     hashes, end = [np.zeros(0, np.uint64)], 0
-    with (draft / "words").open("wb") as texts, (draft / "offsets").open("wb") as offsets:
+    with (folder / "words").open("wb") as texts, (folder / "offsets").open("wb") as offsets:
         offsets.write(np.zeros(1, np.int64).tobytes())
         for some in words:
             some = some.cast(pa.large_string())
@@ -107,9 +101,8 @@ def _make(folder: Path, words: Iterable[pa.Array]) -> None:
             end += len(letters)
     every = np.concatenate(hashes)
     order = np.argsort(every, kind="stable")
-    every[order].tofile(draft / "hashes")
-    order.astype(np.int32).tofile(draft / "ids")
-    os.rename(draft, folder)
+    every[order].tofile(folder / "hashes")
+    order.astype(np.int32).tofile(folder / "ids")
 
 
 def _letters(words: pa.LargeStringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

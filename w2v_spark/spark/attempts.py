@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 # a name node that fails over, or a network, is back within a minute
 STORAGE_SECONDS = (2, 10, 30)
 MOST_REDONE = len(STORAGE_SECONDS)
+_LOST = re.compile(r"(?:ExecutorLostFailure|Python worker exited unexpectedly).*")
 _Result = TypeVar("_Result")
 
 
@@ -63,9 +64,13 @@ def job_failure(error: Exception) -> str:
     if raised := re.findall(r"^([\w.]+(?:Error|Exception|Interrupt)(?:: .*)?)$", text.partition("\n\tat ")[0], re.M):
         return str(raised[-1])[:300]
     causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)", text, re.M)
-    lost = re.findall(r"(?:ExecutorLostFailure|Python worker exited unexpectedly).*", text)
-    lines = [*lost, *reversed(causes), *(line for line in text.splitlines() if line.strip())]
+    lines = [*_LOST.findall(text), *reversed(causes), *(line for line in text.splitlines() if line.strip())]
     return str(next(iter(lines), type(error).__name__)).strip()[:300]
+
+
+def lost_process(error: Exception) -> bool:
+    """Whether a Spark job failed as an executor or a Python worker died."""
+    return bool(_LOST.search(str(error)))
 
 
 def _has_stopped(spark: SparkSession) -> bool:

@@ -137,11 +137,14 @@ class Run:
         self.training = None
         if (read_record(self.work) or {}).get("run") != self.tag:
             return
-        # from here on nobody goes on with these rounds, though a part of them may outlive the driver
-        self._write(finished=not keep_work)
-        if not keep_work:
-            self.release()
-            _remove(self.work)
+        try:
+            # from here on nobody goes on with these rounds, though a part of them may outlive the driver
+            self._write(finished=not keep_work)
+            if not keep_work:
+                self.release()
+                _remove(self.work)
+        except OSError as e:
+            log.warning("the model is whole, but %s could not be removed: %s", self.work.uri, e.strerror or e)
 
     def release(self) -> None:
         """Give no more signs of life."""

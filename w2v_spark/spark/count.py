@@ -22,7 +22,7 @@ from w2v_spark.corpus.vocab import count_words
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark.attempts import job_failure
+from w2v_spark.spark.attempts import job_failure, lost_process
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, exists, input_errors, plain_errors, qualify
 from w2v_spark.spark.tables import read_table
@@ -81,6 +81,8 @@ def check_script(documents: Documents, params: Params) -> None:
         with input_errors():
             sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
     except Py4JJavaError as e:
+        if lost_process(e):
+            raise
         raise InputError(f"Spark cannot read the input, of which a file may be damaged: {job_failure(e)}") from e
     texts = pa.array(sample, pa.string())
     unreadable = tokens.unreadable_share(texts)

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from w2v_spark.errors import DeviceError, ParamError, W2VError
 from w2v_spark.params import Params
+from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.session import described, is_local, plain_errors
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int)
         return 0
     gpus = 1 if is_local(spark) else int(spark.sparkContext.getConf().get(_AMOUNT, "0") or 0)
     if gpus:
-        looks = look_at_gpus(spark, executors * gpus, gpu_profile(spark, cores // gpus))
+        tasks, profile = executors * gpus, gpu_profile(spark, cores // gpus)
+        looks = redo(spark, "looking for GPUs", lambda _: look_at_gpus(spark, tasks, profile))
         problem = next((f"on {look.host}, {look.problem}" for look in looks if look.problem), "")
         if is_local(spark):
             gpus = looks[0].gpus

@@ -13,11 +13,8 @@ copies spread:
 
 from __future__ import annotations
 
-import os
-import tempfile
-import uuid
+import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -88,12 +85,10 @@ def _sentences(
 ) -> DataFrame:
     """Ids binary: the encoded sentences, wherever the input's splits put them."""
     words_of, longest = words_function(documents, params, phrases), params.max_sentence_length
-    name = f"w2v_spark-words-{uuid.uuid4().hex}"
+    content = json.dumps([vocabulary.parent, vocabulary.to_dict()])
 
     def encode_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # of the executor, which removes it when it ends
-        folder = os.environ.get("SPARK_LOCAL_DIRS", "").partition(",")[0] or tempfile.gettempdir()
-        table = shared_table(Path(folder, name), vocabulary.word_arrays)
+        table = shared_table(content, vocabulary.word_arrays)
         for flat, lengths in words_of(batches):
             sentences = encode(table.ids(flat), lengths, longest)
             yield pa.RecordBatch.from_arrays([sentences.cast(pa.binary())], names=["ids"])

@@ -4,6 +4,7 @@ Estimator call.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import time
@@ -51,9 +52,9 @@ class Trained:
     words_per_second: float
     loss: float
 
-    @property
+    @functools.cached_property
     def wv(self) -> Vectors:
-        """The vectors, opened from disk."""
+        """The vectors, opened from disk when first asked for."""
         return Vectors.open(self.output)
 
 
@@ -183,7 +184,7 @@ def prepare(
     frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
     run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite, only_plan)
     try:
-        executors = cluster.probe(spark, run.output)
+        executors = redo(spark, "asking the executors", lambda _: cluster.probe(spark, run.output))
         start = (earlier.identity if earlier else None, frozen.identity if frozen else None)
         given = identity(checked, documents.identity, vocab, *start)
         if begun := unfinished(run, given):

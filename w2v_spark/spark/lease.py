@@ -41,8 +41,11 @@ class Lease:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(STALE_SECONDS)  # longer, and the storage hangs: it shall not keep the driver
-        if (read_lease(self._work) or {}).get("run") == self._run:
-            self._work.delete(LEASE)
+        try:
+            if (read_lease(self._work) or {}).get("run") == self._run:
+                self._work.delete(LEASE)
+        except OSError as e:  # it goes stale by itself, and what the run has done is not to fail by it
+            log.warning("cannot remove %s/%s: %s", self._work.uri, LEASE, e.strerror or e)
 
     def _live(self) -> None:
         failing = False

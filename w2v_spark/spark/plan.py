@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from w2v_spark.params import Params
+from w2v_spark.spark.encode import bucket_count
 from w2v_spark.training.schedule import plan_rounds
 
 # measured on vectors of 300: a Python worker that trains, beside its model, and one that only merges; Java beside its
@@ -52,11 +53,16 @@ class Plan:
 
     @property
     def replica_bytes(self) -> int:
-        """Memory of one replica's Python worker, outside the JVM: the model, the noise distribution, and itself."""
+        """Memory of one replica's Python worker, outside the JVM: the model, the noise distribution, a bucket of the
+        corpus, and itself.
+        """
         from w2v_spark.kernels.cpu_sgns import padded_size
 
         agreed_on = self.model_bytes if self._direct else 0
-        return self.vocabulary * (2 * 4 * padded_size(self.params.vector_size) + 12) + agreed_on + _REPLICA_BYTES
+        # read, without the rows of its neighbours, and as ids
+        bucket = 3 * 4 * self.words // bucket_count(self.words)
+        model = self.vocabulary * (2 * 4 * padded_size(self.params.vector_size) + 12)
+        return model + agreed_on + bucket + _REPLICA_BYTES
 
     @property
     def python_bytes(self) -> int:

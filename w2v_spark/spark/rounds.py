@@ -100,7 +100,7 @@ def write_start(
             drawn = earlier.blocks(spark, vocabulary, vector_size, seed, tasks)
         else:
             drawn = spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS)
-        pointer = _commit(spark, _by_block(drawn, merge_tasks), run, "r00000")
+        pointer = _commit(spark, _by_block(drawn, merge_tasks), run, 0)
     go_on_from(run, pointer, None)
     return pointer
 
@@ -114,7 +114,7 @@ def run_round(
     new_model = _together if job.params.exchange == "direct" else _through_storage
     with described(spark, description):
         blocks = new_model(spark, run.work.uri, job, layout)
-        pointer = _commit(spark, blocks, run, f"r{job.round.number:05d}" + (f"-{attempt}" if attempt > 1 else ""))
+        pointer = _commit(spark, blocks, run, job.round.number, attempt)
     metrics = [json.loads(m) for m in pointer.read_metrics(run.work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
     longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
@@ -250,14 +250,15 @@ def _partition() -> int:
     return context.partitionId()
 
 
-def _commit(spark: SparkSession, blocks: DataFrame, run: Run, name: str) -> Pointer:
-    """Write blocks into a directory of the run's own."""
+def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attempt: int = 1) -> Pointer:
+    """Write the blocks of a round into a directory of the run's own, one for each attempt."""
+    name = f"r{round:05d}" + (f"-{attempt}" if attempt > 1 else "")
     place = run.own.child(workdir.ROUNDS).child(name)
     with block_settings(spark), plain_errors():
         writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
         writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
         writer.parquet(place.uri)
-    return Pointer.of_directory(run.work, int(name[1:6]), f"{run.tag}/{workdir.ROUNDS}/{name}")
+    return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}")
 
 
 def _check_norm(longest: float, job: ShardJob) -> None:

@@ -41,6 +41,8 @@ _BLOCK_SETTINGS = {
     "spark.sql.maxConcurrentOutputFileWriters": "4",
     "spark.sql.files.maxRecordsPerFile": "0",
     "spark.sql.files.maxPartitionBytes": str(64 << 20),
+    # a round's directory is written as a whole; some clusters' sessions have dynamic, which not all committers take
+    "spark.sql.sources.partitionOverwriteMode": "static",
 }
 _TEXT_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
@@ -187,11 +189,12 @@ def _from_working_directory(hadoop: object, path: str) -> str:
 @contextmanager
 def described(spark: SparkSession, text: str) -> Iterator[None]:
     """Jobs started in the block carry this description in the Spark UI."""
+    before = spark.sparkContext.getLocalProperty("spark.job.description")
     spark.sparkContext.setJobDescription(f"w2v_spark: {text}")
     try:
         yield
     finally:
-        spark.sparkContext.setJobDescription(None)  # type: ignore[arg-type]
+        spark.sparkContext.setJobDescription(before)  # type: ignore[arg-type]
 
 
 _OURS = re.compile(r"w2v_spark\.errors\.(\w+): (.+)")

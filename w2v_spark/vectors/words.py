@@ -196,7 +196,7 @@ class Words:
     def _find(self, key: Key) -> int | None:
         """The id of a word as it is spelt or as the model's text was normalised; of an id, itself."""
         if not isinstance(key, str):
-            return int(key) if 0 <= key < len(self) else None
+            return int(key) if isinstance(key, int | np.integer) and 0 <= key < len(self) else None
         if not _is_text(key):
             return None
         found = self._position(key)

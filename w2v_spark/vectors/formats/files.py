@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -46,7 +47,14 @@ def fresh_files(paths: Sequence[Path], refused: Sequence[Path]) -> Iterator[list
 def unpacked(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked where its name ends in .gz."""
     with open(path, "rb") as raw:
-        yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.name.endswith(".gz") else raw
+        if not path.name.endswith(".gz"):
+            yield raw
+            return
+        try:
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield cast(BinaryIO, stream)
+        except (EOFError, zlib.error) as e:
+            raise FormatError(f"{path} is cut off or damaged: {e}") from e
 
 
 def most_bytes(path: Path) -> int:

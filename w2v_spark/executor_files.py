@@ -1,0 +1,43 @@
+"""Files for the Python workers of an executor: made by the first that needs them, then mapped by all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def executor_folder(kind: str) -> Path:
+    """Where files of a kind lie: in the executor's own directory, which Spark removes when the executor ends."""
+    return Path(os.environ["SPARK_LOCAL_DIRS"].split(",")[0], "w2v_spark", kind)
+
+
+def kept_on_executor(kind: str, content: str, make: Callable[[Path], None], most: int) -> Path:
+    """A folder that `make(folder)` has filled, made once for all that ask for the same content at any time. So many of
+    a kind stay on the disk, those made last; who has files of another one mapped keeps what it has.
+    """
+    import fcntl  # Windows has none, and may be where a Spark Connect client runs
+
+    parent = executor_folder(kind)
+    folder, draft = parent / hashlib.sha256(content.encode()).hexdigest()[:32], parent / "draft"
+    parent.mkdir(parents=True, exist_ok=True)
+    with open(parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)  # of a worker that was killed
+            draft.mkdir()
+            try:
+                make(draft)
+                os.rename(draft, folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+            _remove_oldest(parent, most)
+    return folder
+
+
+def _remove_oldest(parent: Path, most: int) -> None:
+    folders = sorted((path for path in parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for path in folders[:-most]:
+        shutil.rmtree(path)
