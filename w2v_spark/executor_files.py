@@ -14,7 +14,7 @@ def executor_folder(kind: str) -> Path:
     return Path(os.environ["SPARK_LOCAL_DIRS"].split(",")[0], "w2v_spark", kind)
 
 
-def kept_on_executor(kind: str, content: str, make: Callable[[Path], None], most: int) -> Path:
+def kept_on_executor(kind: str, content: str, make: Callable[[Path], object], most: int) -> Path:
     """A folder that `make(folder)` has filled, made once for all that ask for the same content at any time. So many of
     a kind stay on the disk, those made last; who has files of another one mapped keeps what it has.
     """
