@@ -19,32 +19,25 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from encoded import EncodedText
 from gensim.models import Word2Vec
-from gpu_data import Corpus
 
-from w2v_spark.corpus.noise import keep_probability
+from w2v_spark.corpus.random import random_key
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
+from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
 from w2v_spark.kernels.cpu_sgns import padded_size
+from w2v_spark.params import Params
+from w2v_spark.training.replica import Sampling
 from w2v_spark.training.schedule import step_at
-from w2v_spark.training.sentences import random_key
-from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
+from w2v_spark.vectors.evaluate import SCORED_WORDS, evaluate_analogies, evaluate_pairs
 from w2v_spark.vectors.vectors import Vectors
 
 WINDOW, NEGATIVE, EXPONENT, LOWEST_STEP = 5, 5, 0.75, 1e-4
-_RESTRICT_VOCAB = 30_000
 _PIECE_WORDS = 1 << 16
 _GENSIM_LONGEST_LINE = 10_000
 
 
-def most_frequent(text: Corpus, words: int) -> Corpus:
-    """The text with its most frequent words alone."""
-    known = text.ids < words
-    before = np.concatenate([[0], np.cumsum(known)])
-    return Corpus(text.ids[known], before[text.offsets], text.words[:words], text.counts[:words])
-
-
-def write_lines(text: Corpus, path: Path) -> None:
+def write_lines(text: EncodedText, path: Path) -> None:
     """As plain text, a sentence a line."""
     words = np.array(text.words, object)
     with path.open("w", encoding="utf-8") as out:
@@ -53,12 +46,14 @@ def write_lines(text: Corpus, path: Path) -> None:
                 out.write(" ".join(words[text.ids[at : min(stop, at + _GENSIM_LONGEST_LINE)]]) + "\n")
 
 
-def train_ours(text: Corpus, architecture: str, loss: str, args: argparse.Namespace) -> tuple[Vectors, float, float]:
+def train_ours(
+    text: EncodedText, architecture: str, loss: str, args: argparse.Namespace
+) -> tuple[Vectors, float, float]:
     """The vectors, the seconds of training, and the mean loss of the last epoch."""
     kernel = compile_kernel(architecture, loss, args.size, WINDOW, NEGATIVE, not args.sum, args.exclude_window)
-    outputs = Outputs.of_counts(loss, text.counts, EXPONENT)
+    params = Params(loss=loss, noise_exponent=EXPONENT, sample=args.sample)
+    sampling = Sampling.of_counts(text.counts, params)
     words, width = len(text.words), padded_size(args.size)
-    keep = (keep_probability(text.counts, args.sample) * np.float64(2**32 - 1)).astype(np.uint32)
     syn0 = np.pad(initial_vectors(text.words, args.size, args.seed), ((0, 0), (0, width - args.size)))
     syn1 = np.zeros((kernel.output_rows(words), width), np.float32)
     step_size = args.step or _usual_step(architecture)
@@ -68,7 +63,8 @@ def train_ours(text: Corpus, architecture: str, loss: str, args: argparse.Namesp
         at = [epoch + offset / total for offset in (offsets[0], offsets[-1])]
         steps = [step_at(position, args.epochs, step_size, LOWEST_STEP) for position in at]
         key = random_key(args.seed, epoch, number)
-        return kernel(text.ids, offsets, syn0, syn1, keep, outputs, steps[0], steps[1], key)
+        tables = (sampling.keep, sampling.outputs)
+        return kernel(text.ids, offsets, syn0, syn1, *tables, steps[0], steps[1], key)
 
     pieces, started = [offsets for _, offsets in text.chunks(_PIECE_WORDS)], time.perf_counter()
     with ThreadPoolExecutor(args.threads) as pool:
@@ -81,7 +77,7 @@ def train_ours(text: Corpus, architecture: str, loss: str, args: argparse.Namesp
 
 
 def train_gensim(
-    text: Corpus, path: Path, architecture: str, loss: str, args: argparse.Namespace
+    text: EncodedText, path: Path, architecture: str, loss: str, args: argparse.Namespace
 ) -> tuple[Vectors, float]:
     """The vectors, and the seconds of training."""
     hierarchical = loss == "hierarchical_softmax"
@@ -118,7 +114,7 @@ def scores(vectors: Vectors, args: argparse.Namespace) -> str:
     """Analogies answered in percent and 100 times Spearman's rho of each file of pairs."""
     parts = []
     if args.analogies:
-        report = evaluate_analogies(vectors, args.analogies, _RESTRICT_VOCAB)
+        report = evaluate_analogies(vectors, args.analogies, SCORED_WORDS)
         parts.append(f"analogies {100 * (report.total.accuracy or 0):5.1f}")
     for path in args.pairs:
         found = evaluate_pairs(vectors, path, len(vectors))
@@ -129,8 +125,8 @@ def scores(vectors: Vectors, args: argparse.Namespace) -> str:
 def main() -> None:
     """Train each pair, print a line for each."""
     args = _arguments(sys.argv[1:])
-    text = Corpus.of_run(args.corpus, args.share)
-    few = most_frequent(text, args.words)
+    text = EncodedText.of_run(args.corpus, args.share)
+    few = text.most_frequent(args.words)
     with tempfile.TemporaryDirectory(prefix="w2v_spark-bench-") as scratch:
         path = Path(scratch, "corpus.txt")
         if not args.ours:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from w2v_spark.vectors.vectors import Vectors
 
 DOCUMENT_WORDS = 20
-_SHIFT = 2.7
+SHIFT = 2.7
 _CHUNK_DOCUMENTS = 1_000
 _TASK_WORDS = 1 << 23
 
@@ -49,7 +49,7 @@ _TOPIC = re.compile(r"t(\d+)w\d+")
 
 
 @dataclass(frozen=True)
-class Corpus:
+class ZipfText:
     """What a text is made from; `words` is rounded up to whole documents."""
 
     words: int
@@ -97,8 +97,8 @@ class Corpus:
         first = chunk * _CHUNK_DOCUMENTS
         documents = np.arange(first, min(first + _CHUNK_DOCUMENTS, self.documents))
         shape = len(documents), DOCUMENT_WORDS
-        stretch = np.log((self.vocabulary + _SHIFT) / _SHIFT)
-        drawn = (_SHIFT * np.exp(stretch * draw.random(shape)) - _SHIFT).astype(np.int64)
+        stretch = np.log((self.vocabulary + SHIFT) / SHIFT)
+        drawn = (SHIFT * np.exp(stretch * draw.random(shape)) - SHIFT).astype(np.int64)
         ranks = np.minimum(drawn, self.vocabulary - 1)
         topics = (documents % self.topics)[:, None]
         keeps = (ranks >= self.function_words) & (draw.random(shape) < self.coherence)
@@ -165,7 +165,7 @@ def main() -> int:
         print(scores(args.score, args.queries))
         return 0
     try:
-        corpus = Corpus(
+        text = ZipfText(
             args.words,
             args.vocabulary,
             args.topics,
@@ -176,7 +176,7 @@ def main() -> int:
         )
     except ValueError as e:
         sys.exit(f"error: {e}")
-    write(corpus, args.output, args.format, args.overwrite)
+    write(text, args.output, args.format, args.overwrite)
     return 0
 
 
@@ -187,14 +187,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--output", metavar="DIR", help="a new folder for the text, on any file system of Spark's")
     parser.add_argument("--format", choices=("text", "parquet"), default="text", help="parquet has the column text")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in the output")
-    parser.add_argument("--seed", type=int, default=Corpus.seed, help="another seed, another text (default 1)")
-    parser.add_argument("--topics", type=int, default=Corpus.topics, metavar="C", help="topics (default 100)")
-    parser.add_argument("--function-words", type=int, default=Corpus.function_words, metavar="F", help="default 100")
+    parser.add_argument("--seed", type=int, default=ZipfText.seed, help="another seed, another text (default 1)")
+    parser.add_argument("--topics", type=int, default=ZipfText.topics, metavar="C", help="topics (default 100)")
+    parser.add_argument("--function-words", type=int, default=ZipfText.function_words, metavar="F", help="default 100")
     parser.add_argument(
-        "--coherence", type=float, default=Corpus.coherence, help="how much a document keeps to it (default 0.4)"
+        "--coherence", type=float, default=ZipfText.coherence, help="how much a document keeps to it (default 0.4)"
     )
     parser.add_argument(
-        "--at-least", type=int, default=Corpus.at_least, metavar="K", help="times each word occurs at least (0)"
+        "--at-least", type=int, default=ZipfText.at_least, metavar="K", help="times each word occurs at least (0)"
     )
     parser.add_argument("--score", metavar="MODEL", help="score a model of such a text instead")
     parser.add_argument("--queries", type=int, default=500, metavar="N", help="words asked for in a band (default 500)")
@@ -204,7 +204,7 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def write(corpus: Corpus, output: str, format: str, overwrite: bool) -> None:
+def write(text: ZipfText, output: str, format: str, overwrite: bool) -> None:
     """Write the text through Spark."""
     from w2v_spark.errors import W2VError
     from w2v_spark.spark.session import described, exists, own_session, qualify
@@ -214,22 +214,22 @@ def write(corpus: Corpus, output: str, format: str, overwrite: bool) -> None:
             address = qualify(spark, output)
             if exists(spark, address) and not overwrite:
                 sys.exit(f"error: {output} exists: give another --output, or --overwrite")
-            tasks = max(spark.sparkContext.defaultParallelism, -(-corpus.words // _TASK_WORDS))
-            text_of(spark, corpus, tasks).write.mode("overwrite").format(format).save(address)
+            tasks = max(spark.sparkContext.defaultParallelism, -(-text.words // _TASK_WORDS))
+            text_of(spark, text, tasks).write.mode("overwrite").format(format).save(address)
     except W2VError as e:
         sys.exit(f"error: {e}")
-    print(f"wrote {corpus.documents * DOCUMENT_WORDS:,} words of {corpus.vocabulary:,} to {output}")
+    print(f"wrote {text.documents * DOCUMENT_WORDS:,} words of {text.vocabulary:,} to {output}")
 
 
-def text_of(spark: SparkSession, corpus: Corpus, tasks: int) -> DataFrame:
+def text_of(spark: SparkSession, text: ZipfText, tasks: int) -> DataFrame:
     """The documents in their order, in a column text of at most so many partitions."""
 
     def generate(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for chunk in batch.column(0).to_pylist():
-                yield pa.RecordBatch.from_arrays([corpus.texts(chunk)], names=["text"])
+                yield pa.RecordBatch.from_arrays([text.texts(chunk)], names=["text"])
 
-    return spark.range(0, corpus.chunks, 1, min(tasks, corpus.chunks)).mapInArrow(generate, "text string")
+    return spark.range(0, text.chunks, 1, min(tasks, text.chunks)).mapInArrow(generate, "text string")
 
 
 def scores(model: str, queries: int) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import job
-from corpus import Corpus
+from corpus import ZipfText
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -99,7 +99,7 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     try:
         for size in sizes(args.vocabularies, args.corpora, args.vector_sizes):
-            Corpus(size.words, size.vocabulary, at_least=1)
+            ZipfText(size.words, size.vocabulary, at_least=1)
     except ValueError as e:
         parser.error(str(e))
     if args.output and not args.output.parent.is_dir():
@@ -139,7 +139,7 @@ def _measure(args: argparse.Namespace, size: Size, scratch: Path) -> Peaks:
     } | ({"--max-vocab": args.max_vocab} if args.max_vocab else {})
     done = job.run_job(
         args.submit,
-        ["--master", args.master, *(word for pair in conf.items() for word in ("--conf", "=".join(pair)))],
+        ["--master", args.master, *job.spark_options(conf)],
         ["bench/driver_memory.py", "--inside", str(told), *job.options(train)],
     )
     peaks = _peaks(size, json.loads(told.read_text()), collections.read_text(), done)

@@ -13,7 +13,7 @@ from pathlib import Path
 import corpus
 import job
 import numpy as np
-from phases import Phases
+from phases import Phases, event_log
 from victims import MARK, marked_processes
 
 from w2v_spark import store
@@ -39,18 +39,10 @@ class Setting:
     mark: str
 
     def command(self, output: Path, events: Path) -> list[str]:
-        conf = {
-            "spark.ui.enabled": "false",
-            "spark.eventLog.enabled": "true",
-            "spark.eventLog.rolling.enabled": "false",
-            "spark.eventLog.compress": "false",
-            "spark.eventLog.dir": events.as_uri(),
-            **self.conf,
-        }
-        options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
+        conf = {"spark.ui.enabled": "false", **event_log(events), **self.conf}
         parameters = {option_name(name): value for name, value in self.parameters.items()}
         words = job.options({"--input": self.text, "--output": output, **parameters})
-        return ["./spark-submit.sh", "--master", self.master, *options, "jobs/train.py", *words]
+        return ["./spark-submit.sh", "--master", self.master, *job.spark_options(conf), "jobs/train.py", *words]
 
 
 def start(setting: Setting, output: Path) -> tuple[subprocess.Popen[bytes], Phases]:
@@ -142,7 +134,7 @@ def left_running(setting: Setting, seconds: float = 30) -> list[str]:
 
 def write_text(path: Path, words: int, seed: int) -> None:
     """A text with planted topics, by bench/corpus.py without Spark."""
-    text = corpus.Corpus(words, vocabulary=3_000, topics=10, coherence=0.6, seed=seed)
+    text = corpus.ZipfText(words, vocabulary=3_000, topics=10, coherence=0.6, seed=seed)
     with path.open("w") as file:
         for chunk in range(text.chunks):
             file.writelines(f"{document}\n" for document in text.texts(chunk).to_pylist())

@@ -57,33 +57,36 @@ CHECKS = (
 
 def run_check(check: Check, data: Path, short: bool) -> tuple[bool, str, float]:
     """Whether it passed, what it printed, and how long it took."""
-    started = time.perf_counter()
-    command = [sys.executable, __file__, "check", check.name, "--data", str(data), *(["--short"] if short else [])]
-    if check.name == "sanitizer":
-        command = sanitizer(command)
-        if not command:
-            return True, "compute-sanitizer is not on the PATH: not run", 0.0
-    try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=check.seconds, cwd=ROOT
-        )
-        passed, printed = done.returncode == 0, done.stdout
-    except subprocess.TimeoutExpired as e:
-        out = e.stdout or b""
-        printed = (
-            out.decode(errors="replace") if isinstance(out, bytes) else out
-        ) + f"\nstopped after {check.seconds} s"
-        passed = False
+    started, passed, printed, to_run = time.perf_counter(), True, "", commands(check, data, short)
+    if not to_run:
+        return True, "compute-sanitizer is not on the PATH: not run", 0.0
+    for command in to_run:
+        try:
+            done = subprocess.run(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=started + check.seconds - time.perf_counter(),
+                cwd=ROOT,
+            )
+            passed, shown = done.returncode == 0, done.stdout
+        except subprocess.TimeoutExpired as e:
+            passed, shown = False, (e.stdout or b"") + f"\nstopped after {check.seconds} s".encode()
+        printed += shown.decode(errors="replace")
+        if not passed:
+            break
     return passed, printed.strip(), time.perf_counter() - started
 
 
-def sanitizer(command: list[str]) -> list[str]:
-    """The command under compute-sanitizer, once for each of its tools; empty where there is none."""
+def commands(check: Check, data: Path, short: bool) -> list[list[str]]:
+    """What runs a check: itself in a process of its own, the sanitizer's once by each tool, none where it is not
+    there.
+    """
+    command = [sys.executable, __file__, "check", check.name, "--data", str(data)]
+    if check.name != "sanitizer":
+        return [[*command, *(["--short"] if short else [])]]
     found = shutil.which("compute-sanitizer")
-    if not found:
-        return []
-    lines = [f"{found} --tool {tool} --error-exitcode 9 {' '.join(command)} --short" for tool in TOOLS]
-    return ["bash", "-ec", "\n".join(lines)]
+    return [[found, "--tool", tool, "--error-exitcode", "9", *command, "--short"] for tool in TOOLS if found]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -119,10 +122,8 @@ def check(args: argparse.Namespace) -> int:
 
     from w2v_spark.errors import W2VError
 
-    name = "parity" if args.name == "sanitizer" else args.name
     try:
-        module = gpu_parity if hasattr(gpu_parity, name) else gpu_checks
-        return int(not getattr(module, name)(args.data, args.short))
+        return int(not (gpu_parity.CHECKS | gpu_checks.CHECKS)[args.name](args.data, args.short))
     except W2VError as e:
         print(f"error: {e}")
         return 1
@@ -130,10 +131,10 @@ def check(args: argparse.Namespace) -> int:
 
 def pack(args: argparse.Namespace) -> int:
     """Write an encoded corpus as compressed arrays, and the test sets beside it."""
-    from gpu_data import pack_corpus
+    from encoded import EncodedText
 
     args.data.mkdir(parents=True, exist_ok=True)
-    pack_corpus(args.model, args.data)
+    EncodedText.of_run(args.model).pack(args.data)
     for given, name in ((args.analogies, "analogies.txt"), (args.pairs, "pairs.txt")):
         shutil.copyfile(given, args.data / name)
     size = sum(f.stat().st_size for f in args.data.iterdir())

@@ -8,6 +8,7 @@ import itertools
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +16,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gpu_data import Corpus, read_packed, zipf_corpus
+from encoded import EncodedText
 
-from w2v_spark.corpus.noise import alias_table, keep_probability, noise_distribution
+from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.kernels.cpu import Outputs, compile_kernel
+from w2v_spark.kernels.cpu import compile_kernel
 from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cuda import CudaReplica
 from w2v_spark.kernels.cuda_compile import compile_kernels, read_usage
 from w2v_spark.kernels.cuda_device import import_cupy, open_card
 from w2v_spark.kernels.cuda_plan import Layout, device_bytes, plan_layout
-from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
+from w2v_spark.params import Params
+from w2v_spark.training.replica import Sampling
+from w2v_spark.vectors.evaluate import SCORED_WORDS, evaluate_analogies, evaluate_pairs
 from w2v_spark.vectors.vectors import Vectors
 
 STEP, LEAST_STEP = 0.05, 1e-4
@@ -45,16 +48,16 @@ def row(*cells: object) -> None:
 class Task:
     """A corpus, and what training on it needs."""
 
-    corpus: Corpus
+    corpus: EncodedText
     size: int
     window: int = WINDOW
     negative: int = NEGATIVE
     sample: float = SAMPLE
 
     def __post_init__(self) -> None:
-        full = np.float64(2**32 - 1)
-        self.keep = (keep_probability(self.corpus.counts, self.sample) * full).astype(np.uint32)
-        self.noise = alias_table(noise_distribution(self.corpus.counts, 0.75))
+        sampling = Sampling.of_counts(self.corpus.counts, Params(sample=self.sample))
+        self.keep, self.outputs = sampling.keep, sampling.outputs
+        self.noise = AliasTable(*self.outputs.tables)
 
     def replica(self, layout: Layout | None = None, blocks: int | None = None) -> CudaReplica:
         """A replica on the first GPU, with so many blocks at one time if that is given."""
@@ -88,7 +91,6 @@ class Task:
     def train_cpu(self, epochs: int, seed: int) -> tuple[float, npt.NDArray[np.float32]]:
         """The same on CPU; seconds and syn0."""
         kernel = compile_kernel("skip_gram", "negative_sampling", self.size, self.window, self.negative)
-        outputs = Outputs("negative_sampling", len(self.keep), (self.noise.probability, self.noise.alias))
         syn0, syn1 = (np.zeros((len(self.corpus.words), padded_size(self.size)), np.float32) for _matrix in "01")
         syn0[:, : self.size] = self.start(seed)
         pieces, total = list(self.corpus.chunks(PIECE)), epochs * len(self.corpus.ids)
@@ -99,7 +101,7 @@ class Task:
             at = epoch * len(self.corpus.ids) + np.array([offsets[0], offsets[-1]])
             steps = STEP + (LEAST_STEP - STEP) * at / total
             key = np.uint64(hash((seed, number)) & (2**64 - 1))
-            kernel(ids, offsets, syn0, syn1, self.keep, outputs, steps[0], steps[1], key)
+            kernel(ids, offsets, syn0, syn1, self.keep, self.outputs, steps[0], steps[1], key)
 
         started = time.perf_counter()
         with ThreadPoolExecutor(CPU_THREADS) as pool:
@@ -109,7 +111,7 @@ class Task:
     def scores(self, vectors: npt.NDArray[np.float32], folder: Path) -> tuple[float, float]:
         """Analogies and word pairs, in percent."""
         found = Vectors(self.corpus.words, np.ascontiguousarray(vectors), self.corpus.counts)
-        analogies = evaluate_analogies(found, folder / "analogies.txt", restrict_vocab=30_000).total
+        analogies = evaluate_analogies(found, folder / "analogies.txt", SCORED_WORDS).total
         return 100 * analogies.correct / max(1, analogies.asked), 100 * evaluate_pairs(
             found, folder / "pairs.txt"
         ).spearman
@@ -149,7 +151,7 @@ def ceilings(data: Path, short: bool) -> bool:
     widths = (1, 2, 4) if card.capability >= 90 else (1,)
     modules = {w: cupy.RawModule(code=source, options=(f"-DWIDTH={w}",)) for w in widths}
     rows = 1 << (18 if short else 23)
-    ids = zipf_corpus(rows, 1_000_000).ids
+    ids = EncodedText.of_zipf(rows, 1_000_000).ids
     row("rows a second", "floats", "uniform 40 MB", "Zipf 1 M words")
     for size, (name, width) in itertools.product(
         (128, 304), [("read_rows", widths[0]), *(("add_rows", w) for w in widths)]
@@ -182,7 +184,7 @@ def seconds_of(cupy: Any, kernel: Any, blocks: int, arguments: tuple[Any, ...]) 
 
 def quality(data: Path, short: bool) -> bool:
     """The GPU against the CPU kernel: analogies within 1 point, word pairs within 1.5."""
-    corpus, epochs = read_packed(data), 1 if short else 3
+    corpus, epochs = EncodedText.unpack(data), 1 if short else 3
     row("vectors", "seed", "analogies %", "pairs %", "loss", "seconds")
     passed = True
     for size in (16,) if short else (100, 300):
@@ -204,7 +206,7 @@ def quality(data: Path, short: bool) -> bool:
 
 def blocks(data: Path, short: bool) -> bool:
     """Quality and speed by how many tiles run at one time, and by the tile's sizes, in one epoch fewer than usual."""
-    corpus = read_packed(data)
+    corpus = EncodedText.unpack(data)
     task = Task(corpus.head(SHORT) if short else corpus, 16 if short else 100)
     multiprocessors = open_card(0).multiprocessors
     row("tile x negatives, blocks", "M words/s", "analogies %", "pairs %", "loss")
@@ -224,10 +226,10 @@ def divergence(data: Path, short: bool) -> bool:
     share = np.array([0.4, 0.3, *[0.3 / 48] * 48])
     offsets = np.arange(0, 20_001, 20).astype(np.int64)
     ids = random.choice(50, 20_000, p=share).astype(np.int32)
-    lopsided = Corpus(ids, offsets, [f"w{i}" for i in range(50)], np.bincount(ids, minlength=50))
+    lopsided = EncodedText(ids, offsets, [f"w{i}" for i in range(50)], np.bincount(ids, minlength=50))
     corpora = {"lopsided, 20,000 words": (lopsided, 0.0)}
     if (data / "corpus.npz").exists():
-        english = read_packed(data)
+        english = EncodedText.unpack(data)
         corpora |= {f"English, {n:,} words": (english.head(n), SAMPLE) for n in (SHORT, 1_000_000)[: 1 if short else 2]}
     row("corpus", "blocks", "longest row", "loss")
     passed = True
@@ -243,7 +245,7 @@ def divergence(data: Path, short: bool) -> bool:
 
 def tuning(data: Path, short: bool) -> bool:
     """Speed by slab, tile and blocks, on a Zipf corpus."""
-    corpus = zipf_corpus(SHORT if short else 50_000_000, 1000 if short else 1_000_000)
+    corpus = EncodedText.of_zipf(SHORT if short else 50_000_000, 1000 if short else 1_000_000)
     row("vector, slab, tile x negatives", "M words/s", "blocks")
     multiprocessors = open_card(0).multiprocessors
     for size in (128, 300)[: 1 if short else 2]:
@@ -264,9 +266,9 @@ def tuning(data: Path, short: bool) -> bool:
 
 def throughput(data: Path, short: bool) -> bool:
     """Raw and trained words a second, training alone: the words lie on the card."""
-    corpora = {"Zipf": zipf_corpus(SHORT if short else 200_000_000, 1000 if short else 1_000_000)}
+    corpora = {"Zipf": EncodedText.of_zipf(SHORT if short else 200_000_000, 1000 if short else 1_000_000)}
     if (data / "corpus.npz").exists():
-        corpora["English"] = read_packed(data).head(SHORT if short else 1 << 40)
+        corpora["English"] = EncodedText.unpack(data).head(SHORT if short else 1 << 40)
     row("corpus, vectors", "M raw/s", "M trained/s", "loss", "M tokens")
     for (name, corpus), size in itertools.product(corpora.items(), (128, 300)):
         task, epochs = Task(corpus, size), 1 if short else 2
@@ -279,7 +281,7 @@ def throughput(data: Path, short: bool) -> bool:
 def memory(data: Path, short: bool) -> bool:
     """A model of 20 M words x 300: what it said it would need, and what was taken."""
     vocabulary, tokens = (20_000, SHORT) if short else (20_000_000, 1 << 24)
-    corpus = zipf_corpus(tokens, vocabulary)
+    corpus = EncodedText.of_zipf(tokens, vocabulary)
     told = device_bytes(vocabulary, 300, tokens)
     row("told beforehand, GB", told / 1e9)
     cupy = import_cupy()
@@ -296,3 +298,15 @@ def memory(data: Path, short: bool) -> bool:
     row("loss a pair", result[2] / max(1, result[3]))
     last = replica.read_rows("syn0", vocabulary - 5, vocabulary)
     return bool(np.isfinite(last).all() and taken < 1.05 * told + 1e9)
+
+
+CHECKS: dict[str, Callable[[Path, bool], bool]] = {
+    "card": card,
+    "ceilings": ceilings,
+    "quality": quality,
+    "blocks": blocks,
+    "divergence": divergence,
+    "tuning": tuning,
+    "throughput": throughput,
+    "memory": memory,
+}

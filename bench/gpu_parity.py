@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from encoded import EncodedText
 from gpu_checks import Task, row
-from gpu_data import Corpus
 
 from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.kernels.cpu import Outputs
@@ -94,14 +95,14 @@ def search_rows(data: Path, short: bool) -> bool:
     return passed
 
 
-def _corpus(lengths: list[int]) -> Corpus:
+def _corpus(lengths: list[int]) -> EncodedText:
     """Sentences of these lengths."""
     counts, offsets = np.arange(WORDS, 0, -1), np.cumsum([0, *lengths]).astype(np.int64)
     ids = np.random.default_rng(4).choice(WORDS, offsets[-1], p=counts / counts.sum()).astype(np.int32)
-    return Corpus(ids, offsets, [f"w{i}" for i in range(WORDS)], counts)
+    return EncodedText(ids, offsets, [f"w{i}" for i in range(WORDS)], counts)
 
 
-def _compare(title: str, corpus: Corpus, replica: DeviceModel, model: Any, size: int, bound: float) -> bool:
+def _compare(title: str, corpus: EncodedText, replica: DeviceModel, model: Any, size: int, bound: float) -> bool:
     """Whether a replica trains as the model does; a row with how far apart they end."""
     random = np.random.default_rng(4)
     start = [random.normal(0, size**-0.5, (WORDS, size)).astype(np.float32) for _matrix in "01"]
@@ -121,3 +122,11 @@ def _compare(title: str, corpus: Corpus, replica: DeviceModel, model: Any, size:
     if not counted:
         row("  counted otherwise", str(result), str(expected))
     return counted and max(*errors, loss) < bound
+
+
+CHECKS: dict[str, Callable[[Path, bool], bool]] = {
+    "parity": parity,
+    "centres": centres,
+    "sanitizer": parity,
+    "search_rows": search_rows,
+}

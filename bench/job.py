@@ -142,7 +142,12 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """Rows as a table of Markdown: the first row is its head, the first column flush left."""
     rule = ["---", *["---:"] * (len(rows[0]) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
+    return "\n".join(map(markdown_row, [rows[0], rule, *rows[1:]]))
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """A row of such a table, for one that is printed as it grows."""
+    return f"| {' | '.join(cells)} |"
 
 
 def processor() -> str:
@@ -165,6 +170,11 @@ def whole(text: str) -> int:
 def options(values: Mapping[str, object]) -> list[str]:
     """Options and their values as words of a command line."""
     return [str(word) for pair in values.items() for word in pair]
+
+
+def spark_options(conf: Mapping[str, str]) -> list[str]:
+    """Settings of Spark as words of a command line."""
+    return [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
 
 
 def command_line() -> str:

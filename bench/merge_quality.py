@@ -24,8 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from encoded import EncodedRun
+from job import markdown, markdown_row
 from scores import BANDS, Scores, score
-from simulate import Corpus, all_syncs, simulate, volume
+from simulate import all_syncs, simulate, volume
 
 from w2v_spark.params import Params
 from w2v_spark.training.merge import RULES
@@ -35,7 +37,7 @@ from w2v_spark.vectors.vectors import Vectors
 
 def main() -> None:
     args = _arguments()
-    corpus = Corpus.open(args.model)
+    corpus = EncodedRun.open(args.model)
     print(_header(args.pairs), flush=True)
     lengths_of_one: dict[int, npt.NDArray[np.float64]] = {}
     settings = itertools.product(args.replicas, args.rounds_per_epoch, args.ladder, args.rule, args.step_size)
@@ -90,7 +92,7 @@ def _ladder(text: str) -> dict[int, int] | None:
 
 
 def _row(
-    corpus: Corpus,
+    corpus: EncodedRun,
     params: Params,
     ladder: Ladder,
     scores: Scores,
@@ -105,22 +107,16 @@ def _row(
 def _header(pairs: list[Path]) -> str:
     bands = [f"<{band // 1000}k" for band in BANDS]
     names = ["total", "sem", "syn", "rare", *(file.stem[:6] for file in pairs), *bands, *bands, "models", "s"]
-    return (
-        "| replicas | rounds | ladder | rule | step | seed | "
-        + " | ".join(names)
-        + " |\n"
-        + "|---" * (6 + len(names))
-        + "|"
-    )
+    return markdown([["replicas", "rounds", "ladder", "rule", "step", "seed", *names]])
 
 
 def _line(params: Params, ladder: Ladder, seed: str, row: npt.NDArray[np.float64]) -> str:
     steps = ",".join(f"{words}:{times}" for words, times in ladder.frequent.items()) or "-"
     merges = (params.rounds_per_epoch or 1) * ladder.merges
-    first = f"| {params.num_replicas} | {merges} | {steps} | {params.merge_rule} | {params.step_size:g} "
+    setting = [str(params.num_replicas), str(merges), steps, params.merge_rule, f"{params.step_size:g}", seed]
     scores, ratios, (merged, seconds) = row[: -2 - len(BANDS)], row[-2 - len(BANDS) : -2], row[-2:]
     cells = [f"{x:.1f}" for x in scores] + [f"{x:.2f}" for x in ratios] + [f"{merged:.0f}", f"{seconds:.0f}"]
-    return f"{first}| {seed} | {' | '.join(cells)} |"
+    return markdown_row([*setting, *cells])
 
 
 if __name__ == "__main__":

@@ -28,10 +28,9 @@ from peers_tools import BUILT, OURS, PARAMETERS, TITLES, TOOLS, Setting, warm_up
 
 import w2v_spark
 from w2v_spark.pictures.canvas import save
-from w2v_spark.vectors.evaluate import evaluate_analogies, evaluate_pairs
+from w2v_spark.vectors.evaluate import SCORED_WORDS, evaluate_analogies, evaluate_pairs
 from w2v_spark.vectors.vectors import Vectors
 
-RESTRICT_VOCAB = 30_000
 _TOPIC_QUERIES = 2_000
 
 
@@ -84,9 +83,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--restrict-vocab",
         type=int,
-        default=RESTRICT_VOCAB,
+        default=SCORED_WORDS,
         metavar="N",
-        help=f"score by the N most frequent words (default {RESTRICT_VOCAB})",
+        help=f"score by the N most frequent words (default {SCORED_WORDS})",
     )
     parser.add_argument(
         "--earlier",

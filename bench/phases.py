@@ -1,4 +1,6 @@
-"""Which phase a running job is in, by the event log that Spark writes while the job runs."""
+"""The phases of a job by the descriptions of Spark's jobs, and which of them a running one is in, by the event log that
+Spark writes meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,21 @@ from typing import Any, NamedTuple
 STARTING, DRAWING = "starting", "first vectors"
 COUNTING, ENCODING, TRAINING = "counting", "encoding", "training"
 MERGING, COMMITTING, PUBLISHING = "merging", "committing", "publishing"
+# phases of Spark's jobs that are none of PHASES: numbering is part of counting there, and a round has phases of its own
+NUMBERING, ROUNDS = "numbering", "rounds"
 # in their order; replicas that merge directly train and merge in one stage, which is called training here
 PHASES = (STARTING, COUNTING, ENCODING, DRAWING, TRAINING, MERGING, COMMITTING, PUBLISHING)
 ROUND_PHASES = (TRAINING, MERGING, COMMITTING)
 
 # descriptions that the program gives to Spark's jobs
-_DESCRIPTIONS = {
-    COUNTING: re.compile(r"count the words|number the vocabulary"),
+DESCRIPTIONS = {
+    COUNTING: re.compile(r"count the words"),
+    NUMBERING: re.compile(r"number the vocabulary"),
     ENCODING: re.compile(r"encode the corpus|look at the encoded corpus"),
     DRAWING: re.compile(r"draw the first vectors"),
+    ROUNDS: re.compile(r"round (\d+)/"),
     PUBLISHING: re.compile(r"publish the |write the metrics"),
 }
-_ROUND = re.compile(r"round (\d+)/")
 _EVENTS = tuple(f'{{"Event":"SparkListener{name}"'.encode() for name in ("JobStart", "StageCompleted", "JobEnd"))
 
 
@@ -41,6 +46,23 @@ class Moment(NamedTuple):
     def is_past(self, wanted: Moment) -> bool:
         """Whether the wanted phase will not come again in this start of the job."""
         return _order(self.phase) > _order(wanted.phase)
+
+
+def event_log(folder: Path) -> dict[str, str]:
+    """Settings with which Spark writes its event log into a folder, as a single file that can be read at any time."""
+    return {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.dir": folder.as_uri(),
+    }
+
+
+def phase_of(started: dict[str, Any]) -> tuple[str, re.Match[str]] | None:
+    """The phase of a job by the event of its start, a key of DESCRIPTIONS, and what its pattern found."""
+    description = started["Properties"].get("spark.job.description") or ""
+    found = ((phase, pattern.search(description)) for phase, pattern in DESCRIPTIONS.items())
+    return next(((phase, match) for phase, match in found if match), None)
 
 
 class Phases:
@@ -94,7 +116,7 @@ class Phases:
         match event["Event"]:
             case "SparkListenerJobStart":
                 self._last_stage = max(event["Stage IDs"])
-                return _begun(event["Properties"].get("spark.job.description") or "") or now
+                return _begun(event) or now
             case "SparkListenerStageCompleted" if now.phase in (TRAINING, MERGING):
                 stage = event["Stage Info"]
                 if "Failure Reason" in stage:  # also of merging: where changes are lost, the replicas train again
@@ -106,11 +128,14 @@ class Phases:
         return now
 
 
-def _begun(description: str) -> Moment | None:
-    """The phase that a job with this description belongs to."""
-    if found := _ROUND.search(description):
-        return Moment(TRAINING, int(found[1]))
-    return next((Moment(phase, 0) for phase, words in _DESCRIPTIONS.items() if words.search(description)), None)
+def _begun(started: dict[str, Any]) -> Moment | None:
+    """Where a job is by the start of one of Spark's."""
+    match phase_of(started):
+        case (phase, found) if phase == ROUNDS:
+            return Moment(TRAINING, int(found[1]))
+        case (phase, _):
+            return Moment(COUNTING if phase == NUMBERING else phase, 0)
+    return None
 
 
 def _order(phase: str) -> int:

@@ -23,7 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import job
-from corpus import Corpus
+from corpus import ZipfText
+from phases import event_log
 from scaling_model import TERMS, Cost, Fit, Setting, fit, project
 from scaling_runs import Measured, Sizes, read_run
 
@@ -103,7 +104,7 @@ def measure(args: argparse.Namespace) -> None:
     """All runs, written to the output after each."""
     for words, vocabulary in itertools.product((args.words * f for f in args.factors), args.vocabularies):
         try:
-            Corpus(words, vocabulary, at_least=1)
+            ZipfText(words, vocabulary, at_least=1)
         except ValueError as e:
             sys.exit(f"error: {e}")
     job.set_up(args.submit)
@@ -138,13 +139,7 @@ def _train(args: argparse.Namespace, scratch: Path, words: int, executors: int, 
     """One run on the text in scratch."""
     output, events = scratch / "model", scratch / "events"
     events.mkdir()
-    conf = {
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.rolling.enabled": "false",
-        "spark.eventLog.compress": "false",
-        "spark.eventLog.dir": events.as_uri(),
-        "spark.executor.memory": f"{args.executor_memory}m",
-    }
+    conf = event_log(events) | {"spark.executor.memory": f"{args.executor_memory}m"}
     options = {
         "--input": scratch / "text",
         "--output": output,
@@ -156,8 +151,7 @@ def _train(args: argparse.Namespace, scratch: Path, words: int, executors: int, 
         "--exchange": exchange,
     }
     master = ["--master", f"local-cluster[{executors},1,{args.executor_memory}]"]
-    set_up = [word for pair in conf.items() for word in ("--conf", "=".join(pair))]
-    job.run_job(args.submit, [*master, *set_up], ["jobs/train.py", *job.options(options)])
+    job.run_job(args.submit, [*master, *job.spark_options(conf)], ["jobs/train.py", *job.options(options)])
     (log,) = events.iterdir()
     run = read_run(output, log, words, executors, executors)
     shutil.rmtree(output)

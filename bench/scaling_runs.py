@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +11,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from phases import COUNTING, DESCRIPTIONS, ENCODING, ROUNDS, phase_of
 
 from w2v_spark import store
-
-# descriptions that the program gives to Spark's jobs
-_PHASES = {
-    "counting": r"count the words",
-    "numbering": r"number the vocabulary",
-    "encoding": r"encode the corpus",
-    "first vectors": r"draw the first vectors",
-    "rounds": r"round \d+/",
-    "publishing": r"publish the |write the metrics",
-}
 
 
 @dataclass(frozen=True)
@@ -83,18 +74,23 @@ class Jobs:
 
 
 def read_run(output: Path, events: Path, words: int, executors: int, cores: int) -> Measured:
-    """A finished run on so many executors and cores in all, whose text had so many words; `events` is its event log."""
-    model = store.open_model(str(output))
-    params, rows = model.params, pq.read_table(output / store.METRICS).to_pylist()
+    """A finished run on so many executors and cores in all, whose text had so many words; `events` is its event log.
+    Ends the program where that lacks a phase.
+    """
     with events.open(encoding="utf-8") as lines:
         jobs = jobs_by_phase(map(json.loads, lines))
+    if lacking := [name for name, found in jobs.items() if not found.spans]:
+        told = f"the event log {events} has no job of {', '.join(lacking)}"
+        sys.exit(f"error: {told}: bring the descriptions in bench/phases.py up to date with the program's")
+    model = store.open_model(str(output))
+    params, rows = model.params, pq.read_table(output / store.METRICS).to_pylist()
     vocabulary = model.manifest["vocabulary"]["words"]
     sizes = Sizes(
         words=words,
-        records=jobs["counting"].records,
+        records=jobs[COUNTING].records,
         kept=vocabulary,
         vocabulary=vocabulary,
-        tasks=jobs["encoding"].tasks,
+        tasks=jobs[ENCODING].tasks,
         executors=executors,
         cores=cores,
         replicas=params["num_replicas"],
@@ -105,8 +101,8 @@ def read_run(output: Path, events: Path, words: int, executors: int, cores: int)
         vector_size=params["vector_size"],
         bytes_sent=sum(row["bytes_sent"] for row in rows),
     )
-    seconds = {name: found.seconds() for name, found in jobs.items() if name != "rounds"}
-    return Measured(sizes, seconds | _of_rounds(rows), jobs["counting"].sent, jobs["encoding"].sent)
+    seconds = {name: found.seconds() for name, found in jobs.items() if name != ROUNDS}
+    return Measured(sizes, seconds | _of_rounds(rows), jobs[COUNTING].sent, jobs[ENCODING].sent)
 
 
 def _of_rounds(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -122,14 +118,13 @@ def _of_rounds(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 def jobs_by_phase(events: Iterable[dict[str, Any]]) -> dict[str, Jobs]:
     """The jobs of each phase."""
-    phases = {name: Jobs([]) for name in _PHASES}
+    phases = {name: Jobs([]) for name in DESCRIPTIONS}
     started, stages = dict[int, tuple[str, float]](), dict[int, str]()
     tasks = dict[int, int]()
     for event in events:
         match event["Event"]:
             case "SparkListenerJobStart":
-                description = event["Properties"].get("spark.job.description") or ""
-                name = next((name for name, pattern in _PHASES.items() if re.search(pattern, description)), "")
+                name, _ = phase_of(event) or ("", None)
                 started[event["Job ID"]] = name, event["Submission Time"] / 1000
                 stages |= dict.fromkeys(event["Stage IDs"], name)
             case "SparkListenerJobEnd":

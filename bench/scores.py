@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.vectors.evaluate import answer_analogies, evaluate_pairs
+from w2v_spark.vectors.evaluate import SCORED_WORDS, answer_analogies, evaluate_pairs
 from w2v_spark.vectors.testsets import read_pairs
 from w2v_spark.vectors.vectors import Vectors
 
-RESTRICT_VOCAB = 30_000
 # a question or a row belongs to the first of these that its rarest word is below
 BANDS = (1_000, 5_000, 15_000, 30_000)
 
@@ -31,7 +30,7 @@ class Scores:
 
 def score(vectors: Vectors, analogies: Path, pairs: list[Path]) -> Scores:
     """Score vectors whose rows are by count descending."""
-    answers = answer_analogies(vectors, analogies, RESTRICT_VOCAB)
+    answers = answer_analogies(vectors, analogies, SCORED_WORDS)
     rarest = answers.words.max(axis=1)
     syntactic = np.array([name.startswith("gram") for name in answers.names])[answers.section]
     groups = [syntactic | True, ~syntactic, syntactic, rarest >= _rarest_third(vectors, answers.words, pairs)]
@@ -49,5 +48,5 @@ def _rarest_third(vectors: Vectors, questions: npt.NDArray[np.int64], pairs: lis
     """The id from which on lies the rarest third of the words that a test set names."""
     named = {word for file in pairs for a, b, _ in read_pairs(file) for word in (a, b)}
     ids = {vectors.key_to_index[word] for word in named if word in vectors.key_to_index} | set(questions.flat)
-    known = sorted(id for id in ids if 0 <= id < RESTRICT_VOCAB)
+    known = sorted(id for id in ids if 0 <= id < SCORED_WORDS)
     return known[len(known) * 2 // 3]

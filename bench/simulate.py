@@ -7,38 +7,19 @@ Every replica lives in memory: 2 x words x vector size x 4 bytes each.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
-import numpy.typing as npt
+from encoded import EncodedRun
 
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.params import Params
-from w2v_spark.place import Place
-from w2v_spark.spark.claim import open_encoded
 from w2v_spark.training.merge import fold
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.schedule import Ladder, Round, Sync, plan_rounds, plan_syncs
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
 from w2v_spark.training.shard import change_of
-from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, rows_per_block
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """An encoded corpus, the directory that holds it, and its vocabulary."""
-
-    parent: Place
-    index: CorpusIndex
-    words: list[str]
-    counts: npt.NDArray[np.int64]
-
-    @classmethod
-    def open(cls, output: str) -> Corpus:
-        vocabulary, parent = open_encoded(Place.open(output))
-        vocab = vocabulary.read()
-        return cls(parent, CorpusIndex.read(parent), vocab["word"].to_pylist(), vocab["count"].to_numpy())
+from w2v_spark.workdir import MATRICES, CorpusReader, Float32Matrix, rows_per_block
 
 
 def all_syncs(params: Params, words: int, ladder: Ladder) -> list[Sync]:
@@ -55,7 +36,7 @@ def volume(syncs: list[Sync], words: int, epochs: int) -> float:
 class Simulation:
     """The replicas of a run, and the model they last agreed on."""
 
-    def __init__(self, corpus: Corpus, params: Params):
+    def __init__(self, corpus: EncodedRun, params: Params):
         self.corpus, self.params = corpus, params
         size = params.vector_size
         self.base = [initial_vectors(corpus.words, size, params.seed), np.zeros((len(corpus.words), size), np.float32)]
@@ -103,7 +84,7 @@ class Simulation:
                 counts[rows] = 0
 
 
-def simulate(corpus: Corpus, params: Params, ladder: Ladder | None = None, threads: int = 2) -> Float32Matrix:
+def simulate(corpus: EncodedRun, params: Params, ladder: Ladder | None = None, threads: int = 2) -> Float32Matrix:
     """syn0 after training with params.num_replicas replicas, merged as the product merges them through storage or, with
     a ladder, directly.
     """

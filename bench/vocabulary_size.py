@@ -13,42 +13,29 @@ from __future__ import annotations
 import argparse
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
+import job
 import numpy as np
 import numpy.typing as npt
+from corpus import DOCUMENT_WORDS
+from encoded import EncodedText
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
+from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
 from w2v_spark.kernels.cpu_sgns import cpu_name, padded_size
 from w2v_spark.kernels.cpu_softmax import MAX_VOCABULARY
+from w2v_spark.params import Params
 from w2v_spark.pictures.canvas import BLUE, ORANGE, save, style
 from w2v_spark.pictures.files import file_to_write
+from w2v_spark.training.replica import Sampling
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
-WINDOW, NEGATIVE, STEP, RAREST, SENTENCE = 5, 5, 0.025, 5, 20
+WINDOW, NEGATIVE, STEP = 5, 5, 0.025
 TOKENS = 1 << 22
 _FIRST_WORDS = 200
 _COLORS = dict(zip(LOSSES, (BLUE, ORANGE, "#009e73"), strict=True))
-
-
-@dataclass(frozen=True)
-class Text:
-    """Sentences of words drawn by Zipf's law, and how often each word of the vocabulary occurs in such a text."""
-
-    ids: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
-
-    @classmethod
-    def of_zipf(cls, vocabulary: int) -> Text:
-        counts = np.ceil(RAREST * vocabulary / np.arange(1, vocabulary + 1)).astype(np.int64)
-        total = np.cumsum(counts)
-        drawn = np.random.default_rng(1).integers(0, total[-1], TOKENS)
-        ids = np.searchsorted(total, drawn, side="right").astype(np.int32)
-        return cls(ids, np.append(np.arange(0, TOKENS, SENTENCE), TOKENS).astype(np.int64), counts)
 
 
 def main() -> None:
@@ -58,35 +45,34 @@ def main() -> None:
     rows: dict[int, dict[str, float]] = {}
     bits: dict[int, float] = {}
     for vocabulary in args.vocabulary:
-        text = Text.of_zipf(vocabulary)
+        text = EncodedText.of_zipf(TOKENS, vocabulary, shift=1)
         rows[vocabulary] = {}
         for loss in args.loss:
             if loss == "softmax" and vocabulary > MAX_VOCABULARY:
                 continue
-            outputs = Outputs.of_counts(loss, text.counts)
+            sampling = Sampling.of_counts(text.counts, Params(loss=loss, sample=0.0))
             if loss == "hierarchical_softmax":
-                bits[vocabulary] = float(np.average(np.diff(outputs.tables[0]), weights=text.counts))
-            found = rows[vocabulary][loss] = min(seconds_of_word(text, outputs, args) for _ in range(args.repeat))
+                bits[vocabulary] = float(np.average(np.diff(sampling.outputs.tables[0]), weights=text.counts))
+            found = rows[vocabulary][loss] = min(seconds_of_word(text, sampling, args) for _ in range(args.repeat))
             print(f"{vocabulary:>9,} words  {loss:20} {1e6 * found:12,.3f} microseconds a word", flush=True)
-    table = markdown(rows, bits, args)
-    print(table)
+    report = markdown(rows, bits, args)
+    print(report)
     if args.output:
-        Path(f"{args.output}.md").write_text(table, encoding="utf-8")
+        Path(f"{args.output}.md").write_text(report, encoding="utf-8")
         save(picture(rows, args), Path(f"{args.output}.svg"))
 
 
-def seconds_of_word(text: Text, outputs: Outputs, args: argparse.Namespace) -> float:
+def seconds_of_word(text: EncodedText, sampling: Sampling, args: argparse.Namespace) -> float:
     """Seconds that a word of the text takes all threads together, over at least args.seconds of training."""
-    kernel = compile_kernel(args.architecture, outputs.loss, args.size, WINDOW, NEGATIVE)
-    words, width = outputs.words, padded_size(args.size)
-    keep = np.full(words, 2**32 - 1, np.uint32)
+    kernel = compile_kernel(args.architecture, sampling.outputs.loss, args.size, WINDOW, NEGATIVE)
+    words, width = len(text.words), padded_size(args.size)
     syn0, syn1 = (np.zeros((words, width), np.float32) for _matrix in "01")
     syn0[:, : args.size] = np.random.default_rng(1).uniform(-0.5, 0.5, (words, args.size)) / args.size
 
     def train(part: npt.NDArray[np.int64]) -> None:
-        kernel(text.ids, part, syn0, syn1, keep, outputs, STEP, STEP, int(part[0]))
+        kernel(text.ids, part, syn0, syn1, sampling.keep, sampling.outputs, STEP, STEP, int(part[0]))
 
-    at, share = 0, _FIRST_WORDS // SENTENCE
+    at, share = 0, _FIRST_WORDS // DOCUMENT_WORDS
     with ThreadPoolExecutor(args.threads) as pool:
         while True:
             parts = [text.offsets[at + i * share : at + (i + 1) * share + 1] for i in range(args.threads)]
@@ -95,28 +81,23 @@ def seconds_of_word(text: Text, outputs: Outputs, args: argparse.Namespace) -> f
             seconds = time.perf_counter() - started
             at += args.threads * share
             if seconds >= args.seconds or at + 2 * args.threads * share >= len(text.offsets):
-                return seconds / (args.threads * share * SENTENCE)
+                return seconds / (args.threads * share * DOCUMENT_WORDS)
             share *= 2
 
 
 def markdown(rows: dict[int, dict[str, float]], bits: dict[int, float], args: argparse.Namespace) -> str:
     """The table, and how it was made."""
-    head = ["vocabulary", *(loss.replace("_", " ") for loss in args.loss), "nodes on a word's way"]
-    lines = [
-        "# Time of a word by the size of the vocabulary",
-        "",
-        f"Microseconds; {args.architecture}, vectors of {args.size}, window {WINDOW}, {NEGATIVE} negatives, "
-        f"{args.threads} thread{'s' * (args.threads > 1)} of {cpu_name()}, best of {args.repeat}, by",
-        "`bench/vocabulary_size.py`. Full softmax is refused beyond 32,768 words.",
-        "",
-        "| " + " | ".join(head) + " |",
-        "|" + "---|" * len(head),
-    ]
+    table = [["vocabulary", *(loss.replace("_", " ") for loss in args.loss), "nodes on a word's way"]]
     for vocabulary, found in rows.items():
         times = [f"{1e6 * found[loss]:,.2f}" if loss in found else "" for loss in args.loss]
-        nodes = f"{bits[vocabulary]:.1f}" if vocabulary in bits else ""
-        lines.append(f"| {vocabulary:,} | " + " | ".join(times) + f" | {nodes} |")
-    return "\n".join(lines) + "\n"
+        table.append([f"{vocabulary:,}", *times, f"{bits[vocabulary]:.1f}" if vocabulary in bits else ""])
+    return (
+        "# Time of a word by the size of the vocabulary\n\n"
+        f"Microseconds; {args.architecture}, vectors of {args.size}, window {WINDOW}, {NEGATIVE} negatives, "
+        f"{args.threads} thread{'s' * (args.threads > 1)} of {cpu_name()}, best of {args.repeat}, by\n"
+        "`bench/vocabulary_size.py`. Full softmax is refused beyond 32,768 words.\n\n"
+        f"{job.markdown(table)}\n"
+    )
 
 
 def picture(rows: dict[int, dict[str, float]], args: argparse.Namespace) -> Figure:

@@ -7,7 +7,7 @@ from pathlib import Path
 if importlib.util.find_spec("w2v_spark") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from w2v_spark.cli_query import evaluate_main
+from w2v_spark.cli_evaluate import evaluate_main
 
 if __name__ == "__main__":
     sys.exit(evaluate_main())

@@ -16,12 +16,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import w2v_spark
-from w2v_spark.cli_query import guarded
+from w2v_spark.cli_common import guarded
+from w2v_spark.errors import ParamError
 from w2v_spark.params import specs
 from w2v_spark.spark.session import own_session
 
 Ints = npt.NDArray[np.int64]
 _LARGEST_WINDOW = int(specs()["window_size"].high or 0)
+# name, the least that makes sense, default, help
+_NUMBERS = (
+    ("nodes", 2, 500, "nodes of the graph"),
+    ("communities", 1, 10, "communities, of equal size"),
+    ("walks", 1, 10, "walks from each node"),
+    ("walk-length", 2, 20, "nodes of a walk"),
+    ("epochs", 1, 5, "passes over the walks"),
+    ("seed", 0, 1, "seed of graph, walks and training"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,21 +90,28 @@ def main(argv: list[str] | None = None) -> int:
     """What the command does; its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="out/walks", help="where the vectors go; default out/walks")
-    for name, default, text in (
-        ("nodes", 500, "nodes of the graph"),
-        ("communities", 10, "communities, of equal size"),
-        ("walks", 10, "walks from each node"),
-        ("walk-length", 20, "nodes of a walk"),
-        ("epochs", 5, "passes over the walks"),
-        ("seed", 1, "seed of graph, walks and training"),
-    ):
+    for name, _, default, text in _NUMBERS:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text}; default {default:,}")
     parser.add_argument("--overwrite", action="store_true", help="replace a finished model in the output")
     return guarded(run, parser.parse_args(argv))
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse numbers of which no graph or no walk comes."""
+    for name, least, _, _ in _NUMBERS:
+        value = getattr(args, name.replace("-", "_"))
+        if value < least:
+            raise ParamError(f"--{name} must be at least {least}, got {value}")
+    if args.nodes < args.communities:
+        raise ParamError(
+            f"--nodes must be at least --communities, a node for each of {args.communities:,}; got {args.nodes:,}: "
+            "give more --nodes or fewer --communities"
+        )
+
+
 def run(args: argparse.Namespace) -> int:
     """Draw, walk, train, tell."""
+    check(args)
     draw = np.random.default_rng(args.seed)
     graph, community = planted_communities(args.nodes, args.communities, inside=8, outside=2, draw=draw)
     walks = random_walks(graph, args.walks, args.walk_length, draw)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from simulate import Corpus, simulate
+from encoded import EncodedRun
+from simulate import simulate
 
 import w2v_spark
 from w2v_spark import store
@@ -33,7 +34,7 @@ def test_every_pair_trains_on_two_replicas(
     # by chance a quarter would be
     assert sum(word.startswith("sea") for word in nearest) >= 5
     _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
-    simulated = simulate(Corpus.open(str(tmp_path / "out")), trained.params)
+    simulated = simulate(EncodedRun.open(str(tmp_path / "out")), trained.params)
     np.testing.assert_array_equal(np.stack(list(vectors)), simulated)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import corpus
 import numpy as np
 import pytest
-from corpus import DOCUMENT_WORDS, Corpus, topic_of, topic_score
+from corpus import DOCUMENT_WORDS, ZipfText, topic_of, topic_score
 
 from w2v_spark.vectors.vectors import Vectors
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def documents(made: Corpus) -> list[list[str]]:
+def documents(made: ZipfText) -> list[list[str]]:
     return [text.split(" ") for chunk in range(made.chunks) for text in made.texts(chunk).to_pylist()]
 
 
 def test_documents_keep_to_their_topics_as_far_as_they_are_to() -> None:
-    found = documents(Corpus(60_000, 3_000, topics=10, function_words=50, coherence=0.6))
+    found = documents(ZipfText(60_000, 3_000, topics=10, function_words=50, coherence=0.6))
     assert {len(words) for words in found} == {DOCUMENT_WORDS} and len(found) == 3_000
     of_topics = [(topic_of(word), number % 10) for number, words in enumerate(found) for word in words]
     own = np.mean([topic == wanted for topic, wanted in of_topics if topic >= 0])
@@ -33,7 +33,7 @@ def test_documents_keep_to_their_topics_as_far_as_they_are_to() -> None:
 
 
 def test_frequencies_follow_the_formula() -> None:
-    made = Corpus(400_000, 1_000, topics=10, function_words=20)
+    made = ZipfText(400_000, 1_000, topics=10, function_words=20)
     counts = Counter(word for words in documents(made) for word in words)
     ranks = np.arange(1_000)
     expected = 400_000 * np.log((ranks + 3.7) / (ranks + 2.7)) / np.log(1_002.7 / 2.7)
@@ -46,7 +46,7 @@ def test_frequencies_follow_the_formula() -> None:
 
 
 def test_every_word_occurs_as_often_as_it_is_to() -> None:
-    made = Corpus(30_000, 5_003, topics=7, function_words=11, at_least=3)
+    made = ZipfText(30_000, 5_003, topics=7, function_words=11, at_least=3)
     counts = Counter(word for words in documents(made) for word in words)
     of_topics = {word: count for word, count in counts.items() if topic_of(word) >= 0}
     assert len(of_topics) == 5_003 - 11 and min(of_topics.values()) == 3
@@ -58,7 +58,7 @@ def test_the_same_text_for_any_number_of_partitions(spark: SparkSession, tmp_pat
 
     # bench/ is not on the workers' path
     cloudpickle.register_pickle_by_value(corpus)
-    made = Corpus(60_001, 2_000, at_least=2)
+    made = ZipfText(60_001, 2_000, at_least=2)
     expected = "".join(f"{' '.join(words)}\n" for words in documents(made))
     assert expected.count("\n") == 3_001
     for tasks in (1, 3):
@@ -82,7 +82,7 @@ def test_the_same_text_for_any_number_of_partitions(spark: SparkSession, tmp_pat
 )
 def test_what_cannot_be_written_is_refused(given: dict[str, int], told: str) -> None:
     with pytest.raises(ValueError) as error:
-        Corpus(**{"words": 3_000, "vocabulary": 1_000, **given})
+        ZipfText(**{"words": 3_000, "vocabulary": 1_000, **given})
     assert str(error.value) == told
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scaling import duration
 from scaling_model import TERMS, Setting, fit, non_negative, project, share_kept
-from scaling_runs import Measured, Sizes, jobs_by_phase
+from scaling_runs import Measured, Sizes, jobs_by_phase, read_run
 
 from w2v_spark.spark.session import described
 
@@ -120,6 +120,25 @@ def test_jobs_are_found_by_their_descriptions(spark: SparkSession, event_log: Pa
     after, longer = counted()
     # two tasks sent seven groups each
     assert after - records == 14 and longer > seconds
+
+
+def test_a_run_without_a_phase_is_refused(tmp_path: Path) -> None:
+    # all but numbering and rounds, which other words describe
+    descriptions = ["count the words", "number the words", "encode the corpus", "draw the first vectors", "pass 1/2"]
+    events: list[dict[str, object]] = []
+    for number, text in enumerate([*descriptions, "publish the vectors"]):
+        properties = {"spark.job.description": f"w2v_spark: {text}"}
+        events.append({"Event": "SparkListenerJobStart", "Job ID": number, "Submission Time": 1000 * number})
+        events[-1] |= {"Stage IDs": [number], "Properties": properties}
+        events.append({"Event": "SparkListenerJobEnd", "Job ID": number, "Completion Time": 1000 * number + 500})
+    log = tmp_path / "events"
+    log.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    with pytest.raises(SystemExit) as stop:
+        read_run(tmp_path / "out", log, 1, 1, 1)
+    assert str(stop.value) == (
+        f"error: the event log {log} has no job of numbering, rounds: bring the descriptions in bench/phases.py up to "
+        "date with the program's"
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,12 @@ def test_help_lists_every_parameter(capsys: pytest.CaptureFixture[str]) -> None:
         cli.train_main(["--help"])
     shown = capsys.readouterr().out
     assert all(option_name(name) in shown for name in specs())
+    groups = shown.split("\ninput and output:\n")[1].split("\nthe run:\n")
+    assert all(option not in groups[0] and option in groups[1] for option in ("--log-level", "--config", "--plan"))
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", "--help"])
+    command = capsys.readouterr().out
+    assert command[command.index("\n\n") :] == shown[shown.index("\n\n") :] and "\nexamples:\n" in command
 
 
 @pytest.mark.parametrize(

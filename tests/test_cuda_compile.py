@@ -214,8 +214,8 @@ def test_a_card_is_described_or_refused(monkeypatch):
     assert card.shared == SHARED[90]
     with pytest.raises(DeviceError, match="GPU 2 was asked for: this process sees 2, numbered from 0"):
         open_card(2)
-    stand_in(monkeypatch, capability=(6, 1))
-    with pytest.raises(DeviceError, match=r"has compute capability 6\.1: it must be at least 7\.0"):
+    stand_in(monkeypatch, capability=(7, 0))
+    with pytest.raises(DeviceError, match=r"has compute capability 7\.0: it must be at least 7\.5"):
         open_card(0)
 
 

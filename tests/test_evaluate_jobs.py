@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from make_model_v1 import MODEL_V1
 
-from w2v_spark.cli_query import evaluate_main
+from w2v_spark.cli_evaluate import evaluate_main
 from w2v_spark.vectors.evaluate import evaluate_analogies
 from w2v_spark.vectors.vectors import Vectors
 

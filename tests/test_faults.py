@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -19,10 +20,11 @@ import faults_job
 import numpy as np
 import pytest
 from conftest import ROOT
+from encoded import EncodedRun
 from faults_report import Drill, Kill, kills_table, write_results
 from job import markdown
-from phases import COMMITTING, MERGING, PHASES, TRAINING, Moment
-from simulate import Corpus, simulate
+from phases import COMMITTING, COUNTING, ENCODING, MERGING, PHASES, STARTING, TRAINING, Moment, Phases
+from simulate import simulate
 from victims import MARK, marked_processes
 
 import w2v_spark
@@ -65,11 +67,28 @@ def test_a_job_survives_the_death_of_each_of_its_processes(spark: SparkSession, 
     trained = w2v_spark.train(text, output, **PARAMETERS)
     assert faults_job.left_running(setting) == [] and faults_job.left_behind(output) == []
     # the bytes that undisturbed rounds give: test_rounds.py holds that
-    corpus = Corpus.open(str(tmp_path / "interrupted"))
+    corpus = EncodedRun.open(str(tmp_path / "interrupted"))
     undisturbed = {
         word: row.tobytes() for word, row in zip(corpus.words, simulate(corpus, trained.params), strict=True)
     }
     assert faults_job.read_vectors(output) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("description", "moment"),
+    [
+        ("count the words: totals", Moment(COUNTING, 0)),
+        ("number the vocabulary", Moment(COUNTING, 0)),
+        ("look at the encoded corpus", Moment(ENCODING, 0)),
+        ("round 3/12 (attempt 2)", Moment(TRAINING, 3)),
+        ("score the model of round 3", Moment(STARTING, 0)),
+    ],
+)
+def test_a_job_is_in_the_phase_of_its_description(tmp_path: Path, description: str, moment: Moment) -> None:
+    properties = {"spark.job.description": f"w2v_spark: {description}"}
+    event = {"Event": "SparkListenerJobStart", "Stage IDs": [1], "Properties": properties}
+    (tmp_path / "log").write_text(json.dumps(event, separators=(",", ":")) + "\n")
+    assert Phases(tmp_path).now() == moment
 
 
 def killed_in_a_run(setting: faults_job.Setting, output: Path) -> list[Kill]:

@@ -52,3 +52,27 @@ def test_nearest_neighbours_share_the_community(
     assert ("more than 20 steps apart are not paired" in shown) == told
     assert walks.main(options.split()) == 2
     assert "holds a finished model: give --overwrite to replace it, or another directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--nodes 1", "--nodes must be at least 2, got 1"),
+        ("--communities 0", "--communities must be at least 1, got 0"),
+        ("--walks 0", "--walks must be at least 1, got 0"),
+        ("--walk-length 1", "--walk-length must be at least 2, got 1"),
+        ("--epochs 0", "--epochs must be at least 1, got 0"),
+        ("--seed -1", "--seed must be at least 0, got -1"),
+        (
+            "--nodes 5",
+            "--nodes must be at least --communities, a node for each of 10; got 5: give more --nodes or fewer "
+            "--communities",
+        ),
+    ],
+)
+def test_numbers_of_which_nothing_comes_are_refused(
+    walks: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: str, message: str
+) -> None:
+    monkeypatch.delattr(walks, "own_session")  # nothing of Spark is asked for
+    assert walks.main(options.split()) == 2
+    assert capsys.readouterr() == ("", f"error: {message}\n")

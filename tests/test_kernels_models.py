@@ -209,7 +209,7 @@ def test_what_no_kernel_does_is_refused_in_a_sentence(given, named):
     ],
 )
 def test_sizes_the_kernels_cannot_do_are_refused_in_a_sentence(architecture, loss, sizes, named):
-    with pytest.raises(ParamError, match=f"the CPU kernel cannot train with {named}: it must be from 1 to "):
+    with pytest.raises(ParamError, match=f"the CPU kernel cannot train with {named}: it must be an integer from 1 to "):
         compile_kernel(architecture, loss, *sizes)
 
 

@@ -50,7 +50,7 @@ def test_setters_getters_and_documentation() -> None:
     assert (stage.getVectorSize(), stage.getWindowSize(), stage.getNegative()) == (7, 3, 9)
     assert stage.getWorkDir() == "rounds"
     assert stage.setParams(maxIter=4, inputCol="words").getMaxIter() == 4
-    assert "an integer from 1 to 1024 (default: 100, current: 7)" in stage.explainParams()
+    assert "an integer from 1 to 1,024 (default: 100, current: 7)" in stage.explainParams()
     assert stage.setWindowSize.__doc__.startswith("Set windowSize")
     shown = inspect.signature(Word2Vec).parameters
     assert set(PYSPARKS) <= set(shown)
@@ -68,7 +68,7 @@ def test_none_takes_a_value_back() -> None:
 def test_values_are_checked_and_numpy_numbers_taken() -> None:
     stage = Word2Vec(vectorSize=np.int32(7), stepSize=np.float32(0.5))
     assert type(stage.getVectorSize()) is int
-    expected = "parameter vectorSize given invalid value -5: must be an integer from 1 to 1024"
+    expected = "parameter vectorSize given invalid value -5: must be an integer from 1 to 1,024"
     for wrong in (lambda: Word2Vec(vectorSize=-5), lambda: stage.setVectorSize(-5)):
         with pytest.raises(ParamError, match=expected):
             wrong()

@@ -106,7 +106,8 @@ def test_a_converted_model_is_loaded(
 ) -> None:
     # what a client of Spark Connect cannot see, an executor looks at
     monkeypatch.setattr(files, "is_connect", lambda spark: connect)
-    directory = tmp_path / "trained"
+    # nor is a name taken for a pattern
+    directory = (tmp_path / "trained").rename(tmp_path / "[1] trained")
     loaded = Word2VecModel.load(str(directory / given))
     assert [row.word for row in loaded.getVectors().collect()] == WORDS
     assert loaded.summary.to_dict() == {"words": 3, "totalCount": 16, "wordsPerSecond": None, "loss": None}

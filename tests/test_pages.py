@@ -12,7 +12,7 @@ from make_model_v1 import MODEL_V1
 from test_report import Page, report
 
 from w2v_spark import store
-from w2v_spark.cli_query import evaluate_main
+from w2v_spark.cli_evaluate import evaluate_main
 from w2v_spark.vectors.vectors import Vectors
 
 

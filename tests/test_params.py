@@ -13,14 +13,14 @@ from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
 
 WRONG = [
-    ("vector_size", 0, "an integer from 1 to 1024"),
-    ("vector_size", 1025, "an integer from 1 to 1024"),
-    ("vector_size", 1.5, "an integer from 1 to 1024"),
-    ("vector_size", "many", "an integer from 1 to 1024"),
-    ("vector_size", None, "an integer from 1 to 1024"),
-    ("vector_size", True, "an integer from 1 to 1024"),
-    ("vector_size", 10**400, "an integer from 1 to 1024"),
-    ("vector_size", "1" + "0" * 400, "an integer from 1 to 1024"),
+    ("vector_size", 0, "an integer from 1 to 1,024"),
+    ("vector_size", 1025, "an integer from 1 to 1,024"),
+    ("vector_size", 1.5, "an integer from 1 to 1,024"),
+    ("vector_size", "many", "an integer from 1 to 1,024"),
+    ("vector_size", None, "an integer from 1 to 1,024"),
+    ("vector_size", True, "an integer from 1 to 1,024"),
+    ("vector_size", 10**400, "an integer from 1 to 1,024"),
+    ("vector_size", "1" + "0" * 400, "an integer from 1 to 1,024"),
     ("phrases", 11, "an integer from 0 to 10"),
     ("phrase_min_count", 0, "an integer of at least 1"),
     ("phrase_threshold", 0, "a number of at least 1e-06"),
@@ -39,13 +39,13 @@ WRONG = [
     ("step_size", 1.1, "a number from 1e-06 to 1"),
     ("step_size", 10**400, "a number from 1e-06 to 1"),
     ("min_step_size", -1, "a number from 0 to 1"),
-    ("max_iter", 0, "an integer from 1 to 10000"),
-    ("seed", -1, "an integer from 0 to 9.22337e+18"),
-    ("max_sentence_length", 1, "an integer from 2 to 1e+06"),
-    ("num_replicas", 0, "an integer from 1 to 1024, or auto"),
-    ("num_replicas", "some", "an integer from 1 to 1024, or auto"),
+    ("max_iter", 0, "an integer from 1 to 10,000"),
+    ("seed", -1, "an integer from 0 to 9,223,372,036,854,775,807"),
+    ("max_sentence_length", 1, "an integer from 2 to 1,000,000"),
+    ("num_replicas", 0, "an integer from 1 to 1,024, or auto"),
+    ("num_replicas", "some", "an integer from 1 to 1,024, or auto"),
     ("threads_per_replica", 0, "an integer from 1 to 256, or auto"),
-    ("rounds_per_epoch", 0, "an integer from 1 to 10000, or auto"),
+    ("rounds_per_epoch", 0, "an integer from 1 to 10,000, or auto"),
     ("exchange", "flight", "one of storage, direct, auto"),
     ("architecture", "skipgram", "one of skip_gram, cbow"),
     ("loss", "ns", "one of negative_sampling, hierarchical_softmax, softmax"),
@@ -105,3 +105,22 @@ def test_toml(tmp_path: Path) -> None:
 
 def test_the_readme_shows_the_same_table() -> None:
     assert params.markdown_table() in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("num_replicas", None, "auto"),
+        ("max_vocab", None, "none"),
+        ("vocab", None, "none"),
+        ("lowercase", True, "true"),
+        ("seed", 2**63 - 1, "9223372036854775807"),
+        ("phrase_threshold", 10.0, "10"),
+        ("sample", 1e-4, "0.0001"),
+        ("step_size", 0.050000001, "0.050000001"),
+    ],
+)
+def test_a_value_is_spelt_so_that_it_can_be_given(name: str, value: object, text: str) -> None:
+    assert params.spelt(name, value) == text
+    if name in params.specs():
+        assert params.checked(name, params.specs()[name], text) == value

@@ -22,8 +22,8 @@ from test_report import metrics_rows
 
 from w2v_spark import store
 from w2v_spark.cli import main
+from w2v_spark.cli_evaluate import evaluate_main
 from w2v_spark.cli_plot import plot_main
-from w2v_spark.cli_query import evaluate_main
 from w2v_spark.errors import ParamError, UnknownWordError
 from w2v_spark.pictures import fonts
 from w2v_spark.pictures.heatmap import heatmap

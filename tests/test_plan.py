@@ -32,7 +32,7 @@ def test_a_cluster() -> None:
 memory:
   driver         spark.driver.memory=1g is enough: it holds no model and no words
   each executor  spark.executor.memory=2g is enough, 3g where documents reach 100 MB
-                 spark.executor.memoryOverhead=13562m, or as much of the machine left free:
+                 spark.executor.memoryOverhead=13577m, or as much of the machine left free:
                  2 replicas of 2.9 GB, 14 more workers of 500 MB, and 700 MB for Java
 
 traffic (the model has 2.2 GB):              a round       the whole run

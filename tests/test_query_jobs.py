@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 from make_model_v1 import MODEL_V1, write_model
 from test_evaluate_jobs import write_test_files
 
-from w2v_spark.cli_query import evaluate_main, query_main
+from w2v_spark.cli_common import guarded
+from w2v_spark.cli_evaluate import evaluate_main
+from w2v_spark.cli_query import query_main
 from w2v_spark.vectors.text import shown, table, width
 from w2v_spark.vectors.vectors import Vectors
 
@@ -133,6 +136,14 @@ def test_query_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -
         query_main([*V1, *arguments])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("usage: ")
+
+
+def test_ctrl_c_ends_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(args: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    assert guarded(run, argparse.Namespace()) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 @pytest.mark.parametrize("main", [query_main, evaluate_main])

@@ -16,6 +16,7 @@ import pytest
 from make_model_v1 import MODEL_V1, write_model
 
 from w2v_spark import store
+from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
 from w2v_spark.pictures import neighbours
 from w2v_spark.pictures.history import TrainedRound, trained_rounds
@@ -156,6 +157,14 @@ def test_nearest_words_are_those_of_a_query(model: Path, monkeypatch: pytest.Mon
             np.testing.assert_allclose([c for _, c in found], [c for _, c in expected], rtol=1e-5)
     page = report(model)
     assert "the 1 most frequent of 200 words" in page.rows()
+
+
+def test_damaged_vectors_are_told_in_a_sentence(model: Path) -> None:
+    place, manifest = Place.open(model), manifest_of(model)
+    first = model / store.VECTORS / manifest["files"][store.VECTORS][0]["name"]
+    first.write_bytes(first.read_bytes()[:-1])
+    with pytest.raises(FormatError, match=r"has \d+ bytes, the manifest says \d+: the directory is damaged$"):
+        neighbours.frequent_words(place, manifest)
 
 
 def test_words_show_as_text(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from simulate import Corpus, all_syncs, simulate, volume
+from encoded import EncodedRun
+from simulate import all_syncs, simulate, volume
 
 import w2v_spark
 from w2v_spark import store
@@ -38,7 +39,7 @@ def test_spark_gives_the_bytes_of_the_simulation(
     options = {**SMALL, "num_replicas": 3, "rounds_per_epoch": 2, "merge_rule": rule}
     trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
     _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
-    simulated = simulate(Corpus.open(str(tmp_path / "out")), trained.params)
+    simulated = simulate(EncodedRun.open(str(tmp_path / "out")), trained.params)
     np.testing.assert_array_equal(np.stack(list(vectors)), simulated)
 
 
@@ -48,7 +49,7 @@ def test_replicas_that_merge_directly_give_the_bytes_of_the_simulation(
     options = {**SMALL, "num_replicas": 2, "rounds_per_epoch": 2, "exchange": "direct"}
     trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
     _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
-    corpus = Corpus.open(str(tmp_path / "out"))
+    corpus = EncodedRun.open(str(tmp_path / "out"))
     ladder = auto_ladder(2, corpus.index.words(), 2)
     np.testing.assert_array_equal(np.stack(list(vectors)), simulate(corpus, trained.params, ladder))
 

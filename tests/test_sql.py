@@ -19,7 +19,8 @@ from conftest import ROOT
 from make_model_v1 import write_model
 
 from w2v_spark.cli_convert import convert_main
-from w2v_spark.cli_query import evaluate_main, query_main
+from w2v_spark.cli_evaluate import evaluate_main
+from w2v_spark.cli_query import query_main
 from w2v_spark.vectors.vectors import Vectors
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from device_arrays import CupyOnHost, DeviceArray, in_place_of_cupy
 from make_model_v1 import MODEL_V1
 
-from w2v_spark.cli_query import evaluate_main
+from w2v_spark.cli_evaluate import evaluate_main
 from w2v_spark.errors import DeviceError, MissingExtraError, ParamError
 from w2v_spark.kernels import arrays
 from w2v_spark.kernels.arrays import CudaArrays, arrays_on

@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2v_spark import __version__
+from w2v_spark.cli_common import guarded, run_command, set_texts
 from w2v_spark.cli_convert import add_convert_arguments, run_convert
+from w2v_spark.cli_evaluate import add_evaluate_arguments, run_evaluate
 from w2v_spark.cli_plot import add_plot_arguments, run_plot
-from w2v_spark.cli_query import add_evaluate_arguments, add_query_arguments, guarded, run_evaluate, run_query
+from w2v_spark.cli_query import add_query_arguments, run_query
 from w2v_spark.errors import W2VError
-from w2v_spark.params import Params, default, option_name, read_toml, specs
+from w2v_spark.params import Params, default, option_name, read_toml, specs, spelt
+from w2v_spark.vectors.evaluate import SCORED_WORDS
 
 if TYPE_CHECKING:
     from w2v_spark.spark.scoring import Scoring
 
+_TRAIN_DESCRIPTION = "Train word2vec vectors on text with Spark."
 _TRAIN_EXAMPLES = """\
 examples:
   ./spark-submit.sh jobs/train.py --input texts/*.gz --output out/texts
@@ -39,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("convert", add_convert_arguments, run_convert, "to and from the files of other tools"),
         ("plot", add_plot_arguments, run_plot, "draw words, or the rounds of a training"),
     ):
-        command = commands.add_parser(
-            name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        command = commands.add_parser(name, help=text)
         add(command)
         command.set_defaults(run=run)
     args = parser.parse_args(argv)
@@ -49,82 +51,87 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train_main(argv: Sequence[str] | None = None) -> int:
-    """What jobs/train.py calls."""
-    parser = argparse.ArgumentParser(
-        prog="train.py",
-        description="Train word2vec vectors on text with Spark.",
-        epilog=_TRAIN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_train_arguments(parser)
-    return guarded(run_train, parser.parse_args(argv))
+    """`jobs/train.py`: the exit status."""
+    return run_command(add_train_arguments, run_train, argv)
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of training: where from, where to, and every parameter."""
-    place = parser.add_argument_group("input and output")
-    place.add_argument(
+    set_texts(parser, _TRAIN_DESCRIPTION, _TRAIN_EXAMPLES)
+    _add_input_and_output(parser.add_argument_group("input and output"))
+    _add_run(parser.add_argument_group("the run"))
+    _add_scoring(parser.add_argument_group("scores while training"))
+    _add_parameters(parser.add_argument_group("parameters"))
+
+
+def _add_input_and_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--input",
         nargs="+",
         action="extend",
         metavar="PATH",
         help="files or folders that Spark reads; one document a line",
     )
-    place.add_argument("--table", metavar="NAME", help="a table of the catalogue instead")
-    place.add_argument("--sql", metavar="QUERY", help="a query instead")
-    place.add_argument("--column", metavar="NAME", help="column with the text (string) or the words (array<string>)")
-    place.add_argument(
+    group.add_argument("--table", metavar="NAME", help="a table of the catalogue instead")
+    group.add_argument("--sql", metavar="QUERY", help="a query instead")
+    group.add_argument("--column", metavar="NAME", help="column with the text (string) or the words (array<string>)")
+    group.add_argument(
         "--format", choices=("text", "parquet", "json", "csv"), help="format of the input; default: by the files' names"
     )
-    place.add_argument(
+    group.add_argument(
         "--vocab", metavar="FILE", help="a ready vocabulary: a word a line, or Parquet with a column word"
     )
-    place.add_argument(
+    group.add_argument(
         "--start-from", metavar="DIR", help="an earlier model: its words keep their vectors, new words start at random"
     )
-    place.add_argument(
+    group.add_argument(
         "--freeze",
         metavar="earlier|FILE",
         help="words of the earlier model whose vectors do not change: all of them, or those of a file, a word a line",
     )
-    place.add_argument("--output", required=True, metavar="DIR", help="where the vectors go: a new or empty directory")
-    place.add_argument(
+    group.add_argument("--output", required=True, metavar="DIR", help="where the vectors go: a new or empty directory")
+    group.add_argument(
         "--overwrite",
         action="store_true",
         help="replace a finished model in the output, and begin an unfinished run anew",
     )
-    place.add_argument(
+    group.add_argument(
         "--keep-work", action="store_true", help="keep counts, encoded corpus and last rounds in OUTPUT/work"
     )
-    place.add_argument("--plan", action="store_true", help="count, print parameters, memory and traffic, and stop")
-    scoring = parser.add_argument_group("scores while training")
-    scoring.add_argument(
-        "--evaluate-every", type=int, metavar="N", help="score the model every N rounds, and after the last"
-    )
-    scoring.add_argument("--analogies", metavar="FILE", help="analogy questions, in the format of questions-words.txt")
-    scoring.add_argument("--pairs", metavar="FILE", help="word pairs rated by people: word, word, number")
-    scoring.add_argument(
-        "--restrict-vocab",
-        type=int,
-        default=30_000,
-        metavar="N",
-        help="score by the N most frequent words; default 30,000",
-    )
-    scoring.add_argument(
-        "--patience", type=int, metavar="K", help="end training when K scores in a row were no better than one before"
-    )
-    place.add_argument(
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--plan", action="store_true", help="count, print parameters, memory and traffic, and stop")
+    group.add_argument("--config", metavar="FILE", help="TOML file of parameters; options on the command line win")
+    group.add_argument(
         "--log-level",
         default="INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
         help="how much to log; default INFO",
     )
-    place.add_argument("--config", metavar="FILE", help="TOML file of parameters; options on the command line win")
-    group = parser.add_argument_group("parameters")
+
+
+def _add_scoring(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--evaluate-every", type=int, metavar="N", help="score the model every N rounds, and after the last"
+    )
+    group.add_argument("--analogies", metavar="FILE", help="analogy questions, in the format of questions-words.txt")
+    group.add_argument("--pairs", metavar="FILE", help="word pairs rated by people: word, word, number")
+    group.add_argument(
+        "--restrict-vocab",
+        type=int,
+        default=SCORED_WORDS,
+        metavar="N",
+        help=f"score by the N most frequent words; default {SCORED_WORDS:,}",
+    )
+    group.add_argument(
+        "--patience", type=int, metavar="K", help="end training when K scores in a row were no better than one before"
+    )
+
+
+def _add_parameters(group: argparse._ArgumentGroup) -> None:
     for name, spec in specs().items():
-        value = default(name)
-        shown = spec.unset if value is None else value
-        text = f"{spec.help}; {spec.allowed()}; default {shown}".replace("%", "%%")
+        text = f"{spec.help}; {spec.allowed()}; default {spelt(name, default(name))}".replace("%", "%%")
         if spec.kind is bool:
             group.add_argument(option_name(name), action=argparse.BooleanOptionalAction, default=None, help=text)
         else:

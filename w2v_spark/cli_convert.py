@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2v_spark.cli_query import VECTORS_HELP, guarded
+from w2v_spark.cli_common import VECTORS_HELP, run_command, set_texts
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors.formats import FORMATS, format_of, read_file, write_file
 from w2v_spark.vectors.save import write_model
@@ -30,16 +30,13 @@ Exit status: 0, or 2 with one line on stderr where something is wrong.
 
 def convert_main(argv: Sequence[str] | None = None) -> int:
     """`jobs/convert.py`: the exit status."""
-    parser = argparse.ArgumentParser()
-    add_convert_arguments(parser)
-    return guarded(run_convert, parser.parse_args(argv))
+    return run_command(add_convert_arguments, run_convert, argv)
 
 
 def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `convert`."""
     lines = [f"  {f.name:16} {' '.join(f.endings):22} {f.about}".rstrip() for f in FORMATS.values()]
-    parser.description, parser.epilog = DESCRIPTION, EPILOG.format(formats="\n".join(lines))
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    set_texts(parser, DESCRIPTION, EPILOG.format(formats="\n".join(lines)))
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--vectors", metavar="DIR", help=VECTORS_HELP)
     source.add_argument("--input", metavar="FILE", help="a file to make a model of")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2v_spark import store
-from w2v_spark.cli_query import VECTORS_HELP, guarded
+from w2v_spark.cli_common import VECTORS_HELP, run_command, set_texts
 from w2v_spark.errors import ParamError
 from w2v_spark.pictures.canvas import ENDINGS, picture_module, save
 from w2v_spark.pictures.files import file_to_write
@@ -35,15 +35,12 @@ Exit status: 0, or 2 with one line on stderr where something is wrong.
 
 def plot_main(argv: Sequence[str] | None = None) -> int:
     """`jobs/plot.py`: the exit status."""
-    parser = argparse.ArgumentParser()
-    add_plot_arguments(parser)
-    return guarded(run_plot, parser.parse_args(argv))
+    return run_command(add_plot_arguments, run_plot, argv)
 
 
 def add_plot_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `plot`; its options are accepted before and after the name of the picture."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    set_texts(parser, DESCRIPTION, EPILOG)
     _options(parser)
     pictures = parser.add_subparsers(dest="picture", required=True, metavar="map | heatmap | rounds")
     text = "words in a plane, near to each other where their vectors are"

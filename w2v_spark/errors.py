@@ -49,3 +49,10 @@ class MissingExtraError(W2VError, ImportError):
 
     def __init__(self, what: str, extra: str):
         super().__init__(f"{what} requires extra '{extra}': install it with pip install 'w2v_spark[{extra}]'")
+
+
+def rebuilt(kind: str, sentence: str) -> W2VError:
+    """The error that another process raised, from its class's name and its sentence."""
+    found = globals()[kind]
+    # that error words its sentence itself
+    return W2VError(sentence) if found is MissingExtraError else found(sentence)

@@ -1,8 +1,7 @@
 """The parameters of training: the only place where a default, a range and a help text are written.
 
 The command line, the TOML file, the Spark Params and the README's table are made from this dataclass. A parameter has
-one
-name: `vector_size` in Python and TOML, `--vector-size` on the command line, `vectorSize` in Spark.
+one name: `vector_size` in Python and TOML, `--vector-size` on the command line, `vectorSize` in Spark.
 """
 
 from __future__ import annotations
@@ -49,12 +48,16 @@ class Spec:
         elif self.kind is str:
             text = "a name"
         else:
-            noun = "an integer" if self.kind is int else "a number"
+            noun, style = ("an integer", ",") if self.kind is int else ("a number", "g")
             if self.high is not None:
-                text = f"{noun} from {self.low:g} to {self.high:g}"
+                text = f"{noun} from {self.low:{style}} to {self.high:{style}}"
             else:
-                text = f"{noun} of at least {self.low:g}" if self.low is not None else noun
+                text = f"{noun} of at least {self.low:{style}}" if self.low is not None else noun
         return f"{text}, or {self.unset}" if self.unset else text
+
+    def holds(self, number: float) -> bool:
+        """Whether a number lies within the limits."""
+        return (self.low is None or self.low <= number) and (self.high is None or number <= self.high)
 
 
 def _param(default: Any, help: str, kind: type | None = None, **limits: Any) -> Any:
@@ -240,17 +243,22 @@ def option_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def spelt(name: str, value: object) -> str:
+    """A parameter's value as the command line spells it: auto or none where it is unset, true, 0.0001."""
+    if value is None:
+        spec = specs().get(name)
+        return (spec and spec.unset) or NONE
+    if isinstance(value, bool):
+        return str(value).lower()
+    # in short where that is the same number
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
 def markdown_table() -> str:
     """The README's table of parameters."""
     rows = ["| parameter | default | allowed | what it does |", "|---|---|---|---|"]
     for name, spec in specs().items():
-        value = default(name)
-        shown = (
-            spec.unset
-            if value is None
-            else (str(value).lower() if spec.kind is bool else f"{value:g}" if spec.kind is float else str(value))
-        )
-        rows.append(f"| `{name}` | {shown} | {spec.allowed()} | {spec.help} |")
+        rows.append(f"| `{name}` | {spelt(name, default(name))} | {spec.allowed()} | {spec.help} |")
     return "\n".join(rows)
 
 
@@ -287,7 +295,7 @@ def checked(name: str, spec: Spec, value: Any) -> Any:
                 raise wrong()
         return value
     number = _number(spec.kind, value)
-    if number is None or (spec.low is not None and number < spec.low) or (spec.high is not None and number > spec.high):
+    if number is None or not spec.holds(number):
         raise wrong()
     return number
 

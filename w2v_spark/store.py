@@ -161,11 +161,6 @@ def _damaged(what: str) -> FormatError:
     return FormatError(f"{what}: the directory is damaged")
 
 
-def read_vocabulary(parent: Place, files: list[dict[str, Any]]) -> pa.Table:
-    """id, word, count from the directory vocab/ in `parent` (the output, or its work directory), by id."""
-    return read_files(parent.child(VOCAB), files, VOCAB_SCHEMA).sort_by("id")
-
-
 def model_manifest(params: Mapping[str, Any], files: Mapping[str, list[FileEntry]], **about: Any) -> dict[str, Any]:
     """What model.json holds: resolved parameters, file lists of each directory, and what else the run tells of
     itself.

@@ -77,9 +77,8 @@ def alias_table(probabilities: Probabilities) -> AliasTable:
     second.
 
     Vose pours heavy slots (more than 1/V) into light ones until each slot holds 1/V. Poured in order, the heavy slot
-    that
-    fills a light one follows from running sums alone (Hübschle-Schneider and Sanders 2019, "Parallel weighted random
-    sampling", section 4.1). The sums are of integers, hence exact and the same on every machine.
+    that fills a light one follows from running sums alone (Hübschle-Schneider and Sanders 2019, "Parallel weighted
+    random sampling", section 4.1). The sums are of integers, hence exact and the same on every machine.
     """
     size = len(probabilities)
     if size == 0:

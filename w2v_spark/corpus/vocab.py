@@ -1,4 +1,4 @@
-"""From words to ids: looking up, cutting into sentences, and the vectors that words start with."""
+"""Words and their ids: counting, cutting into sentences, and the vectors that words start with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+from w2v_spark.corpus.random import GOLDEN, mix64
 
 
 def count_words(flat: pa.Array) -> pa.RecordBatch:
@@ -70,14 +70,6 @@ def initial_vectors(words: Iterable[str], vector_size: int, seed: int) -> npt.ND
         np.uint64,
     )
     with np.errstate(over="ignore"):
-        state = keys[:, None] + _GOLDEN * np.arange(1, vector_size + 1, dtype=np.uint64)
+        state = keys[:, None] + GOLDEN * np.arange(1, vector_size + 1, dtype=np.uint64)
         bits = mix64(state) >> np.uint64(40)  # 24 bits: what float32 holds exactly
     return ((bits.astype(np.float32) + np.float32(0.5)) / np.float32(2**24) - np.float32(0.5)) / np.float32(vector_size)
-
-
-def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Finaliser of SplitMix64 (Steele, Lea, Flood 2014): scrambles each 64-bit number."""
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))

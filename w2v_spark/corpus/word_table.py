@@ -18,15 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from w2v_spark.corpus.vocab import mix64
+from w2v_spark.corpus.random import GOLDEN, mix64
 from w2v_spark.errors import StorageError
 from w2v_spark.executor_files import executor_folder, kept_on_executor
 
 # a corpus is encoded once, so that no more than a few are ever in use
 _KIND, _KEPT_ON_DISK = "words", 2
-# odd, so that it has powers without end modulo 2**64
-_BASE = np.uint64(0x9E3779B97F4A7C15)
-_INVERSE = np.uint64(pow(int(_BASE), -1, 2**64))
+# there is one, as GOLDEN is odd
+_INVERSE = np.uint64(pow(int(GOLDEN), -1, 2**64))
 
 
 class WordTable:
@@ -60,7 +59,7 @@ class WordTable:
 def hash_words(words: pa.LargeStringArray) -> npt.NDArray[np.uint64]:
     """A hash of each word, (n,) uint64: the polynomial of its bytes modulo 2**64, scrambled."""
     letters, offsets = _letters(words)
-    terms = (letters + np.uint64(1)) * _powers(_BASE, len(letters))
+    terms = (letters + np.uint64(1)) * _powers(GOLDEN, len(letters))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms)])
     starts, stops = offsets[:-1], offsets[1:]
     shifts = _powers(_INVERSE, len(letters) + 1)[starts]

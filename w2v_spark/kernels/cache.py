@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 import numba
 from numba.core import caching, config
 
+from w2v_spark import corpus
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # a division by zero gives inf instead of an exception, which would keep LLVM from vectorising; no fast flags: the same
@@ -110,9 +112,10 @@ def _safe_parent(found: os.stat_result) -> bool:
 
 @functools.cache
 def _source_digest() -> str:
-    """A digest of this package's sources, wherever they lie: any change in them compiles anew."""
+    """A digest of the sources that compiled code is built from, wherever they lie: any change in them compiles anew."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for file in sorted(resources.files(__package__).iterdir(), key=lambda f: f.name):
+    kernels = sorted(resources.files(__package__).iterdir(), key=lambda f: f.name)
+    for file in (*kernels, resources.files(corpus) / "random.py"):
         if file.name.endswith(".py"):
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -26,10 +26,10 @@ from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
 from w2v_spark.kernels.cpu_softmax import MAX_VOCABULARY, compile_softmax
 from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.emitter import LANES
+from w2v_spark.params import specs
 
-ARCHITECTURES = ("skip_gram", "cbow")
-LOSSES = ("negative_sampling", "hierarchical_softmax", "softmax")
-MAX_VECTOR_SIZE, MAX_WINDOW_SIZE, MAX_NEGATIVE = 1024, 20, 32  # on the CPU and on GPUs
+_SPECS = specs()
+ARCHITECTURES, LOSSES = _SPECS["architecture"].choices, _SPECS["loss"].choices
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,9 @@ def check_softmax(words: int) -> None:
 
 def check_sizes(processor: str, vector_size: int, window_size: int, negative: int) -> None:
     """Refuse what the kernels cannot do."""
-    for name, value, high in (
-        ("vector_size", vector_size, MAX_VECTOR_SIZE),
-        ("window_size", window_size, MAX_WINDOW_SIZE),
-        ("negative", negative, MAX_NEGATIVE),
-    ):
-        if not 1 <= value <= high:
-            raise ParamError(f"the {processor} kernel cannot train with {name} {value}: it must be from 1 to {high}")
+    for name, value in (("vector_size", vector_size), ("window_size", window_size), ("negative", negative)):
+        if not (spec := _SPECS[name]).holds(value):
+            raise ParamError(f"the {processor} kernel cannot train with {name} {value}: it must be {spec.allowed()}")
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from w2v_spark.corpus.random import GOLDEN
 from w2v_spark.kernels.cache import inner
 
 Ids = npt.NDArray[np.int32]
 
 STRIP = 8192  # words laid end to end before their tiles are trained
 
-# splitmix64 (Steele, Lea and Flood 2014): number i of the stream `key` is random_number(key + i * GOLDEN)
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -57,7 +56,7 @@ class Strip(NamedTuple):
 
 @inner
 def random_number(state: Any) -> Any:
-    """The uint64 that belongs to a state of a splitmix64 stream."""
+    """The uint64 that belongs to a state of a stream: `corpus.random.mix64`, compiled."""
     z = (state ^ (state >> _SHIFT_1)) * _MIX_1
     z = (z ^ (z >> _SHIFT_2)) * _MIX_2
     return z ^ (z >> _SHIFT_3)

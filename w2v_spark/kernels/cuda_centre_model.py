@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.corpus.random import GOLDEN, mix64
 from w2v_spark.kernels import reference
 from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_strip import GOLDEN, Ids
+from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_ROWS
-from w2v_spark.kernels.cuda_model import Strip, Vectors, draw, lay_strip, random_number, tile_order
+from w2v_spark.kernels.cuda_model import Strip, Vectors, draw, lay_strip, tile_order
 from w2v_spark.kernels.cuda_plan import Float32s, row_scale
 
 
@@ -53,8 +54,8 @@ class CentreModel:
         key: int,
     ) -> tuple[int, int, float, int]:
         """Train in place; the arguments and what is returned are those of `DeviceModel.train`."""
-        strip = lay_strip(ids, offsets, self.keep, self.window_size, random_number(np.uint64(key)))
-        noise_key = random_number(~np.uint64(key))
+        strip = lay_strip(ids, offsets, self.keep, self.window_size, mix64(np.uint64(key)))
+        noise_key = mix64(~np.uint64(key))
         order = tile_order(-(-len(strip.words) // TILE_ROWS))
         samples, loss_sum, loss_samples = 0, 0.0, 0
         last = np.float32(max(1, len(order) - 1))
@@ -96,7 +97,7 @@ class CentreModel:
             way = slice(starts[word], starts[word + 1])
             return Decisions(points[way], labels[way].astype(np.float64), np.ones(len(points[way])))
         numbers = np.arange(at * self.negative, (at + 1) * self.negative).astype(np.uint64)
-        drawn = draw(random_number(noise_key + numbers * GOLDEN), *self.outputs.tables)
+        drawn = draw(mix64(noise_key + numbers * GOLDEN), *self.outputs.tables)
         used = drawn != word
         if self.exclude_window:
             used &= ~np.isin(drawn, strip.words[around])

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.corpus.random import mix64
 from w2v_spark.kernels.cpu import check_sizes
 from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.cuda_compile import STRIP_KERNELS, AnyLayout, compiled
 from w2v_spark.kernels.cuda_device import Card, import_cupy, refuse_if_too_large, told
-from w2v_spark.kernels.cuda_model import random_number
 from w2v_spark.kernels.cuda_plan import (
     MAX_TOKENS,
     SCAN_THREADS,
@@ -157,7 +157,7 @@ class DeviceModel:
         """Train what was uploaded."""
         if chunk.tokens == 0:
             return 0, 0, 0.0, 0
-        stream_key, noise_key = random_number(np.uint64(key)), random_number(~np.uint64(key))
+        stream_key, noise_key = mix64(np.uint64(key)), mix64(~np.uint64(key))
         strip = (chunk.ids, np.uint32(chunk.tokens), self._keep, stream_key, chunk.counts)
         blocks = len(chunk.counts)
         with self._on_device():

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.corpus.random import GOLDEN, mix64
 from w2v_spark.kernels import reference
 from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_strip import GOLDEN, Ids
+from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 from w2v_spark.kernels.cuda_plan import Float32s, row_scale
 
@@ -23,7 +24,6 @@ UInt64s = npt.NDArray[np.uint64]
 Vectors = npt.NDArray[Any]
 
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
-_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 class Strip(NamedTuple):
@@ -64,8 +64,8 @@ class CudaModel:
         key: int,
     ) -> tuple[int, int, float, int]:
         """Train in place; the arguments and what is returned are those of `CudaReplica.train`."""
-        strip = lay_strip(ids, offsets, self.keep, self.window_size, random_number(np.uint64(key)))
-        noise_key = random_number(~np.uint64(key))
+        strip = lay_strip(ids, offsets, self.keep, self.window_size, mix64(np.uint64(key)))
+        noise_key = mix64(~np.uint64(key))
         order = tile_order(-(-len(strip.words) // self.rows))
         pairs, loss_sum, loss_pairs = 0, 0.0, 0
         last = np.float32(max(1, len(order) - 1))
@@ -92,7 +92,7 @@ class CudaModel:
         distance = np.abs(rows[:, None] - around)
         seen = (distance > 0) & (distance <= strip.reach[around]) & _same(strip.sentence[rows], strip.sentence[around])
         numbers = np.arange(number * self.negatives, (number + 1) * self.negatives).astype(np.uint64)
-        drawn = draw(random_number(noise_key + numbers * GOLDEN), self.noise_probability, self.noise_alias)
+        drawn = draw(mix64(noise_key + numbers * GOLDEN), self.noise_probability, self.noise_alias)
         return Tile(strip.words[rows], strip.words[around], seen, drawn)
 
     def train_tile(
@@ -139,14 +139,6 @@ class Tile(NamedTuple):
     negatives: Ids
 
 
-def random_number(state: Any) -> Any:
-    """The uint64s that belong to states of a splitmix64 stream; see `cpu_strip.random_number`."""
-    with np.errstate(over="ignore"):
-        z = (state ^ (state >> np.uint64(30))) * _MIX_1
-        z = (z ^ (z >> np.uint64(27))) * _MIX_2
-    return z ^ (z >> np.uint64(31))
-
-
 def below(number: UInt64s, limit: int) -> npt.NDArray[np.int64]:
     """Numbers of 32 random bits as numbers in [0, limit)."""
     return ((number * np.uint64(limit)) >> _HALF).astype(np.int64)
@@ -164,7 +156,7 @@ def lay_strip(
     """What subsampling keeps: words, sentences and reaches."""
     used = ids[offsets[0] : offsets[-1]]
     with np.errstate(over="ignore"):
-        number = random_number(key + np.arange(len(used), dtype=np.uint64) * GOLDEN)
+        number = mix64(key + np.arange(len(used), dtype=np.uint64) * GOLDEN)
     sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     kept = (number >> _HALF) <= keep[used]
     return Strip(used[kept], sentence[kept], 1 + below(number & _LOW, window)[kept])

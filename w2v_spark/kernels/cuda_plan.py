@@ -22,7 +22,7 @@ STRIP_THREADS, SCAN_THREADS = 256, 1024  # of a block that subsamples, and of th
 STRIP_TOKENS = 2048  # tokens of a block that subsamples
 MAX_TOKENS = 1 << 30  # in one call: positions are 32 bits wide
 TENSOR_CAPABILITY = 80  # the first compute capability, times ten, whose tensor cores multiply bf16
-LEAST_CAPABILITY = 70
+LEAST_CAPABILITY = 75  # the oldest that the kernels are compiled for and tested on
 NO_SOFTMAX = (
     "device=cuda does not train loss softmax, whose vocabularies are small: use device=cpu, or loss negative_sampling "
     "or hierarchical_softmax"

@@ -11,14 +11,17 @@ from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import errors, store
 from w2v_spark.errors import InputError, W2VError
-from w2v_spark.spark.session import plain_errors
+from w2v_spark.place import FileEntry
+from w2v_spark.spark.session import is_connect, plain_errors
+from w2v_spark.spark.tables import read_table
 
 _VECTORS_COLUMNS = "id int, word string, count long, vector array<float>"
 
 
 def read_vectors(spark: SparkSession, directory: str) -> DataFrame:
     """id, word, count, vector: every word once."""
-    return spark.read.schema(_VECTORS_COLUMNS).parquet(*_named(spark, directory, store.VECTORS))
+    files = _named(spark, directory, store.VECTORS)
+    return read_table(spark, f"{directory}/{store.VECTORS}", files, _VECTORS_COLUMNS)
 
 
 def read_metrics(spark: SparkSession, directory: str) -> DataFrame:
@@ -26,12 +29,7 @@ def read_metrics(spark: SparkSession, directory: str) -> DataFrame:
     files = _named(spark, directory, store.METRICS)
     if not files:
         raise InputError(f"{directory} has no metrics of rounds: it was converted, not trained")
-    return spark.read.parquet(*files)
-
-
-def is_connect(spark: Any) -> bool:
-    """Whether this is a client of Spark Connect, which may not reach the files that executors read."""
-    return type(spark).__module__.startswith("pyspark.sql.connect")
+    return read_table(spark, f"{directory}/{store.METRICS}", files)
 
 
 def found_by(spark: SparkSession, look: Callable[[], Any]) -> Any:
@@ -52,18 +50,18 @@ def found_by(spark: SparkSession, look: Callable[[], Any]) -> Any:
     assert row is not None
     found = json.loads(row.found)
     if "kind" in found:
-        raise getattr(errors, found["kind"])(found["sentence"])
+        raise errors.rebuilt(found["kind"], found["sentence"])
     return found["found"]
 
 
-def _named(spark: SparkSession, directory: str, folder: str) -> list[str]:
-    """The addresses of the files that the manifest names in a folder of the model."""
+def _named(spark: SparkSession, directory: str, folder: str) -> list[FileEntry]:
+    """The files that the manifest names in a folder of the model."""
 
-    def look() -> list[str]:
+    def look() -> list[dict[str, Any]]:
         model = store.open_model(directory)
-        names = [entry["name"] for entry in model.manifest["files"].get(folder, [])]
-        for name in names:
-            model.place.child(folder).file(name)  # refuses one that leads out of it
-        return names
+        entries = model.manifest["files"].get(folder, [])
+        for entry in entries:
+            model.place.child(folder).file(entry["name"])  # refuses one that leads out of it
+        return entries
 
-    return [f"{directory}/{folder}/{name}" for name in found_by(spark, look)]
+    return [FileEntry(entry["name"], entry["bytes"]) for entry in found_by(spark, look)]

@@ -13,12 +13,12 @@ from pyspark.sql import SparkSession
 from w2v_spark import store
 from w2v_spark.errors import FormatError, OutputError, W2VError
 from w2v_spark.ml.copying import copy_model
-from w2v_spark.ml.files import found_by, is_connect
+from w2v_spark.ml.files import found_by
 from w2v_spark.ml.model import Word2VecModel
 from w2v_spark.ml.params import settings
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.place import Place
-from w2v_spark.spark.session import qualify
+from w2v_spark.spark.session import is_connect, qualify
 
 _DATA, _SUMMARY, _CLASS = "data", "summary", "w2v_spark.Word2VecModel"
 

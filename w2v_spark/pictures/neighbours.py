@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from w2v_spark import store
 from w2v_spark.place import Place
@@ -104,10 +103,8 @@ def _first_rows(output: Place, manifest: Mapping[str, Any], columns: list[str], 
     """Some columns of the first rows of OUT/vectors, whose files lie in the order of ids."""
     place = output.child(store.VECTORS)
     for entry in manifest["files"][store.VECTORS]:
-        # not pre-buffered, not by threads: either would hold much of the file
-        with pq.ParquetFile(
-            place.file(entry["name"]), filesystem=place.filesystem, buffer_size=1 << 20, pre_buffer=False
-        ) as file:
+        with store.opened(place, entry) as file:
+            # not by threads, which would hold much of the file
             for batch in file.iter_batches(BLOCK_ROWS, columns=columns, use_threads=False):
                 yield batch.slice(0, rows)
                 rows -= len(batch)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from w2v_spark.params import spelt
 from w2v_spark.pictures.page import Markup, bar, facts, note, page, percent, section, table
-from w2v_spark.pictures.parameters import spelt
 from w2v_spark.vectors.evaluate import AnalogyReport, OddReport, PairReport, Score
 from w2v_spark.vectors.vectors import Vectors
 
@@ -16,7 +16,7 @@ _METHODS = {"add": "3CosAdd", "mul": "3CosMul"}
 
 @dataclass(frozen=True)
 class Scores:
-    """What the tests gave: reports of each kind, how analogies were answered, and among how many words."""
+    """What the tests gave: reports of each kind, and how analogies were answered."""
 
     analogies: Sequence[AnalogyReport]
     pairs: Sequence[PairReport]

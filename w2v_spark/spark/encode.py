@@ -1,14 +1,13 @@
 """Encoding: documents become sentences of int32 ids in buckets of equal size, once.
 
 Where a sentence lies depends on the corpus alone, never on file splits, partitions or cores, so that a run can be
-repeated anywhere. The hash
-of a text would do that, but puts all copies of a line into one bucket; therefore equal sentences are counted and their
-copies spread:
+repeated anywhere. The hash of a text would do that, but puts all copies of a line into one bucket; therefore equal
+sentences are counted and their copies spread:
 
-    group  = (hash(sentence) + occurrence) mod groups        equal sentences visit all groups in turn
+    group  = (hash(sentence) + occurrence) mod groups            equal sentences visit all groups in turn
     order  = by hash(sentence, occurrence), ties by sentence     a shuffle of the corpus
-    bucket = the group's sentences, dealt out in stripes of max_sentence_length words     equal in words, not only in
-    sentences
+    bucket = the group's sentences, dealt out in stripes         equal in words, not only in sentences
+             of max_sentence_length words
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir import Bucket, CorpusIndex, Vocabulary
 
 _BUCKETS_PER_GROUP = 8
-_BUCKET_WORDS = 1 << 16
+BUCKET_WORDS = 1 << 16
 _FEWEST_BUCKETS, _MOST_BUCKETS = 64, 4096
 _FILE_WORDS = 1 << 25
 _LARGEST_ROW_GROUP = 64 << 20
@@ -45,7 +44,7 @@ def bucket_count(words: int) -> int:
     most 4,096.
     """
     count = _FEWEST_BUCKETS
-    while count < _MOST_BUCKETS and count * _BUCKET_WORDS < words:
+    while count < _MOST_BUCKETS and count * BUCKET_WORDS < words:
         count *= 2
     return count
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from w2v_spark.params import Params
-from w2v_spark.spark.encode import bucket_count
+from w2v_spark.params import Params, spelt
+from w2v_spark.spark.encode import BUCKET_WORDS, bucket_count
 from w2v_spark.training.schedule import plan_rounds
 
 # measured on vectors of 300: a Python worker that trains, beside its model, and one that only merges; Java beside its
@@ -59,8 +59,8 @@ class Plan:
         from w2v_spark.kernels.cpu_sgns import padded_size
 
         agreed_on = self.model_bytes if self._direct else 0
-        # read, without the rows of its neighbours, and as ids
-        bucket = 3 * 4 * self.words // bucket_count(self.words)
+        # a longer bucket than those that were measured: as read, without the rows of its neighbours, and as ids
+        bucket = 3 * 4 * max(0, self.words // bucket_count(self.words) - BUCKET_WORDS)
         model = self.vocabulary * (2 * 4 * padded_size(self.params.vector_size) + 12)
         return model + agreed_on + bucket + _REPLICA_BYTES
 
@@ -108,7 +108,7 @@ class Plan:
 
     def text(self) -> str:
         """The plan for a person."""
-        parameters = [f"  {name} = {value}" for name, value in self.params.to_dict().items()]
+        parameters = [f"  {name} = {spelt(name, value)}" for name, value in self.params.to_dict().items()]
         memory = self._memory_here() if self.local else self._memory_of_executors()
         return "\n".join([self.line(), "", "parameters:", *parameters, "", *memory, "", *self._traffic()])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
-from w2v_spark.params import Params, specs
+from w2v_spark.params import Params, spelt
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.workdir import Pointer, Vocabulary
@@ -70,8 +70,7 @@ def unfinished(run: Run, given: dict[str, Any]) -> Begun | None:
 def _difference(name: str, before: object, now: object) -> str:
     if name == "input":
         return "its input was another, or has changed since"
-    unset = spec.unset if (spec := specs().get(name)) else "none"
-    return f"{name} was {unset if before is None else before}, now {unset if now is None else now}"
+    return f"{name} was {spelt(name, before)}, now {spelt(name, now)}"
 
 
 def read_progress(run: Run) -> Progress:

@@ -21,14 +21,13 @@ from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.session import described, plain_errors
 from w2v_spark.vectors.correlation import spearman
-from w2v_spark.vectors.evaluate import answer_questions, compare_pairs
+from w2v_spark.vectors.evaluate import SCORED_WORDS, answer_questions, compare_pairs
 from w2v_spark.vectors.testsets import Pairs, Questions, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir import SYN0, Pointer, Vocabulary, rows_per_block
 
 log = logging.getLogger(__name__)
 
-RESTRICT_VOCAB = 30_000
 SCORES = ("analogies", "word_pairs")
 
 
@@ -41,7 +40,7 @@ class Scoring:
     every: int
     questions: Questions | None
     pairs: Pairs | None
-    restrict_vocab: int = RESTRICT_VOCAB
+    restrict_vocab: int = SCORED_WORDS
     patience: int | None = None
     since: int = 0
 
@@ -51,7 +50,7 @@ class Scoring:
         every: int,
         analogies: str | os.PathLike[str] | None = None,
         pairs: str | os.PathLike[str] | None = None,
-        restrict_vocab: int = RESTRICT_VOCAB,
+        restrict_vocab: int = SCORED_WORDS,
         patience: int | None = None,
     ) -> Scoring:
         """From test files in the formats of `evaluate`."""

@@ -88,9 +88,14 @@ _CONNECT = (
 )
 
 
+def is_connect(spark: object) -> bool:
+    """Whether this is a client of Spark Connect, which may not reach the files that executors read."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
 def require_classic(spark: object) -> None:
     """Refuse a Spark Connect session: it has no SparkContext, on which rounds and file access are built."""
-    if type(spark).__module__.startswith("pyspark.sql.connect"):
+    if is_connect(spark):
         raise W2VError(_CONNECT)
 
 
@@ -250,8 +255,7 @@ def _sentence(error: PySparkException | Py4JJavaError) -> W2VError | None:
     text = str(error)
     ours = _OURS.search(text)
     if ours and hasattr(errors, ours[1]):
-        kind = getattr(errors, ours[1])
-        return W2VError(ours[2]) if issubclass(kind, errors.MissingExtraError) else kind(ours[2])
+        return errors.rebuilt(ours[1], ours[2])
     lacking = worker_problem(text) if not isinstance(error, PySparkImportError) else None
     return W2VError(lacking) if lacking else None
 

@@ -18,10 +18,12 @@ def literal(path: str) -> str:
     return PATTERN.sub(r"\\\g<0>", path)
 
 
-def read_table(spark: SparkSession, directory: str, files: Iterable[FileEntry], columns: str) -> DataFrame:
-    """The columns (names and types, as Spark spells a schema) of some files in a directory; pages are held against
-    their checksums.
+def read_table(
+    spark: SparkSession, directory: str, files: Iterable[FileEntry], columns: str | None = None
+) -> DataFrame:
+    """The columns (names and types, as Spark spells a schema; None: all that they have) of some files in a directory;
+    pages are held against their checksums.
     """
     paths = [literal(f"{directory}/{file.name}") for file in files]
-    reader = spark.read.schema(columns).option("parquet.page.verify-checksum.enabled", "true")
-    return reader.parquet(*paths)
+    reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
+    return (reader.schema(columns) if columns else reader).parquet(*paths)

@@ -1,8 +1,7 @@
 """When replicas merge, and how large a step they take.
 
 Measured for many replicas on English text: rounds that are dense at first keep most of one replica's quality, and the
-step must grow a little
-with the number of replicas, because AdaSum averages what they agree on.
+step must grow a little with the number of replicas, because AdaSum averages what they agree on.
 """
 
 from __future__ import annotations

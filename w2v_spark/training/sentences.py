@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.corpus.vocab import mix64
+from w2v_spark.corpus.random import random_key
 from w2v_spark.training.schedule import Round
 from w2v_spark.workdir import Bucket, CorpusIndex, CorpusReader
 
@@ -107,11 +107,3 @@ def _join(pieces: list[Piece]) -> Piece:
     offsets = [piece.offsets[:-1] + start for piece, start in zip(pieces, starts, strict=False)]
     ids = np.concatenate([p.ids for p in pieces])
     return Piece(ids, np.concatenate([*offsets, starts[-1:]]), pieces[0].start, pieces[-1].stop, pieces[0].key)
-
-
-def random_key(*numbers: int) -> int:
-    """A 64-bit key from which a piece's random numbers follow; any change of any number gives an unrelated key."""
-    key = np.zeros(1, np.uint64)
-    for number in numbers:
-        key = mix64(key ^ np.uint64(number)) + np.uint64(0x9E3779B97F4A7C15)
-    return int(mix64(key)[0])

@@ -10,7 +10,7 @@ import numpy as np
 
 from w2v_spark.errors import InputError, ParamError
 from w2v_spark.vectors.correlation import Correlation, pearson, spearman, with_pvalue
-from w2v_spark.vectors.evaluate import answer_analogies, rated_pairs
+from w2v_spark.vectors.evaluate import answer_questions, rated_pairs
 from w2v_spark.vectors.testsets import read_questions
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def word_analogies(
     if similarity_function not in METHODS:
         raise ParamError(f"similarity_function must be one of {', '.join(METHODS)}, got {similarity_function!r}")
     method = METHODS[similarity_function]
-    answers = answer_analogies(vectors, path, restrict_vocab, case_insensitive, method=method)
+    questions = read_questions(path)
+    answers = answer_questions(vectors, questions, restrict_vocab, case_insensitive, method=method)
     sections: list[dict[str, Any]] = [{"section": name, "correct": [], "incorrect": []} for name in answers.names]
-    _, questions = read_questions(path)
-    for (section, words), asked, correct in zip(questions, answers.asked, answers.correct, strict=True):
+    for (section, words), asked, correct in zip(questions[1], answers.asked, answers.correct, strict=True):
         if asked or dummy4unknown:
             shown = tuple(word.upper() if case_insensitive else word for word in words)
             sections[section]["correct" if correct else "incorrect"].append(shown)

@@ -20,6 +20,8 @@ from w2v_spark.vectors.vectors import Vectors
 Float32Array = npt.NDArray[np.float32]
 
 RESTRICT_VOCAB = 300_000
+# by how many of the most frequent words a model is scored while it is trained
+SCORED_WORDS = 30_000
 
 # gensim asks for the best 5 beside the three words of the question and takes the first that spells none of them
 CANDIDATES = 5 + 3

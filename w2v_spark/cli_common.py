@@ -1,0 +1,68 @@
+"""What all commands share: how they start and end, their texts, and the vectors that they open; no Java, no pyspark."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from w2v_spark.errors import ParamError, W2VError
+from w2v_spark.vectors.vectors import Vectors
+
+VECTORS_HELP = "the output of a training run, or vectors/ in it: a path or a URI"
+JSON_HELP = "one JSON object instead of text"
+_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+
+
+def run_command(
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], int],
+    argv: Sequence[str] | None,
+) -> int:
+    """A command that is a program of its own, `jobs/*.py`: the exit status."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return guarded(run, parser.parse_args(argv))
+
+
+def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """What `run` returns; a user's mistake becomes a line on stderr and 2, Ctrl-C a line and 130, a closed pipe ends it
+    quietly.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that cannot show a word shows its escapes
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # else the interpreter would fail once more when it flushes on exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (W2VError, OSError) as e:
+        sys.stderr.write(f"error: {e}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return _INTERRUPTED
+    return status
+
+
+def set_texts(parser: argparse.ArgumentParser, description: str, epilog: str) -> None:
+    """What --help says before and after the arguments, line by line as it is."""
+    parser.description, parser.epilog = description, epilog
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def open_vectors(args: argparse.Namespace, device: str = "cpu") -> Vectors:
+    """The vectors of --vectors."""
+    if args.vectors is None:
+        raise ParamError("no vectors given: add --vectors DIR, the output of a training run")
+    return Vectors.open(args.vectors, device=device)
+
+
+def rounded(value: float | None) -> float | None:
+    """Six digits: what float32 sums in another order agree on."""
+    return None if value is None else round(value, 6)
