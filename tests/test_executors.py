@@ -38,7 +38,7 @@ import w2v_spark
 from w2v_spark.errors import OutputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark import cluster
+from w2v_spark.spark import cluster, memory
 
 spark = SparkSession.builder.getOrCreate()
 cluster._wait_for_executors(spark, *cluster._promised(spark))
@@ -46,6 +46,7 @@ there = {e.id: e.cores for e in cluster._registered(spark)}
 output = Place.open(sys.argv[1])
 output.child("work").make()
 executors = cluster.probe(spark, output)
+assert memory._least_memory(spark) == memory.machine_memory()
 output.child("work").write_json("note", {})
 asked = sorted(cluster._look_everywhere(spark, output.uri, "note"))
 

@@ -8,7 +8,7 @@ import sys
 from conftest import ROOT
 
 from w2v_spark.params import Params
-from w2v_spark.spark.plan import Plan, _size
+from w2v_spark.spark.plan import Plan, size_in_words
 
 MB = 1 << 20
 PARAMS = Params(vector_size=300, num_replicas=4, threads_per_replica=8, rounds_per_epoch=24)
@@ -79,7 +79,7 @@ def test_the_numbers() -> None:
     assert plan.replica_bytes == 1000 * (2 * 4 * 304 + 12) + 600 * MB
     assert plan.python_bytes == 2 * plan.replica_bytes + 14 * 500 * MB
     assert plan.shuffle_bytes == 4 * plan.model_bytes // 2 and plan.read_bytes == 9 * plan.model_bytes
-    assert [_size(n) for n in (0, 5, 1023, 1024, 99 * MB, 1.5 * 2**40)] == [
+    assert [size_in_words(n) for n in (0, 5, 1023, 1024, 99 * MB, 1.5 * 2**40)] == [
         "nothing", "5 bytes", "1023 bytes", "1.0 KB", "99 MB", "1.5 TB",
     ]  # fmt: skip
 

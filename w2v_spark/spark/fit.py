@@ -27,6 +27,7 @@ from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.freeze import Freeze
 from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
+from w2v_spark.spark.memory import check_memory
 from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, read_documents
@@ -114,6 +115,7 @@ class Prepared:
         """Encode, train and publish, or go on where an unfinished run was."""
         spark, run, params, vocabulary = self.spark, self.run, self.params, self.vocabulary
         started = time.perf_counter()
+        redo(spark, "asking the executors for their memory", lambda _: check_memory(spark, self.plan))
         if run.training is None:
             corpus = _encoded(spark, run, self.documents, params, vocabulary)
             progress = self._begin_rounds(scoring)

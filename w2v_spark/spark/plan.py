@@ -56,13 +56,22 @@ class Plan:
         """Memory of one replica's Python worker, outside the JVM: the model, the noise distribution, a bucket of the
         corpus, and itself.
         """
-        from w2v_spark.kernels.cpu_sgns import padded_size
-
-        agreed_on = self.model_bytes if self._direct else 0
         # a longer bucket than those that were measured: as read, without the rows of its neighbours, and as ids
         bucket = 3 * 4 * max(0, self.words // bucket_count(self.words) - BUCKET_WORDS)
-        model = self.vocabulary * (2 * 4 * padded_size(self.params.vector_size) + 12)
-        return model + agreed_on + bucket + _REPLICA_BYTES
+        return self.vocabulary * self._word_bytes + bucket + _REPLICA_BYTES
+
+    @property
+    def _word_bytes(self) -> int:
+        """Memory that a word of the vocabulary takes in a replica: as it trains it, and as all last agreed on it."""
+        from w2v_spark.kernels.cpu_sgns import padded_size
+
+        size = self.params.vector_size
+        return 2 * 4 * padded_size(size) + 12 + (2 * 4 * size if self._direct else 0)
+
+    def words_that_fit(self, memory: int) -> int:
+        """How many words a vocabulary may have for its replicas to fit into so many bytes of an executor."""
+        rest = self.replica_bytes - self.vocabulary * self._word_bytes
+        return max(0, (memory // self.side_by_side - rest) // self._word_bytes)
 
     @property
     def python_bytes(self) -> int:
@@ -115,7 +124,7 @@ class Plan:
     def _memory_here(self) -> list[str]:
         return [
             "memory of this machine:",
-            f"  Python  {_size(self.python_bytes)}: {self._workers()}",
+            f"  Python  {size_in_words(self.python_bytes)}: {self._workers()}",
             "  Java    spark.driver.memory=2g, which ./spark-submit.sh sets, holds documents of up to 100 MB",
         ]
 
@@ -127,13 +136,13 @@ class Plan:
             "  driver         spark.driver.memory=1g is enough: it holds no model and no words",
             f"  each executor  spark.executor.memory={heap}g is enough, {heap + 1}g where documents reach 100 MB",
             f"                 spark.executor.memoryOverhead={overhead}m, or as much of the machine left free:",
-            f"                 {self._workers()}, and {_size(_JAVA_BYTES)} for Java",
+            f"                 {self._workers()}, and {size_in_words(_JAVA_BYTES)} for Java",
         ]
 
     def _workers(self) -> str:
         """The Python workers of one executor in words."""
-        text, others = f"{_counted(self.side_by_side, 'replica')} of {_size(self.replica_bytes)}", self._mergers
-        return f"{text}, {_counted(others, 'more worker')} of {_size(_MERGE_BYTES)}" if others else text
+        text, others = f"{counted(self.side_by_side, 'replica')} of {size_in_words(self.replica_bytes)}", self._mergers
+        return f"{text}, {counted(others, 'more worker')} of {size_in_words(_MERGE_BYTES)}" if others else text
 
     def _traffic(self) -> list[str]:
         rows = [
@@ -141,18 +150,22 @@ class Plan:
             ("through the shuffle", self.shuffle_bytes, "at most "),
             ("written to the output", self.model_bytes, ""),
         ]
-        lines = [f"{f'traffic (the model has {_size(self.model_bytes)}):':<36}{'a round':>16}{'the whole run':>20}"]
+        lines = [
+            f"{f'traffic (the model has {size_in_words(self.model_bytes)}):':<36}{'a round':>16}{'the whole run':>20}"
+        ]
         for what, size, limit in rows:
-            each, all = (f"{limit if n else ''}{_size(n)}" for n in (size, size * self.rounds))
+            each, all = (f"{limit if n else ''}{size_in_words(n)}" for n in (size, size * self.rounds))
             lines.append(f"  {what:<34}{each:>16}{all:>20}")
         return lines
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, which takes an s from two on."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _size(n: float) -> str:
+def size_in_words(n: float) -> str:
+    """Bytes for a person."""
     if not n:
         return "nothing"
     for unit in ("bytes", "KB", "MB", "GB"):

@@ -1,0 +1,56 @@
+"""Models that do not fit into memory are refused before anything long begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import w2v_spark
+from w2v_spark.errors import ParamError
+from w2v_spark.params import Params
+from w2v_spark.spark import memory
+from w2v_spark.spark.plan import Plan
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+GB = 1 << 30
+
+
+def test_what_does_not_fit_is_refused_before_encoding(
+    spark: SparkSession, small_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "machine_memory", lambda: 700 << 20)
+    with pytest.raises(ParamError) as error:
+        w2v_spark.train(small_text, tmp_path / "out", min_count=2, num_replicas=2, threads_per_replica=1)
+    assert str(error.value) == (
+        "120 words x 100 do not fit into the memory of this machine: 2 replicas of 600 MB train there at a time, and "
+        "it has 700 MB; give a smaller --vector-size, fewer --num-replicas, or machines with more memory"
+    )
+    assert not list((tmp_path / "out" / "work").glob("*/corpus"))
+
+
+def test_fifty_million_words(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "machine_memory", lambda: 64 * GB)
+    plan = Plan(Params(vector_size=300, num_replicas=1), 50_000_000, 10**11, executors=1, cores=2, local=True)
+    with pytest.raises(ParamError) as error:
+        memory.check_memory(spark, plan)
+    assert str(error.value) == (
+        "50,000,000 words x 300 do not fit into the memory of this machine: 1 replica of 115 GB trains there at a "
+        "time, and it has 64 GB; give --max-vocab 27,740,650 or less, a smaller --vector-size, or machines with "
+        "more memory"
+    )
+    fitting = Plan(plan.params, plan.words_that_fit(64 * GB), plan.words, executors=1, cores=2, local=True)
+    memory.check_memory(spark, fitting)
+    assert fitting.replica_bytes <= 64 * GB < fitting.replica_bytes + 10_000
+
+
+def test_memory_is_that_of_the_machine_or_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = memory.machine_memory()
+    assert whole > 1 << 28
+    for text, expected in (("max\n", whole), ("123456789\n", 123456789)):
+        (tmp_path / "limit").write_text(text)
+        monkeypatch.setattr(memory, "_LIMITS", (str(tmp_path / "limit"), str(tmp_path / "none")))
+        assert memory.machine_memory() == expected
