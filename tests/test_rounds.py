@@ -24,7 +24,7 @@ from w2v_spark.spark.warm_start import BLOCK_COLUMNS
 from w2v_spark.training.merge import RULES
 from w2v_spark.training.schedule import Ladder, auto_ladder, plan_rounds
 from w2v_spark.vectors.load import read_model
-from w2v_spark.workdir import BASE, MATRICES, ROUND_METRICS, block_batch
+from w2v_spark.workdir import BASE, BLOCK_SCHEMA, MATRICES, ROUND_METRICS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -69,11 +69,12 @@ def test_more_replicas_than_run_at_once_merge_through_storage(
 
 def test_blocks_lie_on_disk_in_the_order_that_a_merge_expects(spark: SparkSession, tmp_path: Path) -> None:
     """However many they are: a sort by matrix alone, as Spark's writer may add one, shuffles them where it spills."""
-    order = [(ROUND_METRICS, 0), *((m, number) for m in MATRICES for number in range(700)), (ROUND_METRICS, 1)]
+    order = [(ROUND_METRICS, 0), *((m, number) for m in MATRICES for number in range(30_000)), (ROUND_METRICS, 1)]
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for matrix, number in order:
-            yield block_batch(matrix, number, BASE, b"")
+        matrices, numbers = zip(*order, strict=True)
+        columns = {"matrix": matrices, "block": numbers, "shard": [BASE] * len(order), "values": [b""] * len(order)}
+        yield pa.RecordBatch.from_pydict(columns, BLOCK_SCHEMA)
 
     run = claim_output(Place.open(str(tmp_path / "out")), "an application", overwrite=False)
     try:
