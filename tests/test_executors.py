@@ -94,6 +94,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("found "))[6:])
 
 
+@pytest.mark.slow
 def test_the_cores_of_local_mode_are_those_of_its_master(tmp_path: Path) -> None:
     script = tmp_path / "cores.py"
     script.write_text(CORES)

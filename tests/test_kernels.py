@@ -150,7 +150,7 @@ def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77, 
     assert corpus.syn0[list(frozen)].tobytes() == before0[list(frozen)].tobytes()
 
 
-SIZES = [(1, 1, 32), (16, 5, 1), (100, 5, 5), (300, 20, 5)]
+SIZES = [(1, 1, 32), (16, 5, 1), (100, 5, 5), pytest.param(300, 20, 5, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize(("size", "window", "negative"), SIZES)

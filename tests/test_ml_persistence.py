@@ -50,6 +50,7 @@ def model(tmp_path: Path) -> Word2VecModel:
     return found._set(vectorSize=3, windowSize=2, inputCol="words", outputCol="features")
 
 
+@pytest.mark.slow
 def test_another_process_loads_it(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
     from pyspark.ml import PipelineModel
 

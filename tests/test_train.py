@@ -161,6 +161,7 @@ def test_a_function_of_ones_own(spark: SparkSession, tmp_path: Path) -> None:
         w2v_spark.train(tmp_path / "text.txt", tmp_path / "out", tokenizer="sentpieces:words")
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.parametrize(
     "options",
@@ -169,7 +170,6 @@ def test_a_function_of_ones_own(spark: SparkSession, tmp_path: Path) -> None:
         pytest.param(
             ["--master", "local-cluster[1,1,1024]", "--py-files", "mywords.py"],
             id="py-files, on a cluster",
-            marks=pytest.mark.slow,
         ),
     ],
 )
