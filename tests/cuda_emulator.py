@@ -110,7 +110,7 @@ class _Module:
     def load(self, layout: cuda_compile.AnyLayout) -> None:
         parts = tuple(part for part in layout.parts if part != "ptx")
         definitions = (*cuda_compile.definitions(layout), f"-DTRAIN={layout.kernel}")
-        self.library = build(cuda_compile.cuda_source(parts), definitions)
+        self.compiled = build(cuda_compile.cuda_source(parts), definitions)
 
     def get_function(self, name: str) -> _Function:
         return _Function(self, name)
@@ -126,7 +126,7 @@ class _Function:
         kept = [np.array(v) for v in values]
         pointers = (ctypes.c_void_p * len(kept))(*(v.ctypes.data for v in kept))
         order = self.module.cupy.order
-        failed = self.module.library.emulate(self.name.encode(), grid[0], block[0], shared, order, pointers)
+        failed = self.module.compiled.emulate(self.name.encode(), grid[0], block[0], shared, order, pointers)
         assert not failed
 
 

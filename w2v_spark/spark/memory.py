@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ParamError
 from w2v_spark.spark.plan import Plan, counted, size_in_words
-from w2v_spark.spark.session import described, is_local, plain_errors
+from w2v_spark.spark.session import described, plain_errors
 
 # of a container: cgroup versions 2 and 1
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -22,7 +22,7 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 def check_memory(spark: SparkSession, plan: Plan) -> None:
     """Refuse a run whose replicas need more than a machine has."""
-    memory = machine_memory() if is_local(spark) else _least_memory(spark)
+    memory = machine_memory() if plan.local else _least_memory(spark)
     needed = plan.side_by_side * plan.replica_bytes
     if needed <= memory:
         return

@@ -199,7 +199,7 @@ def described(spark: SparkSession, text: str) -> Iterator[None]:
     try:
         yield
     finally:
-        spark.sparkContext.setJobDescription(before)  # type: ignore[arg-type]
+        spark.sparkContext.setJobDescription(before)  # type: ignore[arg-type]  # None takes it away
 
 
 _OURS = re.compile(r"w2v_spark\.errors\.(\w+): (.+)")
