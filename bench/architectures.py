@@ -25,6 +25,7 @@ from gensim.models import Word2Vec
 from w2v_spark.corpus.random import random_key
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
+from w2v_spark.kernels.cpu_rows import aligned_matrix
 from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling
@@ -54,8 +55,8 @@ def train_ours(
     params = Params(loss=loss, noise_exponent=EXPONENT, sample=args.sample)
     sampling = Sampling.of_counts(text.counts, params)
     words, width = len(text.words), padded_size(args.size)
-    syn0 = np.pad(initial_vectors(text.words, args.size, args.seed), ((0, 0), (0, width - args.size)))
-    syn1 = np.zeros((kernel.output_rows(words), width), np.float32)
+    syn0, syn1 = aligned_matrix(words, width), aligned_matrix(kernel.output_rows(words), width)
+    syn0[:, : args.size] = initial_vectors(text.words, args.size, args.seed)
     step_size = args.step or _usual_step(architecture)
     total = int(text.offsets[-1])
 

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
+from w2v_spark.kernels.cpu_rows import aligned_matrix
 from w2v_spark.kernels.cpu_sgns import cpu_name, padded_size
 from w2v_spark.kernels.cpu_softmax import MAX_VOCABULARY
 from w2v_spark.params import Params
@@ -66,7 +67,7 @@ def seconds_of_word(text: EncodedText, sampling: Sampling, args: argparse.Namesp
     """Seconds that a word of the text takes all threads together, over at least args.seconds of training."""
     kernel = compile_kernel(args.architecture, sampling.outputs.loss, args.size, WINDOW, NEGATIVE)
     words, width = len(text.words), padded_size(args.size)
-    syn0, syn1 = (np.zeros((words, width), np.float32) for _matrix in "01")
+    syn0, syn1 = (aligned_matrix(words, width) for _matrix in "01")
     syn0[:, : args.size] = np.random.default_rng(1).uniform(-0.5, 0.5, (words, args.size)) / args.size
 
     def train(part: npt.NDArray[np.int64]) -> None:

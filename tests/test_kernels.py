@@ -11,6 +11,7 @@ import pytest
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
 from w2v_spark.kernels import reference
 from w2v_spark.kernels.cpu import Outputs, compile_kernel
+from w2v_spark.kernels.cpu_rows import aligned_matrix
 from w2v_spark.kernels.cpu_sgns import MEASURED, padded_size
 from w2v_spark.kernels.cpu_strip import STRIP
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
@@ -311,6 +312,13 @@ def test_arrays_that_would_break_memory_are_refused():
         break_it(corpus)
         with pytest.raises(ValueError, match="must"):
             corpus.train(kernel, 1)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100_000])
+def test_matrices_start_on_cache_lines(rows):
+    matrix = aligned_matrix(rows, 48)
+    assert matrix.shape == (rows, 48) and matrix.flags.c_contiguous and not matrix.any()
+    assert matrix.ctypes.data % 64 == 0
 
 
 def test_no_vocabulary_is_refused():

@@ -39,6 +39,15 @@ def aligned_zeros(size: Any) -> Any:
     return floats[skip : skip + size]
 
 
+def aligned_matrix(rows: int, width: int) -> Floats:
+    """Zeros whose rows start on cache lines, `width` being whole vectors: training takes a tenth longer where each one
+    lies across two lines.
+    """
+    floats = np.zeros(rows * width + LANES, np.float32)
+    skip = -(floats.ctypes.data >> 2) & (LANES - 1)
+    return floats[skip : skip + rows * width].reshape(rows, width)
+
+
 @inner
 def copy_row(y: Any, to: Any, x: Any, start: Any, wide: Any, vectors: Any, narrow: Any, fewer: Any) -> None:
     """Copy the row of x at `start` to y at `to`."""

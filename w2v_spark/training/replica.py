@@ -117,6 +117,7 @@ class CpuReplica:
     def empty(cls, params: Params, sampling: Sampling) -> CpuReplica:
         """A model of zeros."""
         from w2v_spark.kernels.cpu import compile_kernel
+        from w2v_spark.kernels.cpu_rows import aligned_matrix
         from w2v_spark.kernels.cpu_sgns import padded_size
 
         sizes = (params.vector_size, params.window_size, params.negative)
@@ -124,7 +125,7 @@ class CpuReplica:
         kernel = compile_kernel(params.architecture, params.loss, *sizes, *options)
         shape = (len(sampling.counts), padded_size(params.vector_size))
         step_size = replica_step_size(params.step_size, params.num_replicas or 1, params.exchange)
-        return cls(params, np.zeros(shape, np.float32), np.zeros(shape, np.float32), sampling, kernel, step_size)
+        return cls(params, aligned_matrix(*shape), aligned_matrix(*shape), sampling, kernel, step_size)
 
     @property
     def processor(self) -> str:
