@@ -99,10 +99,11 @@ class Replay:
             negatives.append(slot if drawn & FULL <= noise.probability[slot] else noise.alias[slot])
         if not centres:
             return
-        negatives = np.tile(negatives, (len(centres), 1))
+        shares = np.reshape(negatives, (-1, cpu_cbow.SHARE))
+        negatives = np.array([shares[(centre - at) % len(shares)] for centre in centres])
         clashes = models.cbow_clashes(samples, negatives) if self.exclude else None
         decisions = models.negative_sampling(samples.target, negatives, clashes)
-        decisions.weight[decisions.label == 0] *= NEGATIVE / cpu_cbow.NEGATIVES
+        decisions.weight[decisions.label == 0] *= NEGATIVE / cpu_cbow.SHARE
         hidden = models.hidden_vectors(self.syn0, samples, self.mean)
         value, by_hidden, by_syn1 = models.decision_loss(hidden, self.syn1, decisions)
         self.loss_sum += self.count(len(centres), cpu_cbow.MEASURED) * value

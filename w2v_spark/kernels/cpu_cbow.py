@@ -1,9 +1,9 @@
-"""CBOW with negative sampling on CPU, by bags of 32 centres that share 64 negatives.
+"""CBOW with negative sampling on CPU, by bags of 32 centres that share 64 negatives, each centre half of them.
 
 Each centre's hidden vector, the mean or the sum of the rows of syn0 around it, is scored with the centre's row of syn1
-and with the bag's negatives, each weighted negative / 64: the expected gradient is that of `negative` negatives of
-one's own (Mikolov et al. 2013a, section 3.1, for CBOW; 2013b, equation 4, for the loss). The changes are added back for
-the whole bag at once. The mathematics in plain words is in `reference_models.py`.
+and with its share of the negatives, each weighted negative / 32: the expected gradient is that of `negative` negatives
+of one's own (Mikolov et al. 2013a, section 3.1, for CBOW; 2013b, equation 4, for the loss). The changes are added back
+for the whole bag at once. The mathematics in plain words is in `reference_models.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from w2v_spark.kernels.cache import compile_now, inner
+from w2v_spark.kernels.cache import compile_now, inlined, inner
 from w2v_spark.kernels.cpu_bag import ROWS, Bag, count_samples, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_exclude import spread
 from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
@@ -33,7 +33,9 @@ from w2v_spark.kernels.cpu_tile import prefetch_rows, softplus
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_dots, find, logistic_gradient, lowest_bit
 
-NEGATIVES = 64  # that the centres of a bag share; with 32 half a point of analogies is lost, and hardly any time won
+NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
+SHARE = 32  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
+SHARES = NEGATIVES // SHARE
 MEASURED = 64  # the loss is measured on one bag in so many
 
 _ONE = np.uint64(1)
@@ -44,7 +46,7 @@ class Scores(NamedTuple):
 
     negatives: Ids  # of this bag and, drawn ahead so that memory has time, of the next, [2 * NEGATIVES]
     rows: Floats  # their rows of syn1, [NEGATIVES, width]
-    negative: Floats  # scores of each hidden vector with each negative, [ROWS, NEGATIVES]
+    negative: Floats  # scores of each hidden vector with each negative of its share, [ROWS, SHARE]
     used: Floats  # how much the score counts: not without contexts, nor where the negative is the centre
     positive: Floats  # scores of each hidden vector with its centre, [ROWS], and room for what a micro-kernel writes
     seen: Floats  # 1.0 where the centre has contexts, like positive
@@ -56,11 +58,17 @@ def make_scores(width: Any) -> Scores:
     return Scores(
         np.zeros(2 * NEGATIVES, np.int32),
         aligned_zeros(NEGATIVES * width),
-        aligned_zeros(ROWS * NEGATIVES),
-        aligned_zeros(ROWS * NEGATIVES),
+        aligned_zeros(ROWS * SHARE),
+        aligned_zeros(ROWS * SHARE),
         aligned_zeros(ROWS + LANES),
         aligned_zeros(ROWS + LANES),
     )
+
+
+@inlined
+def share_of(row: Any) -> Any:
+    """Where the share of negatives of a bag's centre starts."""
+    return row % SHARES * SHARE
 
 
 @inner
@@ -71,16 +79,17 @@ def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any,
         centre = at + window + i
         seen = np.float32(strip.left[centre] + strip.right[centre] > 0)
         scores.seen[i] = seen
-        for k in range(i * NEGATIVES, (i + 1) * NEGATIVES):
+        own = now + share_of(i)
+        for k in range(i * SHARE, (i + 1) * SHARE):
             scores.used[k] = seen
-        clashes = find(scores.negatives, now, strip.words[centre], NEGATIVES)
+        clashes = find(scores.negatives, own, strip.words[centre], SHARE)
         if exclude:
             for j in range(centre - strip.left[centre], centre + strip.right[centre] + 1):
-                clashes |= find(scores.negatives, now, strip.words[j], NEGATIVES)
-            spread(scores.used, i * NEGATIVES, clashes, NEGATIVES)
+                clashes |= find(scores.negatives, own, strip.words[j], SHARE)
+            spread(scores.used, i * SHARE, clashes, SHARE)
             continue
         while clashes != 0:
-            scores.used[i * NEGATIVES + lowest_bit(clashes)] = 0
+            scores.used[i * SHARE + lowest_bit(clashes)] = 0
             clashes &= clashes - _ONE
 
 
@@ -108,9 +117,9 @@ def score(
     for i in range(rows):
         x, row = i * width, np.int64(words[first + i]) * width
         add_dots(scores.positive, i, bag.hidden, x, syn1, row, width, 1, width // LANES)
-        for k in range(0, NEGATIVES, LANES):
-            at = i * NEGATIVES + k
-            add_dots(scores.negative, at, bag.hidden, x, scores.rows, k * width, width, LANES, width // LANES)
+        for k in range(0, SHARE, LANES):
+            at, own = i * SHARE + k, (share_of(i) + k) * width
+            add_dots(scores.negative, at, bag.hidden, x, scores.rows, own, width, LANES, width // LANES)
 
 
 @inner
@@ -120,10 +129,10 @@ def loss(scores: Scores, rows: Any, negative: Any) -> Any:
     for i in range(rows):
         x = np.float64(scores.positive[i])
         positives += scores.seen[i] * softplus(-x)
-        for k in range(i * NEGATIVES, (i + 1) * NEGATIVES):
+        for k in range(i * SHARE, (i + 1) * SHARE):
             x = np.float64(scores.negative[k])
             negatives += scores.used[k] * softplus(x)
-    return positives + negatives * negative / NEGATIVES
+    return positives + negatives * negative / SHARE
 
 
 @inner
@@ -144,21 +153,25 @@ def update_outputs(
     fewer: Any,
 ) -> None:
     """Turn scores into steps; form those of the hidden vectors, then make those of the rows of syn1."""
-    own, shared = np.float32(step), np.float32(step * negative / NEGATIVES)
+    own, shared = np.float32(step), np.float32(step * negative / SHARE)
     for k in range(0, ROWS, LANES):
         logistic_gradient(scores.positive, k, scores.seen, k, 1, own)
-    for k in range(0, rows * NEGATIVES, LANES):
+    for k in range(0, rows * SHARE, LANES):
         logistic_gradient(scores.negative, k, scores.used, k, 0, shared)
     for i in range(rows):
-        to, at, row = i * width, i * NEGATIVES, np.int64(words[first + i]) * width
+        to, at, row = i * width, i * SHARE, np.int64(words[first + i]) * width
+        drawn = share_of(i) * width
         add_rows(bag.steps, to, scores.positive, i, 0, syn1, row, width, 1, wide, vectors, narrow, fewer)
-        add_rows(bag.steps, to, scores.negative, at, 1, scores.rows, 0, width, NEGATIVES, wide, vectors, narrow, fewer)
+        add_rows(bag.steps, to, scores.negative, at, 1, scores.rows, drawn, width, SHARE, wide, vectors, narrow, fewer)
     for i in range(rows):
         row = np.int64(words[first + i]) * width
         add_rows(syn1, row, scores.positive, i, 0, bag.hidden, i * width, width, 1, wide, vectors, narrow, fewer)
+    far, apart = SHARES * SHARE, SHARES * width
     for j in range(NEGATIVES):
-        row = np.int64(scores.negatives[now + j]) * width
-        add_rows(syn1, row, scores.negative, j, NEGATIVES, bag.hidden, 0, width, rows, wide, vectors, narrow, fewer)
+        # the centres that share negative j: the first, and from there every SHARES-th
+        i, row = j // SHARE, np.int64(scores.negatives[now + j]) * width
+        at, x, count = i * SHARE + j % SHARE, i * width, (rows - i + SHARES - 1) // SHARES
+        add_rows(syn1, row, scores.negative, at, far, bag.hidden, x, apart, count, wide, vectors, narrow, fewer)
 
 
 @functools.cache
