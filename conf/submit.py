@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from java_classes import sharing_options
+
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT / "build" / "environment.tar.gz"
 ENVIRONMENT = "environment"
 
 SWITCHES = {"--help", "-h", "--version", "--verbose", "-v", "--supervise", "--usage-error", "--load-spark-defaults"}
+# A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them.
+JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
 NO_JOB = {"--help", "-h", "--version", "--usage-error", "--kill", "--status"}
 
 
@@ -142,6 +146,9 @@ def complete(submission: Submission, environ: dict[str, str], spark: Path) -> No
     if re.match(r"local(\[|$)", master) and not (submission.has("--driver-memory") or "spark.driver.memory" in conf):
         # here the driver is the executor, too: Spark's 1 GB does not hold a line of 100 MB
         submission.prepend_conf("spark.driver.memory", "2g")
+    if here and not (java_options(submission, conf) or java_flags(environ)):
+        sharing = "" if master.startswith("local-cluster") else sharing_options(spark, JAVA_FLAGS, environ)
+        submission.prepend_conf("spark.driver.extraJavaOptions", f"{JAVA_FLAGS} {sharing}".strip())
     if master.startswith("local-cluster") and "SPARK_HOME" not in environ:
         environ["SPARK_HOME"] = str(spark_home_with_work_folder(spark))
     if here or loopback:
@@ -200,19 +207,29 @@ def bring_environment(submission: Submission, conf: dict[str, str]) -> None:
 def log_quietly(submission: Submission, conf: dict[str, str], environ: dict[str, str]) -> None:
     """Uses conf/log4j2.properties where the user has no logging configuration."""
     folder = conf_dir(environ)
-    java_options = (
-        submission.option("--driver-java-options"),
-        conf.get("spark.driver.extraJavaOptions"),
-        environ.get("SPARK_SUBMIT_OPTS"),
-        environ.get("JDK_JAVA_OPTIONS"),
-        environ.get("JAVA_TOOL_OPTIONS"),
-    )
-    if any(text and "log4j" in text for text in java_options) or (
+    if any("log4j" in text for text in java_options(submission, conf) + java_environment(environ)) or (
         folder and any(path.suffix != ".template" for path in folder.glob("log4j2*"))
     ):
         return
     quiet = f"-Dlog4j2.configurationFile={(ROOT / 'conf' / 'log4j2.properties').as_uri()}"
     environ["SPARK_SUBMIT_OPTS"] = " ".join(filter(None, [environ.get("SPARK_SUBMIT_OPTS"), quiet]))
+
+
+def java_options(submission: Submission, conf: dict[str, str]) -> list[str]:
+    """The options of the driver's JVM that the user gave to Spark."""
+    own = (submission.option("--driver-java-options"), conf.get("spark.driver.extraJavaOptions"))
+    return [text for text in own if text]
+
+
+def java_environment(environ: dict[str, str]) -> list[str]:
+    """The options of the driver's JVM that the user keeps in the environment."""
+    names = ("SPARK_SUBMIT_OPTS", "JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS")
+    return [environ[name] for name in names if environ.get(name)]
+
+
+def java_flags(environ: dict[str, str]) -> list[str]:
+    """The options in the environment that have flags of the JVM itself, not only properties (-D)."""
+    return [text for text in java_environment(environ) if re.search(r"""(^|\s)["']?-X""", text)]
 
 
 def zip_package() -> Path:

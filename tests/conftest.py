@@ -13,9 +13,20 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytest_plugins = ["checkouts"]
+
 ROOT = Path(__file__).resolve().parents[1]
-SPARK_CONF = ROOT / "tests" / "spark"
-os.environ["SPARK_CONF_DIR"] = str(SPARK_CONF)
+# Settings of every Spark that a test starts; a folder for SPARK_CONF_DIR would keep JVMs from sharing recorded classes.
+SPARK_SETTINGS = {
+    # texts of tests are small, and most of Spark's 200 partitions would be empty
+    "spark.sql.shuffle.partitions": "4",
+    # larger sorts spill, as they do where there is more to sort than memory
+    "spark.shuffle.spill.numElementsForceSpillThreshold": "20000",
+    "spark.ui.enabled": "false",
+    # the JVMs of tests live for seconds: compiling less leaves the cores to the tests
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}
+os.environ["SPARK_SUBMIT_OPTS"] = " ".join(f'"-D{name}={value}"' for name, value in SPARK_SETTINGS.items())
 SHARED = ROOT.parent / "shared"
 
 
@@ -34,7 +45,7 @@ def spark(event_log: Path) -> Iterator[SparkSession]:
     session = (
         SparkSession.builder.master("local[2]")
         .config("spark.driver.memory", "2g")
-        .config("spark.ui.enabled", "false")
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.eventLog.enabled", "true")
         .config("spark.eventLog.compress", "false")
         .config("spark.eventLog.dir", event_log.as_uri())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import ROOT, SPARK_CONF, write_small_text
+from conftest import ROOT, write_small_text
 from standalone import java_home
 from standalone import standalone as standalone_cluster
 
@@ -138,6 +138,6 @@ def vendor_submit(master: str, source: Path, output: Path, *options: str) -> sub
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", master, *options]
     command += ["--conf", f"spark.pyspark.driver.python={sys.executable}", "--conf", "spark.ui.enabled=false"]
     command += [str(ROOT / "jobs" / "train.py"), "--input", str(source), "--output", str(output), *arguments(SMALL)]
-    environ = {"PATH": "/usr/bin:/bin", "JAVA_HOME": java_home(), "HOME": str(output.parent)}
-    environ["SPARK_CONF_DIR"] = str(SPARK_CONF)
+    environ = {name: os.environ[name] for name in ("SPARK_SUBMIT_OPTS",)}
+    environ |= {"PATH": "/usr/bin:/bin", "JAVA_HOME": java_home(), "HOME": str(output.parent)}
     return subprocess.run(command, env=environ, cwd=output.parent, text=True, capture_output=True, timeout=300)

@@ -1,0 +1,107 @@
+"""Class data sharing: the Java classes that Spark loads are recorded once, which halves the start of every later JVM.
+
+Run by spark-submit, this file is the job whose classes are recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+# folders that Spark puts onto its class path: a JVM shares no classes when one of them holds files
+_CLASS_PATH_FOLDERS = ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_DIST_CLASSPATH")
+
+
+def sharing_options(spark: Path, flags: str, environ: dict[str, str]) -> str:
+    """The JVM options that map the classes recorded for this Java and this Spark, which are recorded where they are not
+    yet; none where that cannot be.
+    """
+    java = _java(environ)
+    folders = (spark / "conf").exists() or any(environ.get(name) for name in _CLASS_PATH_FOLDERS)
+    if java is None or folders or not _can_share(java):
+        return ""
+    archive = _archive(java, spark)
+    if set(str(archive)) & set('":\\') or not (archive.is_file() or _record(archive, spark, flags, environ)):
+        return ""
+    # a Spark whose jars have changed since then loads its classes from them; the JVM would only warn
+    return f'"-XX:SharedArchiveFile={archive}" -Xlog:cds=off -Xlog:cds+dynamic=off'
+
+
+def _java(environ: dict[str, str]) -> Path | None:
+    """The java command that Spark will start."""
+    home = environ.get("JAVA_HOME")
+    found = shutil.which(f"{home}/bin/java" if home else "java", path=environ.get("PATH"))
+    return Path(found).resolve() if found else None
+
+
+def _can_share(java: Path) -> bool:
+    """Whether this Java shares the classes of Spark's class path, which names one jar twice: Java 17 does, Java 21 only
+    as .venv/jre, whose launcher leaves the second out.
+    """
+    if java.is_relative_to(sys.prefix):
+        return True
+    release = java.parent.parent / "release"
+    return release.is_file() and 'JAVA_VERSION="17.' in release.read_text(errors="replace")
+
+
+def _archive(java: Path, spark: Path) -> Path:
+    """Where the classes of this Java and this Spark lie: in the virtual environment, which an upgrade makes anew."""
+    jars = spark / "jars"
+    stamps = [f"{path}:{path.stat().st_mtime_ns}" for path in (java, jars) if path.exists()]
+    return Path(sys.prefix) / f"classes-{hashlib.sha256(' '.join(stamps).encode()).hexdigest()[:12]}.jsa"
+
+
+def _record(archive: Path, spark: Path, flags: str, environ: dict[str, str]) -> bool:
+    """Runs this file as a job of Spark, which records its classes at its end; whether that worked."""
+    if not os.access(archive.parent, os.W_OK):
+        return False
+    print(
+        "w2v_spark: recording the Java classes that Spark loads, so that it starts in half the time from now on (once; "
+        "about half a minute)",
+        file=sys.stderr,
+        flush=True,
+    )
+    # a JVM that maps half an archive crashes, so the file gets its name when it is whole
+    unfinished = archive.with_suffix(f".{os.getpid()}")
+    options = f'{flags} "-XX:ArchiveClassesAtExit={unfinished}" -Xlog:disable'
+    command = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false"]
+    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    try:
+        done = subprocess.run(
+            [*command, "--conf", f"spark.driver.extraJavaOptions={options}", str(Path(__file__).resolve())],
+            env=environ | python,
+            capture_output=True,
+            timeout=300,
+        )
+        if done.returncode == 0 and unfinished.is_file():
+            unfinished.replace(archive)
+            return True
+        why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or "this Java does not record classes"
+    except (OSError, subprocess.TimeoutExpired) as e:
+        why = str(e)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    print(f"w2v_spark: could not record them ({why}); Spark starts as it did before", file=sys.stderr)
+    return False
+
+
+def main() -> None:
+    """A job that loads what most jobs load: a shuffle, Parquet both ways, a Python worker."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.appName("w2v_spark: record classes").getOrCreate()
+    with tempfile.TemporaryDirectory() as folder:
+        words = session.range(100).selectExpr("id", "cast(id % 10 as string) AS word")
+        words.groupBy("word").count().write.parquet(f"{folder}/counts")
+        read = session.read.parquet(f"{folder}/counts").mapInArrow(lambda batches: batches, "word string, count bigint")
+        read.orderBy("word").collect()
+    session.stop()
+
+
+if __name__ == "__main__":
+    main()
