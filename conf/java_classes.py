@@ -43,7 +43,7 @@ def _can_share(java: Path) -> bool:
     """Whether this Java shares the classes of Spark's class path, which names one jar twice: Java 17 does, Java 21 only
     as .venv/jre, whose launcher leaves the second out.
     """
-    if java.is_relative_to(sys.prefix):
+    if java.is_relative_to(Path(sys.prefix).resolve()):
         return True
     release = java.parent.parent / "release"
     return release.is_file() and 'JAVA_VERSION="17.' in release.read_text(errors="replace")
