@@ -13,9 +13,11 @@ import pyarrow as pa
 import pytest
 from gensim.models.phrases import Phrases as GensimPhrases
 
+from w2v_spark import store
 from w2v_spark.corpus.phrases import Phrases, count_tokens
 from w2v_spark.corpus.tokens import flatten, normalize, split_words
 from w2v_spark.errors import InputError
+from w2v_spark.place import Place
 from w2v_spark.spark import count, fit, phrases
 from w2v_spark.spark.read import Source
 from w2v_spark.workdir import CorpusIndex, CorpusReader
@@ -210,3 +212,32 @@ def test_new_york_is_found(spark: SparkSession, shared: Path, tmp_path: Path) ->
     sentences = [part.tolist() for part in np.split(np.array(flat.to_pylist(), object), np.cumsum(lengths)[:-1])]
     assert in_order(found) == in_order(joined_by_gensim(sentences, 1, 5, 10.0))
     assert "new_york" in {word for sentence in found for word in sentence}
+
+
+class Tokenised:
+    """The sentences of files, read anew each time, a file at a time."""
+
+    def __init__(self, files: list[Path]):
+        self.files = files
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for path in self.files:
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                flat, lengths = flatten(split_words(normalize(pa.array(file.readlines()), lowercase=True)))
+            start = 0
+            for length in lengths.tolist():
+                yield flat.slice(start, length).to_pylist()
+                start += length
+
+
+@pytest.mark.slow
+def test_the_phrases_of_a_whole_corpus_are_gensims(spark: SparkSession, shared: Path, tmp_path: Path) -> None:
+    files = sorted((shared / "data" / "english").glob("*.txt.gz"))
+    source = Source(paths=tuple(map(str, files)))
+    with fit.prepare(source, tmp_path / "out", phrases=1, max_sentence_length=1_000_000) as run:
+        [table] = phrases.phrase_tables(run.run, 1)
+    pairs = store.read_files(Place.open(table.parent), [file.to_dict() for file in table.files])
+    found = {f"{a}_{b}" for a, b in zip(pairs["first"].to_pylist(), pairs["second"].to_pylist(), strict=True)}
+    expected = GensimPhrases(Tokenised(files), min_count=5, threshold=10.0, delimiter="_").export_phrases()
+    assert found == set(expected) and len(found) > 50_000
+    assert {"new_york", "los_angeles"} <= found
