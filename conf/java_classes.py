@@ -28,6 +28,8 @@ def sharing_options(spark: Path, flags: str, environ: dict[str, str]) -> str:
     archive = _archive(java, spark)
     if set(str(archive)) & set('":\\') or not (archive.is_file() or _record(archive, spark, flags, environ)):
         return ""
+    if not archive.stat().st_size:  # this Java could not
+        return ""
     # a Spark whose jars have changed since then loads its classes from them; the JVM would only warn
     return f'"-XX:SharedArchiveFile={archive}" -Xlog:cds=off -Xlog:cds+dynamic=off'
 
@@ -78,10 +80,11 @@ def _record(archive: Path, spark: Path, flags: str, environ: dict[str, str]) -> 
             capture_output=True,
             timeout=300,
         )
-        if done.returncode == 0 and unfinished.is_file():
+        if done.returncode == 0:
+            unfinished.touch()  # where this Java records no classes: it is not asked again
             unfinished.replace(archive)
             return True
-        why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or "this Java does not record classes"
+        why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
     except (OSError, subprocess.TimeoutExpired) as e:
         why = str(e)
     finally:

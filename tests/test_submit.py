@@ -14,14 +14,16 @@ from checkouts import executable, run
 
 def fake_spark(folder: Path) -> Path:
     """A SPARK_HOME whose spark-submit prints its arguments and some of its environment as JSON, and records Java's
-    classes where the folder has a file `recordable`.
+    classes as the file `recording` beside it says: as so much text, or not where there is no such file.
     """
     script = f"""#!{sys.executable} -I
 import json, os, pathlib, re, sys
 if sys.argv[-1].endswith("java_classes.py"):
-    if not pathlib.Path(__file__).with_name("recordable").exists():
+    recording = pathlib.Path(__file__).with_name("recording")
+    if not recording.exists():
         sys.exit("no space left")
-    pathlib.Path(re.search('"-XX:ArchiveClassesAtExit=(.+?)"', " ".join(sys.argv))[1]).touch()
+    if classes := recording.read_text():
+        pathlib.Path(re.search('"-XX:ArchiveClassesAtExit=(.+?)"', " ".join(sys.argv))[1]).write_text(classes)
     sys.exit(0)
 names = ("SPARK_HOME", "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "SPARK_SUBMIT_OPTS", "SPARK_WORKER_DIR")
 print(json.dumps([sys.argv[1:], {{name: os.environ[name] for name in names if name in os.environ}}]))
@@ -160,9 +162,15 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
 
     options_, told = java_options(JAVA_HOME=java)
     assert options_ == plain and "could not record them (no space left)" in told
-    (checkout / "own spark" / "bin" / "recordable").touch()
+    recording = checkout / "own spark" / "bin" / "recording"
+    recording.write_text("classes")
     options_, told = java_options(JAVA_HOME=java)
     (archive,) = (checkout / ".venv").glob("classes-*.jsa")
     assert "once; about half a minute" in told and len(told.splitlines()) == 1
     assert options_ == f'{plain} "-XX:SharedArchiveFile={archive}" -Xlog:cds=off -Xlog:cds+dynamic=off'
     assert java_options(JAVA_HOME=java) == (options_, "")
+
+    recording.write_text("")
+    unable = fake_java(checkout, "17.0.2")
+    assert java_options(JAVA_HOME=unable)[0] == plain
+    assert java_options(JAVA_HOME=unable) == (plain, "")  # not tried again

@@ -31,21 +31,22 @@ def slabs(width: int) -> tuple[int, int, int, int]:
     return count - narrow, vectors, narrow, vectors - 1
 
 
-@inner
-def aligned_zeros(size: Any) -> Any:
+def _aligned_zeros(size: Any) -> Any:
     """Zeros that start on a cache line."""
     floats = np.zeros(size + LANES, np.float32)
     skip = -(floats.ctypes.data >> 2) & (LANES - 1)
     return floats[skip : skip + size]
 
 
+aligned_zeros = inner(_aligned_zeros)
+
+
 def aligned_matrix(rows: int, width: int) -> Floats:
     """Zeros whose rows start on cache lines, `width` being whole vectors: training takes a tenth longer where each one
     lies across two lines.
     """
-    floats = np.zeros(rows * width + LANES, np.float32)
-    skip = -(floats.ctypes.data >> 2) & (LANES - 1)
-    return floats[skip : skip + rows * width].reshape(rows, width)
+    floats: Floats = _aligned_zeros(rows * width)
+    return floats.reshape(rows, width)
 
 
 @inner
