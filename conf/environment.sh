@@ -94,6 +94,8 @@ set_up() {
   fi
   install_lock "$1"
   write_helpers
+  # Classes recorded of packages that were replaced; the tests' packages, added later, replace none.
+  cmp -s "$root/requirements.lock" "$venv/$(stamp_name requirements.lock)" || rm -f "$venv"/classes-*.jsa
   # The tests' lock lists everything that the main one does.
   cp "$root/requirements.lock" "$venv/$(stamp_name requirements.lock)"
   cp "$root/$1" "$venv/$(stamp_name "$1")"
@@ -155,7 +157,6 @@ END
   chmod +x "$venv/bin/w2v" "$venv/jre/bin/java"
   # the classes of Java itself, which other Javas bring recorded and those of Spark are recorded upon
   "$venv/jre/bin/java" -Xshare:dump >/dev/null 2>&1 || true
-  rm -f "$venv"/classes-*.jsa
 }
 
 # Whether a java command is version 17 or newer.

@@ -47,15 +47,21 @@ def _can_share(java: Path) -> bool:
     """
     if java.is_relative_to(Path(sys.prefix).resolve()):
         return True
-    release = java.parent.parent / "release"
-    return release.is_file() and 'JAVA_VERSION="17.' in release.read_text(errors="replace")
+    return 'JAVA_VERSION="17.' in _release(java)
+
+
+def _release(java: Path) -> str:
+    """What a Java tells of itself; nothing where it has no such file, as the launcher in .venv/jre."""
+    about = java.parent.parent / "release"
+    return about.read_text(errors="replace") if about.is_file() else ""
 
 
 def _archive(java: Path, spark: Path) -> Path:
     """Where the classes of this Java and this Spark lie: in the virtual environment, which an upgrade makes anew."""
     jars = spark / "jars"
-    stamps = [f"{path}:{path.stat().st_mtime_ns}" for path in (java, jars) if path.exists()]
-    return Path(sys.prefix) / f"classes-{hashlib.sha256(' '.join(stamps).encode()).hexdigest()[:12]}.jsa"
+    installed = jars.stat().st_mtime_ns if jars.exists() else 0
+    key = f"{java} {_release(java)} {jars} {installed}"
+    return Path(sys.prefix) / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:12]}.jsa"
 
 
 def _record(archive: Path, spark: Path, flags: str, environ: dict[str, str]) -> bool:

@@ -74,6 +74,17 @@ def test_interrupted_set_up_is_begun_anew(checkout: Path) -> None:
     assert in_checkout(checkout, command, check=True).stdout == ""
 
 
+def test_recorded_classes_stay_until_packages_are_replaced(checkout: Path) -> None:
+    (recorded := checkout / ".venv" / "classes-1.jsa").touch()
+    shutil.copy(checkout / "requirements.lock", checkout / "tests" / "requirements.lock")
+    in_checkout(checkout, "install_lock() { :; }; set_up tests/requirements.lock", check=True)
+    assert recorded.exists()
+    with (checkout / "requirements.lock").open("a") as lock:
+        lock.write("# changed\n")
+    in_checkout(checkout, "install_lock() { :; }; set_up requirements.lock", check=True)
+    assert not recorded.exists()
+
+
 def test_set_up_waits_for_another(checkout: Path) -> None:
     (checkout / ".venv" / "installed-requirements.lock").unlink()
     command = "is_usable() { :; }; install_lock() { echo install; }; set_up requirements.lock"

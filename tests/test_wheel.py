@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+BUILD = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
+
 
 @pytest.mark.slow
 def test_an_empty_environment_with_the_wheel_queries_vectors(tmp_path: Path) -> None:
     pytest.importorskip("hatchling", reason="builds the wheel")
-    build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", BUILD, tmp_path], cwd=ROOT, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
@@ -48,8 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
             shutil.copy(ROOT / name, source)
     (source / "README.md").touch()
     (source / "w2v_spark" / "kernels" / "probe.cu").touch()
-    make = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", make, out], cwd=source, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", BUILD, out], cwd=source, check=True, capture_output=True)
     return zipfile.ZipFile(next(out.glob("*.whl")))
 
 
