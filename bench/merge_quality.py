@@ -10,8 +10,7 @@ the product encoded. With the same seed and schedule it gives the bytes that Spa
 Options with several values are crossed: every combination is a row for each seed, then the mean of the seeds. Columns:
 analogies in all, semantic, syntactic, and those with a word of the rarest third of the words that a test set names;
 the files of pairs; analogies by their rarest word (<1k: all four among the first thousand, ...); mean length of rows of
-the same bands, as a multiple of one replica's (of the last row with --replicas 1 and the same seed); rows merged in an
-epoch, in models; seconds.
+the same bands, as a multiple of one replica's (of the last row with --replicas 1 and the same seed); seconds.
 """
 
 from __future__ import annotations
@@ -27,11 +26,12 @@ import numpy.typing as npt
 from encoded import EncodedRun
 from job import markdown, markdown_row
 from scores import BANDS, Scores, score
-from simulate import all_syncs, simulate, volume
+from simulate import simulate
 
+from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES
 from w2v_spark.params import Params
 from w2v_spark.training.merge import RULES
-from w2v_spark.training.schedule import Ladder, auto_ladder, auto_rounds_per_epoch
+from w2v_spark.training.schedule import auto_merges
 from w2v_spark.vectors.vectors import Vectors
 
 
@@ -40,28 +40,26 @@ def main() -> None:
     corpus = EncodedRun.open(args.model)
     print(_header(args.pairs), flush=True)
     lengths_of_one: dict[int, npt.NDArray[np.float64]] = {}
-    settings = itertools.product(args.replicas, args.rounds_per_epoch, args.ladder, args.rule, args.step_size)
-    for replicas, rounds, frequent, rule, step_size in settings:
-        rows, words = [], corpus.index.words()
-        exchange = "storage" if frequent == {} or replicas == 1 else "direct"
-        rounds = rounds or auto_rounds_per_epoch(replicas, words, exchange)
-        ladder = auto_ladder(replicas, words, rounds) if frequent is None else Ladder(1, frequent)
+    settings = itertools.product(args.replicas, args.rounds_per_epoch, args.rule, args.step_size)
+    for replicas, rounds, rule, step_size in settings:
+        rows = []
+        rounds = rounds or auto_merges(replicas, corpus.index.words(), rule)
         for seed in args.seed:
             params = Params(
                 vector_size=args.vector_size, max_iter=args.max_iter, num_replicas=replicas, merge_rule=rule,
                 seed=seed, step_size=step_size, threads_per_replica=1,
-                rounds_per_epoch=rounds, exchange=exchange,
+                rounds_per_epoch=rounds, architecture=args.architecture, loss=args.loss,
             )  # fmt: skip
             started = time.perf_counter()
-            syn0 = simulate(corpus, params, ladder, args.threads)
+            syn0 = simulate(corpus, params, threads=args.threads)
             seconds = time.perf_counter() - started
             scores = score(Vectors(corpus.words, syn0, corpus.counts), args.analogies, args.pairs)
             if replicas == 1:
                 lengths_of_one[seed] = scores.norms
-            rows.append(_row(corpus, params, ladder, scores, lengths_of_one.get(seed), seconds))
-            print(_line(params, ladder, str(seed), rows[-1]), flush=True)
+            rows.append(_row(scores, lengths_of_one.get(seed), seconds))
+            print(_line(params, str(seed), rows[-1]), flush=True)
         if len(rows) > 1:
-            print(_line(params, ladder, "mean", np.mean(rows, axis=0)), flush=True)
+            print(_line(params, "mean", np.mean(rows, axis=0)), flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,13 +69,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=Path, nargs="+", required=True)
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--rounds-per-epoch", type=int, nargs="+", default=[0], help="0: as the product chooses")
-    parser.add_argument("--rule", nargs="+", default=["adasum"], choices=RULES)
+    parser.add_argument("--rule", nargs="+", default=[Params().merge_rule], choices=RULES)
     parser.add_argument("--step-size", type=float, nargs="+", default=[0.05], help="as one replica would use it")
-    parser.add_argument(
-        "--ladder", type=_ladder, nargs="+", default=[{}], metavar="WORDS:TIMES,...",
-        help="merge the first words so many times in a round, as replicas do that merge directly: 2000:16,8000:4; "
-        "none; auto: as the product chooses, merges of all words included",
-    )  # fmt: skip
+    parser.add_argument("--architecture", default=Params().architecture, choices=ARCHITECTURES)
+    parser.add_argument("--loss", default=Params().loss, choices=LOSSES)
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
     parser.add_argument("--max-iter", type=int, default=3)
     parser.add_argument("--vector-size", type=int, default=100)
@@ -85,37 +80,21 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _ladder(text: str) -> dict[int, int] | None:
-    if text in ("none", "auto"):
-        return {} if text == "none" else None
-    return {int(words): int(times) for words, times in (rung.split(":") for rung in text.split(","))}
-
-
-def _row(
-    corpus: EncodedRun,
-    params: Params,
-    ladder: Ladder,
-    scores: Scores,
-    lengths_of_one: npt.NDArray[np.float64] | None,
-    seconds: float,
-) -> npt.NDArray[np.float64]:
+def _row(scores: Scores, lengths_of_one: npt.NDArray[np.float64] | None, seconds: float) -> npt.NDArray[np.float64]:
     ratios = scores.norms / (np.nan if lengths_of_one is None else lengths_of_one)
-    merged = volume(all_syncs(params, len(corpus.words), ladder), len(corpus.words), params.max_iter)
-    return np.concatenate((scores.analogies, scores.pairs, scores.bands, ratios, [merged, seconds]))
+    return np.concatenate((scores.analogies, scores.pairs, scores.bands, ratios, [seconds]))
 
 
 def _header(pairs: list[Path]) -> str:
     bands = [f"<{band // 1000}k" for band in BANDS]
-    names = ["total", "sem", "syn", "rare", *(file.stem[:6] for file in pairs), *bands, *bands, "models", "s"]
-    return markdown([["replicas", "rounds", "ladder", "rule", "step", "seed", *names]])
+    names = ["total", "sem", "syn", "rare", *(file.stem[:6] for file in pairs), *bands, *bands, "s"]
+    return markdown([["replicas", "rounds", "rule", "step", "seed", *names]])
 
 
-def _line(params: Params, ladder: Ladder, seed: str, row: npt.NDArray[np.float64]) -> str:
-    steps = ",".join(f"{words}:{times}" for words, times in ladder.frequent.items()) or "-"
-    merges = (params.rounds_per_epoch or 1) * ladder.merges
-    setting = [str(params.num_replicas), str(merges), steps, params.merge_rule, f"{params.step_size:g}", seed]
-    scores, ratios, (merged, seconds) = row[: -2 - len(BANDS)], row[-2 - len(BANDS) : -2], row[-2:]
-    cells = [f"{x:.1f}" for x in scores] + [f"{x:.2f}" for x in ratios] + [f"{merged:.0f}", f"{seconds:.0f}"]
+def _line(params: Params, seed: str, row: npt.NDArray[np.float64]) -> str:
+    setting = [str(params.num_replicas), str(params.rounds_per_epoch), params.merge_rule, f"{params.step_size:g}", seed]
+    scores, ratios, seconds = row[: -1 - len(BANDS)], row[-1 - len(BANDS) : -1], row[-1]
+    cells = [f"{x:.1f}" for x in scores] + [f"{x:.2f}" for x in ratios] + [f"{seconds:.0f}"]
     return markdown_row([*setting, *cells])
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scaling_runs import Measured, Sizes
 
-from w2v_spark.training.schedule import Ladder, auto_ladder, auto_rounds_per_epoch, plan_rounds, plan_syncs
+from w2v_spark.params import Params
+from w2v_spark.training.schedule import auto_rounds_per_epoch, merges_in_a_round
 
 # what the seconds of each phase are made of: a name for the unit, and how many of it a run has on one core or, where
 # one core does it alone, in all
@@ -132,14 +133,13 @@ class Setting:
         tasks = max(self.executors * self.cores, math.ceil(self.words * self.word_bytes / self.task_bytes))
         kept = int(self.distinct(self.words) * share_kept(self.heaps[1], self.min_count))
         vocabulary = min(self.vocabulary, kept)
-        per_epoch = auto_rounds_per_epoch(replicas, self.words, self.exchange)
-        direct = self.exchange == "direct"
-        ladder = auto_ladder(replicas, self.words, per_epoch) if direct else Ladder()
-        rounds = plan_rounds(self.epochs, per_epoch, replicas, ladder.merges)
-        syncs = [sync for each in rounds for sync in plan_syncs(each, vocabulary, ladder.frequent)] if direct else []
+        direct, rule = self.exchange == "direct", Params().merge_rule
+        per_epoch = auto_rounds_per_epoch(replicas, self.words, rule, self.exchange)
+        rounds = self.epochs * per_epoch
+        merges = rounds * merges_in_a_round(replicas, self.words, rule, per_epoch) if direct else 0
         model = 8 * vocabulary * self.vector_size
-        merged = 2 * self.vector_size * sum(sync.rows for sync in syncs)
-        sent = merged * _BYTES_OF_A_NUMBER_MERGED * (replicas - 1) if direct else model // 2 * replicas * len(rounds)
+        merged = 2 * self.vector_size * vocabulary * merges
+        sent = merged * _BYTES_OF_A_NUMBER_MERGED * (replicas - 1) if direct else model // 2 * replicas * rounds
         return Sizes(
             words=self.words,
             records=int(tasks * self.distinct(self.words / tasks)),
@@ -151,8 +151,8 @@ class Setting:
             replicas=replicas,
             exchange=self.exchange,
             epochs=self.epochs,
-            rounds=len(rounds),
-            syncs=len(syncs),
+            rounds=rounds,
+            syncs=merges,
             vector_size=self.vector_size,
             bytes_sent=sent,
         )

@@ -16,21 +16,18 @@ from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.params import Params
 from w2v_spark.training.merge import fold
 from w2v_spark.training.replica import Sampling, open_replica
-from w2v_spark.training.schedule import Ladder, Round, Sync, plan_rounds, plan_syncs
+from w2v_spark.training.schedule import Round, plan_rounds
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
+from w2v_spark.training.sequential import Damping, Terms
 from w2v_spark.training.shard import change_of
 from w2v_spark.workdir import MATRICES, CorpusReader, Float32Matrix, rows_per_block
 
 
-def all_syncs(params: Params, words: int, ladder: Ladder) -> list[Sync]:
-    """Those of a whole run on a vocabulary of so many words."""
-    rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1, ladder.merges)
-    return [sync for round in rounds for sync in plan_syncs(round, words, ladder.frequent)]
-
-
-def volume(syncs: list[Sync], words: int, epochs: int) -> float:
-    """Rows merged in an epoch, in models."""
-    return sum(sync.rows for sync in syncs) / words / epochs
+def all_stretches(params: Params, merges_in_a_round: int = 1) -> list[Round]:
+    """Those of a whole run."""
+    replicas = params.num_replicas or 1
+    rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, replicas, merges_in_a_round)
+    return [stretch for round in rounds for stretch in round.stretches()]
 
 
 class Simulation:
@@ -46,22 +43,27 @@ class Simulation:
         self.replicas = [open_replica(params, sampling, blocks.__getitem__, None) for _ in replicas]
         weighs = params.merge_rule == "count_weighted"
         self.counts = [np.zeros(len(corpus.words), np.int64) if weighs else None for _ in replicas]
+        weighed = params.merge_rule == "sequential" and len(self.replicas) > 1
+        text = corpus.index.words(), corpus.index.sentences()
+        self.terms = Terms.of_sampling(sampling, params, *text) if weighed else None
+        self.damping: Damping | None = None
         self.readers = [CorpusReader(corpus.parent, corpus.index) for _ in self.replicas]
 
-    def run(self, syncs: list[Sync], threads: int) -> Float32Matrix:
+    def run(self, stretches: list[Round], threads: int) -> Float32Matrix:
         """Train and merge; syn0 at the end."""
+        words, step = len(self.corpus.words), rows_per_block(self.params.vector_size)
+        blocks = [(m, slice(i, min(i + step, words))) for m in (0, 1) for i in range(0, words, step)]
         with ThreadPoolExecutor(threads) as pool:
-            for sync in syncs:
-                list(pool.map(self.train, range(len(self.replicas)), repeat(sync.stretch)))
-                step = rows_per_block(self.params.vector_size)
-                for matrix in (0, 1):
-                    starts = range(0, sync.rows, step)
-                    list(
-                        pool.map(
-                            self.merge, [matrix] * len(starts), (slice(i, min(i + step, sync.rows)) for i in starts)
-                        )
-                    )
+            for stretch in stretches:
+                if self.terms:
+                    self.damping = self.terms.damping(stretch, self.rows)
+                list(pool.map(self.train, range(len(self.replicas)), repeat(stretch)))
+                list(pool.map(self.merge, *zip(*blocks, strict=True)))
         return self.base[0]
+
+    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+        """Of the model that all start from."""
+        return self.base[MATRICES.index(matrix)][first:stop]
 
     def train(self, shard: int, round: Round) -> None:
         """A replica's part of a round, on one thread."""
@@ -76,7 +78,7 @@ class Simulation:
         """Merge a block of rows, and give the result to all."""
         base, name = self.base[matrix][rows], MATRICES[matrix]
         pairs = list(zip(self.replicas, self.counts, strict=True))
-        changes = (change_of(replica, name, rows.start, base, counts) for replica, counts in pairs)
+        changes = (change_of(replica, name, rows.start, base, counts, self.damping) for replica, counts in pairs)
         base[:] = fold(self.params.merge_rule, base, changes, len(pairs))
         for replica, counts in pairs:
             replica.write(name, rows.start, base)
@@ -84,9 +86,6 @@ class Simulation:
                 counts[rows] = 0
 
 
-def simulate(corpus: EncodedRun, params: Params, ladder: Ladder | None = None, threads: int = 2) -> Float32Matrix:
-    """syn0 after training with params.num_replicas replicas, merged as the product merges them through storage or, with
-    a ladder, directly.
-    """
-    syncs = all_syncs(params, len(corpus.words), ladder or Ladder())
-    return Simulation(corpus, params).run(syncs, threads)
+def simulate(corpus: EncodedRun, params: Params, merges_in_a_round: int = 1, threads: int = 2) -> Float32Matrix:
+    """syn0 after training with params.num_replicas replicas, merged as the product merges them."""
+    return Simulation(corpus, params).run(all_stretches(params, merges_in_a_round), threads)

@@ -51,7 +51,7 @@ WRONG = [
     ("loss", "ns", "one of negative_sampling, hierarchical_softmax, softmax"),
     ("cbow_mean", 1, "true or false"),
     ("device", "gpu", "one of auto, cpu, cuda"),
-    ("merge_rule", "sum", "one of adasum, mean, mean_touched, count_weighted"),
+    ("merge_rule", "sum", "one of sequential, adasum, mean, mean_touched, count_weighted"),
     ("tokenizer", "", "one of words, whitespace, chinese, or module:function"),
     ("tokenizer", "nope", "one of words, whitespace, chinese, or module:function"),
     ("tokenizer", 5, "one of words, whitespace, chinese, or module:function"),

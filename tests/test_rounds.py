@@ -11,18 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from encoded import EncodedRun
-from simulate import all_syncs, simulate, volume
+from simulate import simulate
 
 import w2v_spark
 from w2v_spark import store
 from w2v_spark.errors import ParamError
-from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark import rounds
 from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.warm_start import BLOCK_COLUMNS
 from w2v_spark.training.merge import RULES
-from w2v_spark.training.schedule import Ladder, auto_ladder, plan_rounds
+from w2v_spark.training.schedule import merges_in_a_round
 from w2v_spark.vectors.load import read_model
 from w2v_spark.workdir import BASE, BLOCK_SCHEMA, MATRICES, ROUND_METRICS
 
@@ -50,8 +49,8 @@ def test_replicas_that_merge_directly_give_the_bytes_of_the_simulation(
     trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
     _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
     corpus = EncodedRun.open(str(tmp_path / "out"))
-    ladder = auto_ladder(2, corpus.index.words(), 2)
-    np.testing.assert_array_equal(np.stack(list(vectors)), simulate(corpus, trained.params, ladder))
+    merges = merges_in_a_round(2, corpus.index.words(), trained.params.merge_rule, 2)
+    np.testing.assert_array_equal(np.stack(list(vectors)), simulate(corpus, trained.params, merges))
 
 
 def test_more_replicas_than_run_at_once_merge_through_storage(
@@ -107,14 +106,3 @@ def test_replicas_without_text_and_more_replicas_than_cores(spark: SparkSession,
     options = {**SMALL, "min_count": 1, "num_replicas": 9, "rounds_per_epoch": 2}
     trained = w2v_spark.train(text, tmp_path / "out", **options)
     assert np.isfinite(trained.wv.vectors).all() and len(trained.wv.vectors) == 3
-
-
-def test_a_ladder_merges_the_first_words_more_often() -> None:
-    params = Params(max_iter=1, rounds_per_epoch=2, num_replicas=4)
-    rounds = plan_rounds(1, 2, 4)
-    syncs = all_syncs(params, 100, Ladder(1, {10: 4, 30: 2}))
-    assert [s.rows for s in syncs] == [10, 30, 10, 100] * 2
-    assert [s.stretch.number for s in syncs] == list(range(1, 9))
-    assert [syncs[3].stretch.stop, syncs[7].stretch.stop] == [r.stop for r in rounds]
-    assert volume(syncs, 100, 1) == pytest.approx(3.0)
-    assert [s.rows for s in all_syncs(params, 100, Ladder(3))] == [100] * 6

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from w2v_spark.training.schedule import (
-    auto_ladder,
     auto_rounds_per_epoch,
+    merges_in_a_round,
     plan_rounds,
-    plan_syncs,
     replica_step_size,
     step_at,
 )
@@ -41,30 +40,27 @@ def test_very_long_runs() -> None:
 
 
 def test_auto_and_step() -> None:
-    rounds = {(r, w): auto_rounds_per_epoch(r, w, "storage") for r in (1, 2, 8, 32) for w in (10**4, 8 * 10**6, 10**9)}
-    assert rounds == {
+    sizes = [(r, w) for r in (1, 2, 8, 32) for w in (10**4, 8 * 10**6, 10**9)]
+    assert {size: auto_rounds_per_epoch(*size, "sequential", "storage") for size in sizes} == {
         (1, 10**4): 1, (1, 8 * 10**6): 1, (1, 10**9): 1, (2, 10**4): 1, (2, 8 * 10**6): 4, (2, 10**9): 16,
-        (8, 10**4): 1, (8, 8 * 10**6): 16, (8, 10**9): 64, (32, 10**4): 1, (32, 8 * 10**6): 64, (32, 10**9): 128,
+        (8, 10**4): 1, (8, 8 * 10**6): 16, (8, 10**9): 16, (32, 10**4): 1, (32, 8 * 10**6): 16, (32, 10**9): 16,
     }  # fmt: skip
-    assert replica_step_size(0.05, 1, "storage") == 0.05
-    assert replica_step_size(0.05, 32, "storage") == pytest.approx(0.075)
-    assert replica_step_size(0.05, 32, "direct") == pytest.approx(0.06)
+    assert [auto_rounds_per_epoch(r, 10**9, "adasum", "storage") for r in (1, 2, 8, 32)] == [1, 16, 64, 128]
+    assert replica_step_size(0.05, 32, "sequential") == 0.05
+    assert replica_step_size(0.05, 1, "adasum") == 0.05
+    assert replica_step_size(0.05, 32, "adasum") == pytest.approx(0.075)
     assert step_at(0, 3, 0.05, 0.01) == 0.05 and step_at(3, 3, 0.05, 0.01) == pytest.approx(0.01)
     assert step_at(1.5, 3, 0.05, 0.01) == pytest.approx(0.03)
 
 
 def test_rounds_of_several_merges_are_those_of_one_merge_put_together() -> None:
     many, few = plan_rounds(2, 8, 4), plan_rounds(2, 2, 4, merges=4)
-    assert [end for round in few for end in round.ends] == [round.stop for round in many]
     assert [round.start for round in few] == [0.0, few[0].stop, few[1].stop, few[2].stop]
-    frequent = {10: 4, 30: 2}
-    assert [s for r in few for s in plan_syncs(r, 100, frequent)] == [
-        s for r in many for s in plan_syncs(r, 100, frequent)
-    ]
+    assert [stretch for round in few for stretch in round.stretches()] == many
 
 
-def test_frequent_words_merge_as_often_as_there_are_words_to_train_between() -> None:
-    assert auto_ladder(32, 32_000_000, 4).merges == 4
-    assert auto_ladder(32, 32_000_000, 4).frequent == {32_000: 4, 8_000: 16, 2_000: 32}
-    assert auto_ladder(4, 10_000, 1).frequent == {32_000: 2, 8_000: 2, 2_000: 2}
-    assert auto_ladder(4, 1_000, 1).frequent == {}
+def test_replicas_that_merge_directly_write_the_model_seldom() -> None:
+    assert auto_rounds_per_epoch(32, 10**9, "sequential", "direct") == 4
+    assert merges_in_a_round(32, 10**9, "sequential", 4) == 4
+    assert merges_in_a_round(32, 10**9, "adasum", 4) == 32
+    assert merges_in_a_round(2, 10**4, "sequential", 1) == 1

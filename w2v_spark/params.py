@@ -107,7 +107,7 @@ class Params:
     )
     exchange: str = _param(
         "storage",
-        "how replicas merge: through storage after every round, or directly with each other, frequent words more often "
+        "how replicas merge: through storage after every round, or directly with each other, several times in a round "
         "(all replicas must run at once); auto: directly where Spark can do that",
         choices=("storage", "direct", "auto"),
     )
@@ -117,9 +117,9 @@ class Params:
         choices=("auto", "cpu", "cuda"),
     )
     merge_rule: str = _param(
-        "adasum",
-        "how the replicas' changes of a row become one",
-        choices=("adasum", "mean", "mean_touched", "count_weighted"),
+        "sequential",
+        "how the replicas' changes become one; sequential: as if one had trained their shares one after another",
+        choices=("sequential", "adasum", "mean", "mean_touched", "count_weighted"),
     )
     tokenizer: str = _param(
         "words",

@@ -161,6 +161,9 @@ class CorpusIndex:
     def words(self) -> int:
         return sum(b.words for b in self.buckets)
 
+    def sentences(self) -> int:
+        return sum(b.sentences for b in self.buckets)
+
     def write(self, parent: Place) -> None:
         """Commit the corpus: the index is written after the files it names."""
         parent.write_json(

@@ -22,7 +22,7 @@ from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.devices import choose_gpus, gpu_profile
 from w2v_spark.spark.session import described, is_local, local_cores, plain_errors, worker_problem
-from w2v_spark.training.schedule import Ladder, auto_ladder, auto_rounds_per_epoch
+from w2v_spark.training.schedule import auto_rounds_per_epoch, merges_in_a_round
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ _STATUS_SECONDS = 5
 @dataclass(frozen=True)
 class Layout:
     """How a run uses the cluster: executors, tasks of a merge, GPUs of an executor that train (0: its CPU does), the
-    profile that gives a replica its cores or its GPU, and how often replicas that run at once merge frequent words.
+    profile that gives a replica its cores or its GPU, and how often replicas merge in a round.
     """
 
     executors: int
     merge_tasks: int
     gpus: int
     profile: ResourceProfile | None
-    ladder: Ladder
+    merges_in_a_round: int
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
         profile = _profile(spark, threads, cores)
     slots = executors * gpus if gpus else sum(n // _cores_of_a_task(spark, profile, threads) for n in all_cores)
     exchange = _exchange(spark, params, replicas, slots)
-    rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words, exchange)
+    rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words, params.merge_rule, exchange)
     resolved = params.replace(
         device="cuda" if gpus else "cpu",
         num_replicas=replicas,
@@ -216,8 +216,8 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
         rounds_per_epoch=rounds,
         exchange=exchange,
     )
-    ladder = auto_ladder(replicas, words, rounds) if exchange == "direct" else Ladder()
-    return resolved, Layout(executors, sum(all_cores), gpus, profile, ladder)
+    merges = merges_in_a_round(replicas, words, params.merge_rule, rounds) if exchange == "direct" else 1
+    return resolved, Layout(executors, sum(all_cores), gpus, profile, merges)
 
 
 def _exchange(spark: SparkSession, params: Params, replicas: int, slots: int) -> str:

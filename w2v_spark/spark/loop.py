@@ -47,7 +47,7 @@ def train_rounds(
     scoring: Scoring | None = None,
 ) -> Progress:
     """Train round after round from where `progress` is to the end, or until the scores no longer rise."""
-    replicas, merges = params.num_replicas or 1, layout.ladder.merges
+    replicas, merges = params.num_replicas or 1, layout.merges_in_a_round
     schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, replicas, merges)
     before_this = sum(r.seconds for r in trained_rounds(progress.metrics))
     total, started = corpus.words * params.max_iter, time.perf_counter() - before_this
@@ -142,7 +142,7 @@ def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_r
     start = step_at(
         round.start,
         params.max_iter,
-        replica_step_size(params.step_size, params.num_replicas or 1, params.exchange),
+        replica_step_size(params.step_size, params.num_replicas or 1, params.merge_rule),
         params.min_step_size,
     )
     loss = shard["loss_sum"] / shard["loss_pairs"] if shard["loss_pairs"] else None

@@ -143,7 +143,7 @@ def _through_storage(spark: SparkSession, work: str, job: ShardJob, layout: Layo
 
 def _together(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> DataFrame:
     """The new model, of replicas that merge by themselves while all of them run."""
-    gpus, frequent, size = layout.gpus, layout.ladder.frequent, job.params.vector_size
+    gpus, size = layout.gpus, job.params.vector_size
     replicas, token = job.params.num_replicas or 1, secrets.token_hex(32)
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -151,7 +151,7 @@ def _together(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> 
         host = context.getTaskInfos()[_partition()].address.rpartition(":")[0]
         for shard in _ids(batches):
             device = own_gpu(gpus) if gpus else None
-            blocks = train_together(job, frequent, shard, device, host, token, context.allGather)
+            blocks = train_together(job, shard, device, host, token, context.allGather)
             yield from look_over((row[:4] for row in _rows(blocks)), size)
 
     ids = spark.range(0, replicas, 1, replicas)

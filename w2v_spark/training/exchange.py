@@ -1,11 +1,11 @@
 """Replicas that live on from merge to merge exchange what they changed with each other, by Arrow Flight.
 
-At each sync every replica owns some blocks of the rows that are merged. It fetches the others' changes of these, folds
+At each sync every replica owns some blocks of rows. It fetches the others' changes of these, folds
 them in the order of the replicas, and the others fetch the merged rows from it: each replica's changes travel once and
 so do the merged rows, and nothing waits for a disk.
 
-    GET changes of sync S, rows N, owner O  -> of each block of O, in order: which rows, by how much (CHANGE_SCHEMA)
-    GET merged  of sync S, rows N, owner O  -> each block of O, in order: all its rows
+    GET changes of sync S, owner O  -> of each block of O, in order: which rows, by how much (CHANGE_SCHEMA)
+    GET merged  of sync S, owner O  -> each block of O, in order: all its rows
 
 Every request shows the run's token, and waits until the replica that is asked has come so far.
 """
@@ -29,6 +29,7 @@ from w2v_spark import workdir
 from w2v_spark.errors import ExchangeError
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.replica import Replica
+from w2v_spark.training.sequential import Damping
 from w2v_spark.training.shard import change_of
 from w2v_spark.workdir import MATRICES, Float32Matrix
 
@@ -67,6 +68,7 @@ class Exchange:
         self.replica, self.base, self.counts, self.rule = replica, base, counts, rule
         self.number, self.replicas = number, replicas
         self.bytes_sent = 0
+        self._damping: Damping | None = None
         self._size = base[MATRICES[0]].shape[1]
         self._peers: dict[int, Callable[[flight.Ticket], Iterator[Any]]] = {}
         self._moved = threading.Condition()
@@ -96,34 +98,37 @@ class Exchange:
         finally:
             server.shutdown()
 
-    def merge(self, rows: int) -> None:
-        """Merge the first `rows` rows of both matrices with what the others have made of them."""
+    def merge(self, damping: Damping | None) -> None:
+        """Merge both matrices with what the others have made of them; `damping` is that of the stretch that this
+        replica has trained.
+        """
+        self._damping = damping
         try:
             sync = self._move_on("_trained")
-            self._fold_own(sync, rows)
+            self._fold_own(sync)
             self._move_on("_merged")
             for i in range(1, self.replicas):
-                self._take_over(sync, rows, (self.number + i) % self.replicas)
+                self._take_over(sync, (self.number + i) % self.replicas)
         except (flight.FlightError, pa.ArrowException, OSError) as e:
             raise ExchangeError(_problem(e)) from e
         if self.counts is not None:
-            self.counts[:rows] = 0
+            self.counts[:] = 0
 
-    def changes(self, sync: int, rows: int, owner: int) -> Iterator[pa.RecordBatch]:
+    def changes(self, sync: int, owner: int) -> Iterator[pa.RecordBatch]:
         """What this replica made of another's blocks, once it has trained so far."""
         self._wait_for("_trained", sync)
-        for i, block in enumerate(self._blocks(rows, owner)):
+        for i, block in enumerate(self._blocks(owner)):
             change = self._change(block)
             yield self._sent(
                 workdir.change_batch(block.matrix, i, self.number, change.values, change.rows, change.counts)
             )
 
-    def merged(self, sync: int, rows: int, owner: int) -> Iterator[pa.RecordBatch]:
+    def merged(self, sync: int, owner: int) -> Iterator[pa.RecordBatch]:
         """The blocks that this replica owns, once it has folded them. They stay as they are until all others have
         fetched them, because the next fold waits for everyone's changes.
         """
         self._wait_for("_merged", sync)
-        for i, block in enumerate(self._blocks(rows, owner)):
+        for i, block in enumerate(self._blocks(owner)):
             yield self._sent(workdir.change_batch(block.matrix, i, workdir.BASE, self._base(block)))
         with self._moved:
             self._fetching -= 1
@@ -131,10 +136,10 @@ class Exchange:
                 self._fetching, self._fetched = self.replicas - 1, sync
                 self._moved.notify_all()
 
-    def _fold_own(self, sync: int, rows: int) -> None:
+    def _fold_own(self, sync: int) -> None:
         """Fold all replicas' changes into the blocks that this one owns."""
-        own = self._blocks(rows, self.number)
-        streams = {peer: self._get("changes", peer, sync, rows, self.number) for peer in self._peers}
+        own = self._blocks(self.number)
+        streams = {peer: self._get("changes", peer, sync, self.number) for peer in self._peers}
         for block in own:
             changes = (
                 self._change(block) if peer == self.number else _change_in(next(streams[peer]), self._size)
@@ -146,17 +151,18 @@ class Exchange:
         for stream in streams.values():
             _to_the_end(stream)
 
-    def _take_over(self, sync: int, rows: int, owner: int) -> None:
+    def _take_over(self, sync: int, owner: int) -> None:
         """Take over the blocks that another has folded."""
-        stream = self._get("merged", owner, sync, rows, owner)
-        for block in self._blocks(rows, owner):
+        stream = self._get("merged", owner, sync, owner)
+        for block in self._blocks(owner):
             base = self._base(block)
             base[:] = np.frombuffer(next(stream)["values"][0].as_buffer(), "<f4").reshape(-1, self._size)
             self.replica.write(block.matrix, block.first, base)
         _to_the_end(stream)
 
-    def _blocks(self, rows: int, owner: int) -> list[_Rows]:
-        """The blocks of a sync that a replica owns: every one has some where rows are few, too."""
+    def _blocks(self, owner: int) -> list[_Rows]:
+        """The blocks that a replica owns: every one has some where rows are few, too."""
+        rows = len(self.base[MATRICES[0]])
         step = min(workdir.rows_per_block(self._size), max(_FEWEST_ROWS, -(-2 * rows // self.replicas)))
         blocks = [_Rows(m, i, min(i + step, rows)) for m in MATRICES for i in range(0, rows, step)]
         return blocks[owner :: self.replicas]
@@ -165,10 +171,10 @@ class Exchange:
         return self.base[block.matrix][block.first : block.stop]
 
     def _change(self, block: _Rows) -> Change:
-        return change_of(self.replica, block.matrix, block.first, self._base(block), self.counts)
+        return change_of(self.replica, block.matrix, block.first, self._base(block), self.counts, self._damping)
 
-    def _get(self, what: str, peer: int, sync: int, rows: int, owner: int) -> Iterator[pa.RecordBatch]:
-        ticket = flight.Ticket(json.dumps({"what": what, "sync": sync, "rows": rows, "owner": owner}).encode())
+    def _get(self, what: str, peer: int, sync: int, owner: int) -> Iterator[pa.RecordBatch]:
+        ticket = flight.Ticket(json.dumps({"what": what, "sync": sync, "owner": owner}).encode())
         return (chunk.data for chunk in self._peers[peer](ticket))
 
     def _sent(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -211,7 +217,7 @@ class _Server(flight.FlightServerBase):  # type: ignore[misc]
 
     def do_get(self, context: Any, ticket: flight.Ticket) -> flight.FlightDataStream:
         asked = json.loads(ticket.ticket)
-        batches = self._answers[asked["what"]](int(asked["sync"]), int(asked["rows"]), int(asked["owner"]))
+        batches = self._answers[asked["what"]](int(asked["sync"]), int(asked["owner"]))
         return flight.GeneratorStream(workdir.CHANGE_SCHEMA, batches)
 
 

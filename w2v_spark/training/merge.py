@@ -42,12 +42,14 @@ def fold(rule: str, base: Block, changes: Iterable[Change], replicas: int) -> Bl
     return base + RULES[rule]((base.shape[0], base.shape[1]), changes, replicas)
 
 
+def sequential(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+    """Sum of changes, which the replicas have weighed (`training/sequential.py`)."""
+    return _total(shape, changes).astype(np.float32)
+
+
 def mean(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
     """Sum of changes / number of replicas: parameter averaging (McDonald et al. 2010; Spark MLlib, BlazingText)."""
-    total = np.zeros(shape, np.float64)
-    for change in changes:
-        total[change.rows] += change.values
-    return (total / replicas).astype(np.float32)
+    return (_total(shape, changes) / replicas).astype(np.float32)
 
 
 def mean_touched(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
@@ -90,7 +92,15 @@ def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
     return adasum_total(levels, seen)
 
 
+def _total(shape: Shape, changes: Iterable[Change]) -> npt.NDArray[np.float64]:
+    total = np.zeros(shape, np.float64)
+    for change in changes:
+        total[change.rows] += change.values
+    return total
+
+
 RULES: dict[str, Callable[[Shape, Iterable[Change], int], Block]] = {
+    "sequential": sequential,
     "adasum": adasum,
     "mean": mean,
     "mean_touched": mean_touched,

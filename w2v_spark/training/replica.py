@@ -124,7 +124,7 @@ class CpuReplica:
         options = (params.cbow_mean, params.exclude_window, sampling.frozen is not None)
         kernel = compile_kernel(params.architecture, params.loss, *sizes, *options)
         shape = (len(sampling.counts), padded_size(params.vector_size))
-        step_size = replica_step_size(params.step_size, params.num_replicas or 1, params.exchange)
+        step_size = replica_step_size(params.step_size, params.num_replicas or 1, params.merge_rule)
         return cls(params, aligned_matrix(*shape), aligned_matrix(*shape), sampling, kernel, step_size)
 
     @property
@@ -171,7 +171,7 @@ class GpuReplica:
         tables = (sampling.counts, sampling.keep, sampling.outputs)
         options = (params.cbow_mean, params.exclude_window, sampling.frozen)
         model = cuda.open_model(card, params.architecture, sizes, *tables, most, *options)
-        return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1, params.exchange))
+        return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1, params.merge_rule))
 
     @property
     def processor(self) -> str:

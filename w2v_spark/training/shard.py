@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from w2v_spark.training.merge import Change
 from w2v_spark.training.replica import Blocks, Replica, Result, open_replica, read_sampling
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sentences import Piece, joined, replica_buckets, replica_pieces
+from w2v_spark.training.sequential import Damping, Terms
 from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer, Vocabulary
 
 
@@ -83,10 +85,12 @@ class Shard:
         self.counts = np.zeros(self.words, np.int64) if job.params.merge_rule == "count_weighted" else None
         corpus = Place.open(job.corpus)
         index = CorpusIndex.read(corpus)
-        self._reader, self._buckets = (
-            CorpusReader(corpus, index),
-            replica_buckets(index, shard, job.params.num_replicas or 1),
-        )
+        replicas = job.params.num_replicas or 1
+        self._reader, self._buckets = CorpusReader(corpus, index), replica_buckets(index, shard, replicas)
+        weighs = job.params.merge_rule == "sequential" and replicas > 1
+        self._terms = _read_terms(job.vocabulary, job.params, index.words(), index.sentences()) if weighs else None
+        # of the stretch that was trained last
+        self.damping: Damping | None = None
         self._report = _progress_reporter(job.progress_file, shard)
         self.metrics = ShardMetrics(
             job.round.number, shard, threads=job.params.threads_per_replica or 1, processor=self.replica.processor
@@ -102,6 +106,8 @@ class Shard:
     def train(self, stretch: Round) -> None:
         """Train the replica's share of a stretch."""
         started, metrics = time.perf_counter(), self.metrics
+        if self._terms:
+            self.damping = self._terms.damping(stretch, self.replica.rows)
         pieces = replica_pieces(self._reader, self._buckets, stretch, self.job.params.seed, metrics.threads)
         if self.replica.piece_words:
             pieces = joined(pieces, self.replica.piece_words)
@@ -130,15 +136,28 @@ def train_shard(job: ShardJob, number: int, device: int | None = None) -> Iterat
     yield shard.metrics.to_batch()
 
 
+@lru_cache(maxsize=1)
+def _read_terms(vocabulary: Vocabulary, params: Params, words: int, sentences: int) -> Terms:
+    """Kept, like the sampling, by a worker process that Spark reuses from round to round."""
+    return Terms.of_sampling(read_sampling(vocabulary, params), params, words, sentences)
+
+
 def change_of(
-    replica: Replica, matrix: str, first: int, before: Float32Matrix, counts: npt.NDArray[np.int64] | None
+    replica: Replica,
+    matrix: str,
+    first: int,
+    before: Float32Matrix,
+    counts: npt.NDArray[np.int64] | None,
+    damping: Damping | None,
 ) -> Change:
-    """What a replica made of the rows from `first` on, which were `before`; `counts`: how many words of each row of the
-    matrix it trained, where the merge weighs by that.
+    """What a replica made of the rows from `first` on, which were `before`, or as much of it as counts; `counts`: how
+    many words of each row of the matrix it trained, where the merge weighs by that.
     """
     from w2v_spark.kernels.fold import changed_rows
 
     rows, values = changed_rows(replica.rows(matrix, first, first + len(before)), before)
+    if damping:
+        values = damping.weighed(matrix, rows + first, values)
     with np.errstate(over="ignore"):  # a change that large has diverged, and infinity tells it
         halves = values.astype(np.float16)
     return Change(rows, halves, None if counts is None else counts[first : first + len(before)][rows])
@@ -160,7 +179,7 @@ def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     step = workdir.rows_per_block(shard.job.params.vector_size)
     for matrix in MATRICES:
         for first, before in shard.base_rows(matrix):
-            change = change_of(shard.replica, matrix, first, before, shard.counts)
+            change = change_of(shard.replica, matrix, first, before, shard.counts, shard.damping)
             if len(change.rows):
                 yield workdir.change_batch(matrix, first // step, number, change.values, change.rows, change.counts)
 

@@ -1,4 +1,4 @@
-"""One replica in a round of several syncs: it trains, meets the others, and trains on with what they agreed on."""
+"""One replica in a round of several merges: it trains, meets the others, and trains on with what they agreed on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pyarrow as pa
 
 from w2v_spark import workdir
 from w2v_spark.training.exchange import Exchange, Gather
-from w2v_spark.training.schedule import plan_syncs
 from w2v_spark.training.shard import Shard, ShardJob
 from w2v_spark.workdir import MATRICES, Float32Matrix
 
 
 def train_together(
-    job: ShardJob, frequent: dict[int, int], number: int, device: int | None, host: str, token: str, gather: Gather
+    job: ShardJob, number: int, device: int | None, host: str, token: str, gather: Gather
 ) -> Iterator[pa.RecordBatch]:
     """Train replica `number` beside all others; yields its part of the new model, block by block (CHANGE_SCHEMA), then
     its metrics. `host`: where the others reach it; `token`: what all replicas of the round know and nobody else.
@@ -25,10 +24,10 @@ def train_together(
     base = {matrix: _base(shard, matrix) for matrix in MATRICES}
     exchange = Exchange(shard.replica, base, shard.counts, job.params.merge_rule, number, replicas)
     with exchange.meet(host, token, gather):
-        for sync in plan_syncs(job.round, shard.words, frequent):
-            shard.train(sync.stretch)
+        for stretch in job.round.stretches():
+            shard.train(stretch)
             started = time.perf_counter()
-            exchange.merge(sync.rows)
+            exchange.merge(shard.damping)
             shard.metrics.seconds_sync += time.perf_counter() - started
             shard.metrics.syncs += 1
     shard.metrics.bytes_sent = exchange.bytes_sent

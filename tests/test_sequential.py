@@ -1,0 +1,135 @@
+"""The rule `sequential`: axes and weights against numpy, the limits it stands between, and counts of gradient terms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2v_spark.corpus.huffman import huffman_tree
+from w2v_spark.kernels.axes import add_second_moment, principal_axes, weigh_along
+from w2v_spark.params import Params
+from w2v_spark.training.replica import Sampling
+from w2v_spark.training.schedule import Round
+from w2v_spark.training.sequential import Damping, Terms
+from w2v_spark.workdir import MATRICES, SYN0, SYN1, Float32Matrix, rows_per_block
+
+
+def moment_of(rows: Float32Matrix, weights: np.ndarray) -> np.ndarray:
+    total = np.zeros((rows.shape[1], rows.shape[1]))
+    add_second_moment(rows, weights, total)
+    return total
+
+
+@settings(deadline=None)
+@given(st.integers(1, 24), st.integers(0, 60), st.integers(0, 5))
+def test_principal_axes_are_numpys(size: int, rows: int, seed: int) -> None:
+    """Also where rows are fewer than axes, so that some eigenvalues are zero."""
+    random = np.random.default_rng(seed)
+    matrix, weights = random.normal(size=(rows, size)).astype(np.float32), random.random(rows)
+    moment = moment_of(matrix, weights)
+    wide = matrix.astype(np.float64)
+    expected = (wide * weights[:, None]).T @ wide
+    np.testing.assert_allclose(np.tril(moment), np.tril(expected), atol=1e-9)
+    values, axes = principal_axes(moment)
+    np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(expected), atol=1e-6 * (1 + values.max()))
+    np.testing.assert_allclose(axes @ axes.T, np.eye(size), atol=1e-9)
+    np.testing.assert_allclose((axes.T * values) @ axes, expected, atol=1e-5 * (1 + values.max()))
+
+
+def test_a_second_moment_is_added_up_block_by_block_and_knows_padded_rows() -> None:
+    random = np.random.default_rng(1)
+    rows, weights = random.normal(size=(50, 8)).astype(np.float32), random.random(50)
+    total = np.zeros((5, 5))
+    for part in (slice(0, 20), slice(20, 50)):
+        add_second_moment(rows[part], weights[part], total)
+    np.testing.assert_array_equal(total, moment_of(rows[:, :5], weights))
+
+
+def test_what_is_weighed_lies_between_sum_and_mean() -> None:
+    """Eight replicas: a row that nothing pulls counts whole; one that has arrived counts an eighth; in between, each
+    axis by itself.
+    """
+    axes = np.array([[0.6, 0.8], [-0.8, 0.6]])
+    values = np.array([[0.6, 0.8], [-0.8, 0.6], [1, 0]], np.float32)
+    nothing, arrived = np.zeros(3), np.full(3, 1e9)
+    np.testing.assert_allclose(weigh_along(values, axes, nothing, np.ones(2), 8), values, rtol=1e-6)
+    np.testing.assert_allclose(weigh_along(values, axes, arrived, np.ones(2), 8), values / 8, rtol=1e-6)
+    one_axis = weigh_along(values, axes, arrived, np.array([1.0, 0.0]), 8)
+    np.testing.assert_allclose(one_axis, [values[0] / 8, values[1], values[2] @ axes.T * [1 / 8, 1] @ axes], rtol=1e-6)
+    half_way = weigh_along(values, axes, np.full(3, 0.5), np.ones(2), 8)
+    np.testing.assert_allclose(half_way, values * 1.5 / 5, rtol=1e-6)
+
+
+COUNTS = np.array([40, 30, 20, 5, 5], np.int64)
+
+
+def terms(words: int = 100, sentences: int = 1, **options: object) -> Terms:
+    params = Params(sample=0.0, num_replicas=4, vector_size=4, **options)
+    return Terms.of_sampling(Sampling.of_counts(COUNTS, params), params, words, sentences)
+
+
+def test_gradient_terms_of_skip_gram_and_cbow_with_negatives() -> None:
+    found = terms(window_size=5, negative=5)
+    shares = COUNTS / 100
+    noise = COUNTS**0.75 / (COUNTS**0.75).sum()
+    np.testing.assert_allclose(found.of_rows[SYN0], shares * 6 * 6, rtol=1e-6)  # 6 pairs, of 1 + 5 targets each
+    np.testing.assert_allclose(found.of_rows[SYN1], 6 * (shares + 5 * noise), rtol=1e-6)
+    bags = terms(window_size=5, negative=5, architecture="cbow")
+    np.testing.assert_allclose(bags.of_rows[SYN0], shares * 6 * 6, rtol=1e-6)  # each word is in 6 bags
+    np.testing.assert_allclose(bags.of_rows[SYN1], shares + 5 * noise, rtol=1e-6)  # one sample a centre
+    assert found.words_of_a_replica == 25
+
+
+def test_gradient_terms_along_the_huffman_tree_and_of_all_outputs() -> None:
+    tree, shares = huffman_tree(COUNTS), COUNTS / 100
+    found = terms(loss="hierarchical_softmax", window_size=1)
+    assert found.of_rows[SYN1][len(COUNTS) - 2] == pytest.approx(2.0)  # the root, at every pair
+    assert found.of_rows[SYN1][len(COUNTS) - 1] == 0  # no such node
+    np.testing.assert_allclose(found.of_rows[SYN0], 2 * shares * (shares @ tree.lengths()), rtol=1e-6)
+    np.testing.assert_allclose(terms(loss="softmax", window_size=1).of_rows[SYN1], 4 * shares, rtol=1e-6)
+
+
+def test_a_window_reaches_no_further_than_its_sentence() -> None:
+    np.testing.assert_allclose(terms(sentences=50, window_size=9).of_rows[SYN0], COUNTS / 100 * 2 * 6, rtol=1e-6)
+
+
+def test_subsampling_thins_out_what_is_trained() -> None:
+    params = Params(sample=1e-2, num_replicas=1, vector_size=4)
+    sampling = Sampling.of_counts(COUNTS, params)
+    found = Terms.of_sampling(sampling, params, 10**6, 10**4)
+    np.testing.assert_allclose(found.of_rows[SYN0], COUNTS / 100 * (sampling.keep / 2**32) * 36, rtol=1e-6)
+
+
+def test_the_damping_of_a_stretch() -> None:
+    """Rows that train more often are damped more, by the axes of the other matrix, and later in a run less."""
+    random = np.random.default_rng(2)
+    model = {matrix: random.normal(size=(5, 4)).astype(np.float32) for matrix in MATRICES}
+    found = terms(max_iter=2, step_size=0.1, min_step_size=0.01)
+    early, late = (found.damping(Round(1, at, (at + 0.5,)), lambda m, a, b: model[m][a:b]) for at in (0.0, 1.5))
+    weights = found.of_rows[SYN1] / found.of_rows[SYN1].sum()
+    values, axes = principal_axes(moment_of(model[SYN1], weights))
+    np.testing.assert_array_equal(early.axes[SYN0], axes)
+    np.testing.assert_allclose(early.curvature[SYN0], 0.16 * values**0.7)
+    # the step in the middle of the stretch, the words that a replica trains in it
+    np.testing.assert_allclose(early.pull[SYN0], (0.1 - 0.09 / 8) * 12.5 * found.of_rows[SYN0])
+    change, rows = np.ones((5, 4), np.float32), np.arange(5)
+    lengths = [np.linalg.norm(damping.weighed(SYN0, rows, change), axis=1) for damping in (early, late)]
+    assert (np.diff(lengths[0]) >= 0).all() and (lengths[0] < lengths[1]).all() and (lengths[1] < 2).all()
+
+
+def test_a_model_of_several_blocks_is_read_whole() -> None:
+    words = 2 * rows_per_block(4) + 7
+    params = Params(num_replicas=2, vector_size=4)
+    sampling = Sampling.of_counts(np.arange(words, 0, -1), params)
+    found, read = Terms.of_sampling(sampling, params, 10**6, 10**4), []
+
+    def rows(matrix: str, first: int, stop: int) -> Float32Matrix:
+        read.append((matrix, first, stop))
+        return np.ones((stop - first, 4), np.float32)
+
+    damping = found.damping(Round(1, 0.0, (0.5,)), rows)
+    assert isinstance(damping, Damping) and len(read) == 6
+    # all rows are ones: along them the moment is 4, along all other axes 0
+    assert sorted(np.round(damping.curvature[SYN0] / 0.16, 6)) == [0, 0, 0, pytest.approx(4**0.7)]
