@@ -28,7 +28,7 @@ from phases import event_log
 from scaling_model import TERMS, Cost, Fit, Setting, fit, project
 from scaling_runs import Measured, Sizes, read_run
 
-_EXCHANGES = {"storage": "through storage after every round", "direct": "directly, frequent words more often"}
+_EXCHANGES = {"storage": "through storage after every round", "direct": "directly"}
 
 _NO_GPU = "No GPU was measured, so none is here: --gpu-words-per-second N works out GPUs that train N words a second."
 

@@ -20,8 +20,8 @@ from w2v_spark.place import Place
 from w2v_spark.spark import rounds
 from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.warm_start import BLOCK_COLUMNS
+from w2v_spark.training import schedule
 from w2v_spark.training.merge import RULES
-from w2v_spark.training.schedule import merges_in_a_round
 from w2v_spark.vectors.load import read_model
 from w2v_spark.workdir import BASE, BLOCK_SCHEMA, MATRICES, ROUND_METRICS
 
@@ -42,15 +42,19 @@ def test_spark_gives_the_bytes_of_the_simulation(
     np.testing.assert_array_equal(np.stack(list(vectors)), simulated)
 
 
-def test_replicas_that_merge_directly_give_the_bytes_of_the_simulation(
-    spark: SparkSession, small_text: Path, tmp_path: Path
+def test_replicas_that_merge_directly_give_the_bytes_of_those_that_merge_through_storage(
+    spark: SparkSession, small_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {**SMALL, "num_replicas": 2, "rounds_per_epoch": 2, "exchange": "direct"}
-    trained = w2v_spark.train(small_text, tmp_path / "out", keep_work=True, **options)
-    _, _, vectors = read_model(store.open_model(str(tmp_path / "out")))
-    corpus = EncodedRun.open(str(tmp_path / "out"))
-    merges = merges_in_a_round(2, corpus.index.words(), trained.params.merge_rule, 2)
-    np.testing.assert_array_equal(np.stack(list(vectors)), simulate(corpus, trained.params, merges))
+    """Four merges: as four rounds, and in one."""
+    words = len((small_text / "lines.txt").read_text().split())
+    monkeypatch.setattr(schedule, "_WORDS_PER_REPLICA_AND_ROUND", 2 * words // 3)
+    options, found = {**SMALL, "max_iter": 1, "num_replicas": 2}, []
+    for exchange, rounds_per_epoch in (("storage", None), ("direct", 1)):
+        own = {"exchange": exchange, "rounds_per_epoch": rounds_per_epoch}
+        trained = w2v_spark.train(small_text, tmp_path / exchange, **options, **own)
+        assert trained.params.rounds_per_epoch == (rounds_per_epoch or 4)
+        found.append(trained.wv.vectors)
+    np.testing.assert_array_equal(*found)
 
 
 def test_more_replicas_than_run_at_once_merge_through_storage(

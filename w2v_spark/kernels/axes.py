@@ -107,7 +107,7 @@ def _rotator() -> Any:
 
 @inner
 def _add_multiples(factors: Any, rows: Any, total: Any) -> None:
-    """total += factors @ rows; four rows at a time, as else loading and storing the total takes most of the time."""
+    """Add factors @ rows to the total, four rows at a time, as else most of the time goes to its loads and stores."""
     count, whole = len(factors), len(factors) // 4 * 4
     for i in range(0, whole, 4):
         a, b, c, d = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]

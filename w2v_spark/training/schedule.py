@@ -79,6 +79,8 @@ def auto_merges(num_replicas: int, words: int, rule: str) -> int:
     if num_replicas == 1:
         return 1
     needed = -(-words * num_replicas // _WORDS_PER_REPLICA_AND_ROUND)
+    # a power of two, so that rounds of several merges make as many as rounds of one
+    needed = 1 << max(0, needed - 1).bit_length()
     most = _MERGES if rule == "sequential" else min(_MOST_MERGES, _MERGES_PER_REPLICA * num_replicas)
     return max(1, min(most, needed))
 
