@@ -32,7 +32,7 @@ def test_a_cluster() -> None:
 memory:
   driver         spark.driver.memory=1g is enough: it holds no model and no words
   each executor  spark.executor.memory=2g is enough, 3g where documents reach 100 MB
-                 spark.executor.memoryOverhead=13577m, or as much of the machine left free:
+                 spark.executor.memoryOverhead=13608m, or as much of the machine left free:
                  2 replicas of 2.9 GB, 14 more workers of 500 MB, and 700 MB for Java
 
 traffic (the model has 2.2 GB):              a round       the whole run
@@ -76,7 +76,7 @@ def test_the_numbers() -> None:
     plan = Plan(PARAMS, 1000, 10, executors=1, cores=16, local=False)
     assert plan.model_bytes == 2 * 4 * 1000 * 300
     # a row in memory is padded to 304 numbers
-    assert plan.replica_bytes == 1000 * (2 * 4 * 304 + 12) + 600 * MB
+    assert plan.replica_bytes == 1000 * (2 * 4 * 304 + 12 + 2 * 8) + 600 * MB
     assert plan.python_bytes == 2 * plan.replica_bytes + 14 * 500 * MB
     assert plan.shuffle_bytes == 4 * plan.model_bytes // 2 and plan.read_bytes == 9 * plan.model_bytes
     assert [size_in_words(n) for n in (0, 5, 1023, 1024, 99 * MB, 1.5 * 2**40)] == [

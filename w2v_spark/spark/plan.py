@@ -62,11 +62,13 @@ class Plan:
 
     @property
     def _word_bytes(self) -> int:
-        """Memory that a word of the vocabulary takes in a replica: as it trains it, and as all last agreed on it."""
+        """Memory that a word of the vocabulary takes in a replica: as it trains it, how often its rows are trained
+        where that weighs what changed, and as all last agreed on it.
+        """
         from w2v_spark.kernels.cpu_sgns import padded_size
 
-        size = self.params.vector_size
-        return 2 * 4 * padded_size(size) + 12 + (2 * 4 * size if self._direct else 0)
+        size, weighs = self.params.vector_size, self.replicas > 1 and self.params.merge_rule == "sequential"
+        return 2 * 4 * padded_size(size) + 12 + 2 * 8 * weighs + (2 * 4 * size if self._direct else 0)
 
     def words_that_fit(self, memory: int) -> int:
         """How many words a vocabulary may have for its replicas to fit into so many bytes of an executor."""

@@ -45,17 +45,21 @@ _PARTNER = {SYN0: SYN1, SYN1: SYN0}
 @dataclass(frozen=True)
 class Damping:
     """How much of what a replica changes in a stretch counts: along the axes of each matrix, float64[D, D], whose
-    curvatures are float64[D], for rows that are pulled so much, float64[V].
+    curvatures are float64[D], of rows that so many terms touch for a word, float64[V], when it trains so many `words`
+    with this `step`.
     """
 
     replicas: int
-    pull: Mapping[str, Doubles]
+    step: float
+    words: float
+    terms: Mapping[str, Doubles]
     axes: Mapping[str, Doubles]
     curvature: Mapping[str, Doubles]
 
     def weighed(self, matrix: str, rows: npt.NDArray[np.integer], values: Float32Matrix) -> Float32Matrix:
         """What counts of the changes `values`, float32[n, D], of these rows."""
-        return weigh_along(values, self.axes[matrix], self.pull[matrix][rows], self.curvature[matrix], self.replicas)
+        pull = self.step * self.words * self.terms[matrix][rows]
+        return weigh_along(values, self.axes[matrix], pull, self.curvature[matrix], self.replicas)
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,10 @@ class Terms:
         params, words = self.params, self.words_of_a_replica * (stretch.stop - stretch.start)
         middle = (stretch.start + stretch.stop) / 2
         step = step_at(middle, params.max_iter, params.step_size, params.min_step_size)
-        pull = {matrix: step * words * terms for matrix, terms in self.of_rows.items()}
         found = {matrix: self._axes(_PARTNER[matrix], rows) for matrix in MATRICES}
+        axes = {matrix: axes for matrix, (_, axes) in found.items()}
         curvature = {matrix: _PULL * values**_POWER for matrix, (values, _) in found.items()}
-        return Damping(params.num_replicas or 1, pull, {m: axes for m, (_, axes) in found.items()}, curvature)
+        return Damping(params.num_replicas or 1, step, words, self.of_rows, axes, curvature)
 
     def _axes(self, matrix: str, rows: ReadRows) -> tuple[Doubles, Doubles]:
         """Curvatures and axes that the rows of a matrix give to those that they train with."""
