@@ -14,20 +14,13 @@ from encoded import EncodedRun
 
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.params import Params
-from w2v_spark.training.merge import fold
+from w2v_spark.training.merge import fold, weighs
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.schedule import Round, plan_rounds
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
-from w2v_spark.training.sequential import Damping, Terms
+from w2v_spark.training.sequential import Terms, Weights
 from w2v_spark.training.shard import change_of
 from w2v_spark.workdir import MATRICES, CorpusReader, Float32Matrix, rows_per_block
-
-
-def all_stretches(params: Params, merges_in_a_round: int = 1) -> list[Round]:
-    """Those of a whole run."""
-    replicas = params.num_replicas or 1
-    rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, replicas, merges_in_a_round)
-    return [stretch for round in rounds for stretch in round.stretches()]
 
 
 class Simulation:
@@ -41,12 +34,11 @@ class Simulation:
         blocks = {matrix: [(0, rows)] for matrix, rows in zip(MATRICES, self.base, strict=True)}
         replicas = range(params.num_replicas or 1)
         self.replicas = [open_replica(params, sampling, blocks.__getitem__, None) for _ in replicas]
-        weighs = params.merge_rule == "count_weighted"
-        self.counts = [np.zeros(len(corpus.words), np.int64) if weighs else None for _ in replicas]
-        weighed = params.merge_rule == "sequential" and len(self.replicas) > 1
+        counted = params.merge_rule == "count_weighted"
+        self.counts = [np.zeros(len(corpus.words), np.int64) if counted else None for _ in replicas]
         text = corpus.index.words(), corpus.index.sentences()
-        self.terms = Terms.of_sampling(sampling, params, *text) if weighed else None
-        self.damping: Damping | None = None
+        self.terms = Terms.of_sampling(sampling, params, *text) if weighs(params) else None
+        self.weights: Weights | None = None
         self.readers = [CorpusReader(corpus.parent, corpus.index) for _ in self.replicas]
 
     def run(self, stretches: list[Round], threads: int) -> Float32Matrix:
@@ -56,7 +48,7 @@ class Simulation:
         with ThreadPoolExecutor(threads) as pool:
             for stretch in stretches:
                 if self.terms:
-                    self.damping = self.terms.damping(stretch, self.rows)
+                    self.weights = self.terms.weights(stretch, self.rows)
                 list(pool.map(self.train, range(len(self.replicas)), repeat(stretch)))
                 list(pool.map(self.merge, *zip(*blocks, strict=True)))
         return self.base[0]
@@ -78,7 +70,7 @@ class Simulation:
         """Merge a block of rows, and give the result to all."""
         base, name = self.base[matrix][rows], MATRICES[matrix]
         pairs = list(zip(self.replicas, self.counts, strict=True))
-        changes = (change_of(replica, name, rows.start, base, counts, self.damping) for replica, counts in pairs)
+        changes = (change_of(replica, name, rows.start, base, counts, self.weights) for replica, counts in pairs)
         base[:] = fold(self.params.merge_rule, base, changes, len(pairs))
         for replica, counts in pairs:
             replica.write(name, rows.start, base)
@@ -86,6 +78,7 @@ class Simulation:
                 counts[rows] = 0
 
 
-def simulate(corpus: EncodedRun, params: Params, merges_in_a_round: int = 1, threads: int = 2) -> Float32Matrix:
+def simulate(corpus: EncodedRun, params: Params, threads: int = 2) -> Float32Matrix:
     """syn0 after training with params.num_replicas replicas, merged as the product merges them."""
-    return Simulation(corpus, params).run(all_stretches(params, merges_in_a_round), threads)
+    rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
+    return Simulation(corpus, params).run(rounds, threads)

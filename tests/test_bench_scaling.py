@@ -88,18 +88,19 @@ def test_a_phase_waits_for_what_takes_longest() -> None:
     assert costs["encoding"].storage == pytest.approx(10**12 / (32 * 0.5e9))
     assert costs["encoding"].network == pytest.approx(12 * 10**11 / (32 * 1.25e9))
     sizes = SETTING.sizes()
-    assert sizes.rounds == 128 and sizes.vocabulary == 5_000_000
+    assert sizes.rounds == 32 and sizes.vocabulary == 5_000_000
     assert sizes.kept == int(44 * 1e11**0.55 * share_kept(0.55, 5))
     # each of the replicas reads the model once a round, at its own storage's speed
-    assert costs["opening"].seconds == pytest.approx(128 * sizes.model_bytes / 0.5e9)
+    assert costs["opening"].seconds == pytest.approx(32 * sizes.model_bytes / 0.5e9)
     gpu = project(fit(runs), runs, replace(SETTING, gpu=5e7))
     assert gpu["training"].computing == pytest.approx(10**11 / (32 * 5e7))
 
 
 def test_replicas_that_merge_directly_write_fewer_models() -> None:
     direct = replace(SETTING, exchange="direct").sizes()
-    assert direct.rounds == 4 and direct.syncs > 100
-    assert direct.bytes_sent < SETTING.sizes().bytes_sent
+    assert direct.rounds == 4 and direct.syncs == 32
+    # a change in half precision, and the whole row back, where storage brings it back
+    assert direct.bytes_sent == 3 * SETTING.sizes().bytes_sent * (direct.replicas - 1) // direct.replicas
 
 
 def test_the_share_of_words_kept() -> None:

@@ -14,6 +14,7 @@ from pyarrow import flight
 from w2v_spark.errors import ExchangeError
 from w2v_spark.training.exchange import Exchange, Gather
 from w2v_spark.training.merge import fold
+from w2v_spark.training.sequential import Weights
 from w2v_spark.training.shard import change_of
 from w2v_spark.workdir import MATRICES, Float32Matrix
 
@@ -63,7 +64,17 @@ def trained(number: int, sync: int, syn: dict[str, Float32Matrix]) -> None:
         syn[matrix][moved] += random.standard_normal((int(moved.sum()), SIZE)).astype(np.float32)
 
 
-@pytest.mark.parametrize("rule", ["adasum", "mean"])
+def weights_of(rule: str, sync: int) -> Weights | None:
+    """Others in every stretch."""
+    if rule != "sequential":
+        return None
+    random = np.random.default_rng(sync)
+    axes = np.linalg.qr(random.standard_normal((SIZE, SIZE)))[0]
+    of_each = {"terms": random.random(WORDS), "axes": axes, "rates": random.random(SIZE)}
+    return Weights(REPLICAS, 1.0, **{name: dict.fromkeys(MATRICES, value) for name, value in of_each.items()})
+
+
+@pytest.mark.parametrize("rule", ["sequential", "adasum", "mean"])
 def test_every_replica_ends_with_the_rows_that_a_fold_in_their_order_gives(rule: str) -> None:
     syncs = 3
     ends: list[dict[str, Float32Matrix]] = [{}] * REPLICAS
@@ -74,7 +85,7 @@ def test_every_replica_ends_with_the_rows_that_a_fold_in_their_order_gives(rule:
         with exchange.meet("127.0.0.1", "secret", gather):
             for sync in range(syncs):
                 trained(number, sync, replica.syn)
-                exchange.merge(None)
+                exchange.merge(weights_of(rule, sync))
         assert all(np.array_equal(replica.syn[m], base[m]) for m in MATRICES)
         ends[number] = base
 
@@ -85,7 +96,8 @@ def test_every_replica_ends_with_the_rows_that_a_fold_in_their_order_gives(rule:
             trained(number, sync, replica.syn)
         for matrix in MATRICES:
             before = base[matrix].copy()
-            changes = [change_of(replica, matrix, 0, before, None, None) for replica in replicas]  # type: ignore[arg-type]
+            weights = weights_of(rule, sync)
+            changes = [change_of(replica, matrix, 0, before, None, weights) for replica in replicas]  # type: ignore[arg-type]
             base[matrix] = fold(rule, before, changes, REPLICAS)
             for replica in replicas:
                 replica.write(matrix, 0, base[matrix])

@@ -43,7 +43,7 @@ def test_auto_and_step() -> None:
     sizes = [(r, w) for r in (1, 2, 8, 32) for w in (10**4, 8 * 10**6, 10**9)]
     assert {size: auto_rounds_per_epoch(*size, "sequential", "storage") for size in sizes} == {
         (1, 10**4): 1, (1, 8 * 10**6): 1, (1, 10**9): 1, (2, 10**4): 1, (2, 8 * 10**6): 4, (2, 10**9): 16,
-        (8, 10**4): 1, (8, 8 * 10**6): 16, (8, 10**9): 16, (32, 10**4): 1, (32, 8 * 10**6): 16, (32, 10**9): 16,
+        (8, 10**4): 1, (8, 8 * 10**6): 16, (8, 10**9): 32, (32, 10**4): 1, (32, 8 * 10**6): 32, (32, 10**9): 32,
     }  # fmt: skip
     assert [auto_rounds_per_epoch(r, 10**9, "adasum", "storage") for r in (1, 2, 8, 32)] == [1, 16, 64, 128]
     assert replica_step_size(0.05, 32, "sequential") == 0.05
@@ -61,6 +61,6 @@ def test_rounds_of_several_merges_are_those_of_one_merge_put_together() -> None:
 
 def test_replicas_that_merge_directly_write_the_model_seldom() -> None:
     assert auto_rounds_per_epoch(32, 10**9, "sequential", "direct") == 4
-    assert merges_in_a_round(32, 10**9, "sequential", 4) == 4
+    assert merges_in_a_round(32, 10**9, "sequential", 4) == 8
     assert merges_in_a_round(32, 10**9, "adasum", 4) == 32
     assert merges_in_a_round(2, 10**4, "sequential", 1) == 1

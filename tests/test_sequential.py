@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.kernels.axes import add_second_moment, principal_axes, weigh_along
 from w2v_spark.params import Params
+from w2v_spark.training import sequential
+from w2v_spark.training.merge import Change, fold, weighs
 from w2v_spark.training.replica import Sampling
 from w2v_spark.training.schedule import Round
-from w2v_spark.training.sequential import Damping, Terms
+from w2v_spark.training.sequential import Terms
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, Float32Matrix, rows_per_block
 
 
@@ -47,19 +49,61 @@ def test_a_second_moment_is_added_up_block_by_block_and_knows_padded_rows() -> N
     np.testing.assert_array_equal(total, moment_of(rows[:, :5], weights))
 
 
-def test_what_is_weighed_lies_between_sum_and_mean() -> None:
-    """Eight replicas: a row that nothing pulls counts whole; one that has arrived counts an eighth; in between, each
+def test_axes_of_what_is_not_finite_are_found_in_finite_time() -> None:
+    """Training that diverges is noticed by its rows, which must get so far."""
+    for broken in (np.nan, np.inf):
+        moment = np.eye(20)
+        moment[7, 3] = broken
+        values, _ = principal_axes(moment)
+        assert not np.isfinite(values).all()
+
+
+def test_what_is_weighed_lies_between_once_and_as_often_as_there_are_replicas() -> None:
+    """Eight replicas: a row that nothing pulls counts eight times; one that has arrived counts once; in between, each
     axis by itself.
     """
     axes = np.array([[0.6, 0.8], [-0.8, 0.6]])
     values = np.array([[0.6, 0.8], [-0.8, 0.6], [1, 0]], np.float32)
     nothing, arrived = np.zeros(3), np.full(3, 1e9)
-    np.testing.assert_allclose(weigh_along(values, axes, nothing, np.ones(2), 8), values, rtol=1e-6)
-    np.testing.assert_allclose(weigh_along(values, axes, arrived, np.ones(2), 8), values / 8, rtol=1e-6)
+    np.testing.assert_allclose(weigh_along(values, axes, nothing, np.ones(2), 8), 8 * values, rtol=1e-6)
+    np.testing.assert_allclose(weigh_along(values, axes, arrived, np.ones(2), 8), values, rtol=1e-6)
     one_axis = weigh_along(values, axes, arrived, np.array([1.0, 0.0]), 8)
-    np.testing.assert_allclose(one_axis, [values[0] / 8, values[1], values[2] @ axes.T * [1 / 8, 1] @ axes], rtol=1e-6)
+    np.testing.assert_allclose(one_axis, [values[0], 8 * values[1], values[2] @ axes.T * [1, 8] @ axes], rtol=1e-6)
     half_way = weigh_along(values, axes, np.full(3, 0.5), np.ones(2), 8)
-    np.testing.assert_allclose(half_way, values * 1.5 / 5, rtol=1e-6)
+    np.testing.assert_allclose(half_way, values * 8 * 1.5 / 5, rtol=1e-6)
+
+
+def test_a_merge_comes_nearer_to_shares_trained_in_turn_than_any_other_rule() -> None:
+    """Rows that descend to points of their own along a long and a short axis, some seldom and some often, with noise:
+    as one model with eight shares in turn, and as eight replicas that are merged.
+    """
+    random, replicas, steps = np.random.default_rng(4), 8, 20
+    rates, frequency = np.array([0.3, 0.003]), np.array([0.05, 1.0])[:, None, None]
+    target = random.normal(size=(2, 40, 2))
+
+    def share(rows: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        for each in noise:
+            rows = rows + frequency * rates * (target - rows) + 0.03 * frequency * rates * each
+        return rows
+
+    noise = random.normal(size=(replicas, steps, 2, 40, 2))
+    start = np.zeros_like(target)
+    in_turn = start
+    for each in noise:
+        in_turn = share(in_turn, each)
+    changed = [share(start, each).reshape(80, 2).astype(np.float32) for each in noise]
+    exposure, rows = np.repeat(steps * frequency.ravel(), 40), np.arange(80, dtype=np.int32)
+
+    def missed(rule: str) -> float:
+        sent = [weigh_along(c, np.eye(2), exposure, rates, replicas) if rule == "sequential" else c for c in changed]
+        changes = [Change(rows, s.astype(np.float16), np.ones(80, np.int64)) for s in sent]
+        return float(
+            np.square(fold(rule, np.zeros((80, 2), np.float32), changes, replicas) - in_turn.reshape(80, 2)).sum()
+        )
+
+    missed_by = {rule: missed(rule) for rule in ("sequential", "adasum", "mean", "mean_touched", "count_weighted")}
+    assert min(missed_by, key=missed_by.__getitem__) == "sequential"
+    assert missed_by["sequential"] < 0.1 * min(m for rule, m in missed_by.items() if rule != "sequential")
 
 
 COUNTS = np.array([40, 30, 20, 5, 5], np.int64)
@@ -80,6 +124,8 @@ def test_gradient_terms_of_skip_gram_and_cbow_with_negatives() -> None:
     np.testing.assert_allclose(bags.of_rows[SYN0], shares * 6 * 6, rtol=1e-6)  # each word is in 6 bags
     np.testing.assert_allclose(bags.of_rows[SYN1], shares + 5 * noise, rtol=1e-6)  # one sample a centre
     assert found.words_of_a_replica == 25
+    assert set(bags.longer.values()) == {1.0}
+    assert terms(window_size=5, architecture="cbow", cbow_mean=False).longer == {SYN0: 6.0, SYN1: 36.0}
 
 
 def test_gradient_terms_along_the_huffman_tree_and_of_all_outputs() -> None:
@@ -92,7 +138,8 @@ def test_gradient_terms_along_the_huffman_tree_and_of_all_outputs() -> None:
 
 
 def test_a_window_reaches_no_further_than_its_sentence() -> None:
-    np.testing.assert_allclose(terms(sentences=50, window_size=9).of_rows[SYN0], COUNTS / 100 * 2 * 6, rtol=1e-6)
+    """In a sentence of two every word has one neighbour."""
+    np.testing.assert_allclose(terms(sentences=50, window_size=9).of_rows[SYN0], COUNTS / 100 * 6, rtol=1e-6)
 
 
 def test_subsampling_thins_out_what_is_trained() -> None:
@@ -102,34 +149,48 @@ def test_subsampling_thins_out_what_is_trained() -> None:
     np.testing.assert_allclose(found.of_rows[SYN0], COUNTS / 100 * (sampling.keep / 2**32) * 36, rtol=1e-6)
 
 
-def test_the_damping_of_a_stretch() -> None:
-    """Rows that train more often are damped more, by the axes of the other matrix, and later in a run less."""
+def test_the_weights_of_a_stretch() -> None:
+    """Rows that train more often count less, by the axes of the other matrix, and later in a run more."""
     random = np.random.default_rng(2)
     model = {matrix: random.normal(size=(5, 4)).astype(np.float32) for matrix in MATRICES}
     found = terms(max_iter=2, step_size=0.1, min_step_size=0.01)
-    early, late = (found.damping(Round(1, at, (at + 0.5,)), lambda m, a, b: model[m][a:b]) for at in (0.0, 1.5))
-    weights = found.of_rows[SYN1] / found.of_rows[SYN1].sum()
-    values, axes = principal_axes(moment_of(model[SYN1], weights))
+    early, late = (found.weights(Round(1, at, (at + 0.5,)), lambda m, a, b: model[m][a:b]) for at in (0.0, 1.5))
+    often = found.of_rows[SYN1] / found.of_rows[SYN1].sum()
+    values, axes = principal_axes(moment_of(model[SYN1], often))
     np.testing.assert_array_equal(early.axes[SYN0], axes)
-    np.testing.assert_allclose(early.curvature[SYN0], 0.16 * values**0.7)
-    # the step in the middle of the stretch, the words that a replica trains in it
-    assert (early.step, early.words) == (pytest.approx(0.1 - 0.09 / 8), 12.5)
+    np.testing.assert_allclose(early.rates[SYN0], 0.16 * values**0.7)
+    # the step in the middle of the stretch, times the words that a replica trains in it
+    assert early.exposure == pytest.approx((0.1 - 0.09 / 8) * 12.5)
     change, rows = np.ones((5, 4), np.float32), np.arange(5)
-    lengths = [np.linalg.norm(damping.weighed(SYN0, rows, change), axis=1) for damping in (early, late)]
-    assert (np.diff(lengths[0]) >= 0).all() and (lengths[0] < lengths[1]).all() and (lengths[1] < 2).all()
+    lengths = [np.linalg.norm(weights.weighed(SYN0, rows, change), axis=1) for weights in (early, late)]
+    assert (np.diff(lengths[0]) >= 0).all() and (lengths[0] < lengths[1]).all() and (lengths[1] < 8).all()
 
 
-def test_a_model_of_several_blocks_is_read_whole() -> None:
-    words = 2 * rows_per_block(4) + 7
-    params = Params(num_replicas=2, vector_size=4)
-    sampling = Sampling.of_counts(np.arange(words, 0, -1), params)
-    found, read = Terms.of_sampling(sampling, params, 10**6, 10**4), []
+@pytest.mark.parametrize("loss", ["negative_sampling", "hierarchical_softmax"])
+def test_axes_come_from_the_rows_that_train_most(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block by block, and no more of them than are needed: the first words, and the nodes next to the root."""
+    step = rows_per_block(4)
+    monkeypatch.setattr(sequential, "_AXES_ROWS", step + 10)
+    words, read = 2 * step + 7, []
+    params = Params(num_replicas=2, vector_size=4, loss=loss)
+    found = Terms.of_sampling(Sampling.of_counts(np.arange(words, 0, -1), params), params, 10**6, 10**4)
 
     def rows(matrix: str, first: int, stop: int) -> Float32Matrix:
         read.append((matrix, first, stop))
         return np.ones((stop - first, 4), np.float32)
 
-    damping = found.damping(Round(1, 0.0, (0.5,)), rows)
-    assert isinstance(damping, Damping) and len(read) == 6
+    weights = found.weights(Round(1, 0.0, (0.5,)), rows)
+    from_last = words - step - 10 if loss == "hierarchical_softmax" else 0
+    assert [(first, stop) for matrix, first, stop in read if matrix == SYN0] == [(0, step), (step, step + 10)]
+    assert [first for matrix, first, _ in read if matrix == SYN1] == [from_last, from_last + step]
     # all rows are ones: along them the moment is 4, along all other axes 0
-    assert sorted(np.round(damping.curvature[SYN0] / 0.16, 6)) == [0, 0, 0, pytest.approx(4**0.7)]
+    assert sorted(np.round(weights.rates[SYN0] / 0.16, 6)) == [0, 0, 0, pytest.approx(4**0.7)]
+
+
+def test_a_lone_replica_and_other_rules_weigh_nothing() -> None:
+    assert weighs(Params(num_replicas=2))
+    assert (
+        not weighs(Params(num_replicas=1))
+        and not weighs(Params())
+        and not weighs(Params(num_replicas=2, merge_rule="mean"))
+    )

@@ -1,7 +1,7 @@
 """Principal axes of the rows of a matrix, and rows weighed along them: the compiled part of `training/sequential.py`.
 
-Sums are in a fixed order and eigenvectors by Jacobi's method, so that bytes are the same on every machine: those of
-LAPACK change with the number of its threads.
+Sums are in a fixed order and eigenvectors by Jacobi's method, so that bytes do not change with the number of
+threads, as those of LAPACK do.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def principal_axes(moment: Doubles) -> tuple[Doubles, Doubles]:
     return np.abs(np.einsum("ij,ij->i", rotated, axes)), axes
 
 
-def weigh_along(values: Floats, axes: Doubles, pull: Doubles, curvature: Doubles, replicas: int) -> Floats:
-    """The rows of `values`, float32[n, D], with the part along each axis times (1 + x) / (1 + replicas x), where x is
-    the row's `pull` (float64[n]) times the axis' `curvature` (float64[D]).
+def weigh_along(values: Floats, axes: Doubles, exposure: Doubles, rates: Doubles, replicas: int) -> Floats:
+    """The rows of `values`, float32[n, D], with the part along each axis times R (1 + x) / (1 + R x), where R is
+    `replicas` and x the row's `exposure` (float64[n]) times the axis' `rate` (float64[D]).
     """
     weighed = np.empty((len(values), len(axes)), np.float32)
     along = np.ascontiguousarray(axes, np.float32)
-    _weigher()(values, along, np.ascontiguousarray(along.T), pull, curvature, replicas, weighed)
+    _weigher()(values, along, np.ascontiguousarray(along.T), exposure, rates, replicas, weighed)
     return weighed
 
 
@@ -124,14 +124,14 @@ def _weigher() -> Any:
     floats, doubles = types.float32[:, ::1], types.Array(types.float64, 1, "C", readonly=True)
 
     @compile_now(types.void(read, floats, floats, doubles, doubles, types.int64, floats))
-    def weigh(values: Any, axes: Any, columns: Any, pull: Any, curvature: Any, replicas: Any, out: Any) -> None:
+    def weigh(values: Any, axes: Any, columns: Any, exposure: Any, rates: Any, replicas: Any, out: Any) -> None:
         along = np.empty(len(axes), np.float32)
         for i in range(len(values)):
             along[:] = 0.0
             _add_multiples(values[i], columns, along)
             for axis in range(len(axes)):
-                x = pull[i] * curvature[axis]
-                along[axis] *= np.float32((1.0 + x) / (1.0 + replicas * x))
+                x = exposure[i] * rates[axis]
+                along[axis] *= np.float32(replicas * (1.0 + x) / (1.0 + replicas * x))
             out[i] = 0.0
             _add_multiples(along, axes, out[i])
 

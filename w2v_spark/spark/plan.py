@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from w2v_spark.params import Params, spelt
 from w2v_spark.spark.encode import BUCKET_WORDS, bucket_count
+from w2v_spark.training.merge import weighs
 from w2v_spark.training.schedule import plan_rounds
 
 # measured on vectors of 300: a Python worker that trains, beside its model, and one that only merges; Java beside its
@@ -67,8 +68,8 @@ class Plan:
         """
         from w2v_spark.kernels.cpu_sgns import padded_size
 
-        size, weighs = self.params.vector_size, self.replicas > 1 and self.params.merge_rule == "sequential"
-        return 2 * 4 * padded_size(size) + 12 + 2 * 8 * weighs + (2 * 4 * size if self._direct else 0)
+        size = self.params.vector_size
+        return 2 * 4 * padded_size(size) + 12 + 2 * 8 * weighs(self.params) + (2 * 4 * size if self._direct else 0)
 
     def words_that_fit(self, memory: int) -> int:
         """How many words a vocabulary may have for its replicas to fit into so many bytes of an executor."""

@@ -29,7 +29,7 @@ from w2v_spark import workdir
 from w2v_spark.errors import ExchangeError
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.replica import Replica
-from w2v_spark.training.sequential import Damping
+from w2v_spark.training.sequential import Weights
 from w2v_spark.training.shard import change_of
 from w2v_spark.workdir import MATRICES, Float32Matrix
 
@@ -68,7 +68,7 @@ class Exchange:
         self.replica, self.base, self.counts, self.rule = replica, base, counts, rule
         self.number, self.replicas = number, replicas
         self.bytes_sent = 0
-        self._damping: Damping | None = None
+        self._weights: Weights | None = None
         self._size = base[MATRICES[0]].shape[1]
         self._peers: dict[int, Callable[[flight.Ticket], Iterator[Any]]] = {}
         self._moved = threading.Condition()
@@ -98,11 +98,11 @@ class Exchange:
         finally:
             server.shutdown()
 
-    def merge(self, damping: Damping | None) -> None:
-        """Merge both matrices with what the others have made of them; `damping` is that of the stretch that this
+    def merge(self, weights: Weights | None) -> None:
+        """Merge both matrices with what the others have made of them; `weights` is that of the stretch that this
         replica has trained.
         """
-        self._damping = damping
+        self._weights = weights
         try:
             sync = self._move_on("_trained")
             self._fold_own(sync)
@@ -171,7 +171,7 @@ class Exchange:
         return self.base[block.matrix][block.first : block.stop]
 
     def _change(self, block: _Rows) -> Change:
-        return change_of(self.replica, block.matrix, block.first, self._base(block), self.counts, self._damping)
+        return change_of(self.replica, block.matrix, block.first, self._base(block), self.counts, self._weights)
 
     def _get(self, what: str, peer: int, sync: int, owner: int) -> Iterator[pa.RecordBatch]:
         ticket = flight.Ticket(json.dumps({"what": what, "sync": sync, "owner": owner}).encode())

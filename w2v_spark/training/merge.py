@@ -13,6 +13,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.params import Params
+
 Block = npt.NDArray[np.float32]
 Shape = tuple[int, int]
 
@@ -35,6 +37,11 @@ class Change:
         return cls(np.frombuffer(rows, "<i4"), halves, None if counts is None else np.frombuffer(counts, "<i8"))
 
 
+def weighs(params: Params) -> bool:
+    """Whether replicas weigh what they changed before they send it."""
+    return params.merge_rule == "sequential" and (params.num_replicas or 1) > 1
+
+
 def fold(rule: str, base: Block, changes: Iterable[Change], replicas: int) -> Block:
     """The merged block: base (rows x vector_size) changed by what the replicas, `replicas` in all, changed; the changes
     come in the order of the replicas, and one that changed nothing here may be missing.
@@ -42,14 +49,12 @@ def fold(rule: str, base: Block, changes: Iterable[Change], replicas: int) -> Bl
     return base + RULES[rule]((base.shape[0], base.shape[1]), changes, replicas)
 
 
-def sequential(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
-    """Sum of changes, which the replicas have weighed (`training/sequential.py`)."""
-    return _total(shape, changes).astype(np.float32)
-
-
 def mean(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
     """Sum of changes / number of replicas: parameter averaging (McDonald et al. 2010; Spark MLlib, BlazingText)."""
-    return (_total(shape, changes) / replicas).astype(np.float32)
+    total = np.zeros(shape, np.float64)
+    for change in changes:
+        total[change.rows] += change.values
+    return (total / replicas).astype(np.float32)
 
 
 def mean_touched(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
@@ -92,15 +97,9 @@ def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
     return adasum_total(levels, seen)
 
 
-def _total(shape: Shape, changes: Iterable[Change]) -> npt.NDArray[np.float64]:
-    total = np.zeros(shape, np.float64)
-    for change in changes:
-        total[change.rows] += change.values
-    return total
-
-
 RULES: dict[str, Callable[[Shape, Iterable[Change], int], Block]] = {
-    "sequential": sequential,
+    # of changes that the replicas have weighed: training/sequential.py
+    "sequential": mean,
     "adasum": adasum,
     "mean": mean,
     "mean_touched": mean_touched,

@@ -11,11 +11,11 @@ from itertools import pairwise
 # the first round is this much shorter than the last
 _DENSE_START = 32.0
 _GROWTH = 1.2
-# measured in bench/results/merge.md on 32 million words: so many merges hold what one replica reaches, and on a corpus
-# of a quarter of that a quarter of them does as well
-_MERGES = 16
+# measured in bench/results/merge.md on 32 million words: so many merges hold what one replica reaches; with AdaSum a
+# quarter of the words needed a quarter of the merges
 _MERGES_PER_REPLICA = 8
-_MOST_MERGES = 128
+_MOST_MERGES = 32
+_MOST_BLIND_MERGES = 128
 _WORDS_PER_REPLICA_AND_ROUND = 4_000_000
 # models written in an epoch by replicas that merge directly
 _MOST_DIRECT_ROUNDS = 4
@@ -24,7 +24,7 @@ _MOST_DIRECT_ROUNDS = 4
 @dataclass(frozen=True)
 class Round:
     """A stretch of training between two models on storage: number from 1, its start, and the ends of its parts, after
-    each of which the replicas merge all words, in epochs (1.5 is half-way through the second).
+    each of which the replicas merge, in epochs (1.5 is half-way through the second).
     """
 
     number: int
@@ -53,7 +53,7 @@ class Round:
 
 
 def plan_rounds(max_iter: int, rounds_per_epoch: int, num_replicas: int, merges: int = 1) -> list[Round]:
-    """All rounds of a run, with so many merges of all words in each: merges are even for one replica, for several dense
+    """All rounds of a run, with so many merges in each: they are even for one replica, for several dense
     at first, and farther and farther apart until they are even.
     """
     count = max_iter * rounds_per_epoch * merges
@@ -72,8 +72,8 @@ def plan_rounds(max_iter: int, rounds_per_epoch: int, num_replicas: int, merges:
 
 
 def auto_merges(num_replicas: int, words: int, rule: str) -> int:
-    """How often in an epoch of so many words the replicas merge: 16 times or, by a rule that knows no more than their
-    changes, eight times for each replica, up to 128; fewer where an epoch is short: the more replicas, the fewer words
+    """How often in an epoch of so many words the replicas merge: eight times for each replica, up to 32, or to 128 by
+    a rule that knows no more than their changes; fewer where an epoch is short: the more replicas, the fewer words
     all of them together may train between two merges.
     """
     if num_replicas == 1:
@@ -81,8 +81,8 @@ def auto_merges(num_replicas: int, words: int, rule: str) -> int:
     needed = -(-words * num_replicas // _WORDS_PER_REPLICA_AND_ROUND)
     # a power of two, so that rounds of several merges make as many as rounds of one
     needed = 1 << max(0, needed - 1).bit_length()
-    most = _MERGES if rule == "sequential" else min(_MOST_MERGES, _MERGES_PER_REPLICA * num_replicas)
-    return max(1, min(most, needed))
+    most = _MOST_MERGES if rule == "sequential" else _MOST_BLIND_MERGES
+    return max(1, min(most, _MERGES_PER_REPLICA * num_replicas, needed))
 
 
 def auto_rounds_per_epoch(num_replicas: int, words: int, rule: str, exchange: str) -> int:

@@ -1,20 +1,23 @@
 """The rule `sequential`: replicas' changes count for what one model would have made of their shares one after another.
 
-Near its end a row moves by a share of the way that is left for each gradient term that touches it: (step x curvature),
-along an axis of that curvature. So a replica that trains n terms leaves q = exp(-n step curvature) of the way, and R
-replicas' shares, one after another, q**R: what they changed adds up to (1 - q**R) / (1 - q) of its mean. A rare word's
-changes add up (R times the mean), and a frequent word's are averaged: all replicas have arrived where they went. And
-in one row both holds: along the few axes in which the partners' vectors are long it has arrived, along all others it
-has hardly moved.
+Near its end a row moves, with each gradient term that touches it, by a part (step * curvature) of the way that is left,
+along an axis of that curvature. So a replica that trains n terms leaves q = exp(-x) of the way, x = n * step *
+curvature, and the shares of R replicas one after another leave q**R. What these change is thus (1 - q**R) / (1 - q)
+times the mean of what the replicas changed, each from the same start: R times for a rare word, whose changes add up,
+and once for a frequent one, which has arrived in every replica. In one row both hold: along the few axes in which its
+partners' vectors are long it has arrived, along all others it has hardly moved.
 
-Models are combined by such matrices in SymSGD (Maleki, Musuvathi and Mytkowicz 2017, arXiv 1705.08030). Here they come
-from what all replicas know, the model they started from and the words' counts, so that each replica weighs what it
-sends, and the merge is a sum. Instead of the power of q it has (1 + x) / (1 + R x) with x = -log q: the same at both
-ends, and what a mix of speeds gives in between.
+Rows and moments of a stretch differ in speed. With 1 / (1 + x), the mean of exp(-x) over speeds that are spread
+exponentially, in place of exp(-x), and the same for R x, the multiple is R (1 + x) / (1 + R x).
+
+SymSGD combines models by such matrices (Maleki, Musuvathi and Mytkowicz 2017, arXiv 1705.08030). Here they come from
+what all replicas know, the model they started from and the words' counts: each replica weighs its own changes before it
+sends them, and the merge is their mean.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -35,41 +38,43 @@ Doubles = npt.NDArray[np.float64]
 # rows of a matrix, from first to stop
 ReadRows = Callable[[str, int, int], Float32Matrix]
 
-# x = 0.16 x step x terms x curvature**0.7, fitted to what one model made of the shares of 8 and of 32 replicas
+# x = 0.16 * step * terms * eigenvalue**0.7, fitted to what one model made of the shares of 8 and of 32 replicas
 # (bench/results/merge.md). By theory the power is 1; long vectors predict surely, and the surer, the less they pull
-_PULL = 0.16
+_RATE = 0.16
 _POWER = 0.7
+# so many rows, those that train most, tell the axes: more cost more time than they would change
+_AXES_ROWS = 1 << 17
 _PARTNER = {SYN0: SYN1, SYN1: SYN0}
 
 
 @dataclass(frozen=True)
-class Damping:
-    """How much of what a replica changes in a stretch counts: along the axes of each matrix, float64[D, D], whose
-    curvatures are float64[D], of rows that so many terms touch for a word, float64[V], when it trains so many `words`
-    with this `step`.
-    """
+class Weights:
+    """What a replica's changes of a stretch count for."""
 
     replicas: int
-    step: float
-    words: float
+    # step times the words that a replica trains
+    exposure: float
+    # of each matrix: the gradient terms that touch each row for a word, float64[V]; the axes, float64[D, D]; and the
+    # rate along each, float64[D]: x = exposure * terms * rate
     terms: Mapping[str, Doubles]
     axes: Mapping[str, Doubles]
-    curvature: Mapping[str, Doubles]
+    rates: Mapping[str, Doubles]
 
     def weighed(self, matrix: str, rows: npt.NDArray[np.integer], values: Float32Matrix) -> Float32Matrix:
-        """What counts of the changes `values`, float32[n, D], of these rows."""
-        pull = self.step * self.words * self.terms[matrix][rows]
-        return weigh_along(values, self.axes[matrix], pull, self.curvature[matrix], self.replicas)
+        """The changes `values`, float32[n, D], of these rows, between once and `replicas` times."""
+        exposure = self.exposure * self.terms[matrix][rows]
+        return weigh_along(values, self.axes[matrix], exposure, self.rates[matrix], self.replicas)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How many gradient terms touch each row of a matrix for a word of the corpus, float64[V]; and the words of it that
-    a replica trains in an epoch.
+    """How many gradient terms touch each row of a matrix for a word of the corpus, float64[V]; by how much the partners
+    of a matrix, as they train with it, are longer than rows, squared; and the words that a replica trains in an epoch.
     """
 
     params: Params
     of_rows: Mapping[str, Doubles]
+    longer: Mapping[str, float]
     words_of_a_replica: float
 
     @classmethod
@@ -77,29 +82,37 @@ class Terms:
         """In a corpus of so many words in so many sentences."""
         kept = sampling.counts / max(1, sampling.counts.sum()) * (sampling.keep / 2.0**32)
         # a window reaches (window + 1) / 2 words to either side on average, but not beyond its sentence
-        around = min(params.window_size + 1.0, kept.sum() * words / max(1, sentences))
-        targets = _targets(sampling, kept / max(kept.sum(), 1e-300), params)
-        samples = kept.sum() * (around if params.architecture == "skip_gram" else 1.0)
-        of_rows = {SYN0: kept * around * targets.sum(), SYN1: samples * targets}
-        return cls(params, of_rows, words / (params.num_replicas or 1))
+        around = min(params.window_size + 1.0, max(0.0, kept.sum() * words / max(1, sentences) - 1.0))
+        targets, cbow = _targets(sampling, kept / max(kept.sum(), 1e-300), params), params.architecture == "cbow"
+        of_rows = {SYN0: kept * around * targets.sum(), SYN1: kept.sum() * (1.0 if cbow else around) * targets}
+        # a bag's sum is so many times its mean, which is taken to be as long as a row
+        sums = cbow and not params.cbow_mean
+        longer = {SYN0: around if sums else 1.0, SYN1: around**2 if sums else 1.0}
+        return cls(params, of_rows, longer, words / (params.num_replicas or 1))
 
-    def damping(self, stretch: Round, rows: ReadRows) -> Damping:
+    def weights(self, stretch: Round, rows: ReadRows) -> Weights:
         """For a stretch that starts from the model whose rows `rows` reads."""
         params, words = self.params, self.words_of_a_replica * (stretch.stop - stretch.start)
         middle = (stretch.start + stretch.stop) / 2
         step = step_at(middle, params.max_iter, params.step_size, params.min_step_size)
-        found = {matrix: self._axes(_PARTNER[matrix], rows) for matrix in MATRICES}
-        axes = {matrix: axes for matrix, (_, axes) in found.items()}
-        curvature = {matrix: _PULL * values**_POWER for matrix, (values, _) in found.items()}
-        return Damping(params.num_replicas or 1, step, words, self.of_rows, axes, curvature)
+        axes, rates = {}, {}
+        for matrix in MATRICES:
+            values, axes[matrix] = self._axes(_PARTNER[matrix], rows)
+            # numpy's power has other bits on other processors
+            rates[matrix] = np.array([_RATE * math.pow(v * self.longer[matrix], _POWER) for v in values])
+        return Weights(params.num_replicas or 1, step * words, self.of_rows, axes, rates)
 
     def _axes(self, matrix: str, rows: ReadRows) -> tuple[Doubles, Doubles]:
-        """Curvatures and axes that the rows of a matrix give to those that they train with."""
+        """Eigenvalues and axes of the rows of a matrix, each as often as it trains."""
         size, terms = self.params.vector_size, self.of_rows[matrix]
-        moment, step, weights = np.zeros((size, size)), rows_per_block(size), terms / max(terms.sum(), 1e-300)
-        for first in range(0, len(terms), step):
-            stop = min(first + step, len(terms))
-            add_second_moment(rows(matrix, first, stop), weights[first:stop], moment)
+        # words are by count, nodes of a tree the other way round
+        half = len(terms) // 2
+        first = 0 if terms[:half].sum() >= terms[half:].sum() else max(0, len(terms) - _AXES_ROWS)
+        last = min(len(terms), first + _AXES_ROWS)
+        moment, step, total = np.zeros((size, size)), rows_per_block(size), max(terms[first:last].sum(), 1e-300)
+        for start in range(first, last, step):
+            stop = min(start + step, last)
+            add_second_moment(rows(matrix, start, stop), terms[start:stop] / total, moment)
         return principal_axes(moment)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,15 @@ import pyarrow as pa
 from w2v_spark import store, workdir
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.training.merge import Change
-from w2v_spark.training.replica import Blocks, Replica, Result, open_replica, read_sampling
+from w2v_spark.training.merge import Change, weighs
+from w2v_spark.training.replica import Blocks, Replica, open_replica, read_sampling
 from w2v_spark.training.schedule import Round
-from w2v_spark.training.sentences import Piece, joined, replica_buckets, replica_pieces
-from w2v_spark.training.sequential import Damping, Terms
+from w2v_spark.training.sentences import joined, replica_buckets, replica_pieces
+from w2v_spark.training.sequential import Terms, Weights
 from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer, Vocabulary
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,10 @@ class Shard:
         index = CorpusIndex.read(corpus)
         replicas = job.params.num_replicas or 1
         self._reader, self._buckets = CorpusReader(corpus, index), replica_buckets(index, shard, replicas)
-        weighs = job.params.merge_rule == "sequential" and replicas > 1
-        self._terms = _read_terms(job.vocabulary, job.params, index.words(), index.sentences()) if weighs else None
+        text = index.words(), index.sentences()
+        self._terms = _read_terms(job.vocabulary, job.params, *text) if weighs(job.params) else None
         # of the stretch that was trained last
-        self.damping: Damping | None = None
+        self.weights: Weights | None = None
         self._report = _progress_reporter(job.progress_file, shard)
         self.metrics = ShardMetrics(
             job.round.number, shard, threads=job.params.threads_per_replica or 1, processor=self.replica.processor
@@ -107,11 +111,13 @@ class Shard:
         """Train the replica's share of a stretch."""
         started, metrics = time.perf_counter(), self.metrics
         if self._terms:
-            self.damping = self._terms.damping(stretch, self.replica.rows)
+            self.weights = self._terms.weights(stretch, self.replica.rows)
+            metrics.seconds_open += time.perf_counter() - started
+            started = time.perf_counter()
         pieces = replica_pieces(self._reader, self._buckets, stretch, self.job.params.seed, metrics.threads)
         if self.replica.piece_words:
             pieces = joined(pieces, self.replica.piece_words)
-        for piece, (kept, pairs, loss_sum, loss_pairs) in run_pieces(self.replica.train, pieces, metrics.threads):
+        for piece, (kept, pairs, loss_sum, loss_pairs) in in_threads(self.replica.train, pieces, metrics.threads):
             metrics.words += len(piece.ids)
             metrics.words_kept += kept
             metrics.pairs += pairs
@@ -148,7 +154,7 @@ def change_of(
     first: int,
     before: Float32Matrix,
     counts: npt.NDArray[np.int64] | None,
-    damping: Damping | None,
+    weights: Weights | None,
 ) -> Change:
     """What a replica made of the rows from `first` on, which were `before`, or as much of it as counts; `counts`: how
     many words of each row of the matrix it trained, where the merge weighs by that.
@@ -156,8 +162,8 @@ def change_of(
     from w2v_spark.kernels.fold import changed_rows
 
     rows, values = changed_rows(replica.rows(matrix, first, first + len(before)), before)
-    if damping:
-        values = damping.weighed(matrix, rows + first, values)
+    if weights:
+        values = weights.weighed(matrix, rows + first, values)
     with np.errstate(over="ignore"):  # a change that large has diverged, and infinity tells it
         halves = values.astype(np.float16)
     return Change(rows, halves, None if counts is None else counts[first : first + len(before)][rows])
@@ -177,27 +183,29 @@ def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     model.
     """
     step = workdir.rows_per_block(shard.job.params.vector_size)
-    for matrix in MATRICES:
-        for first, before in shard.base_rows(matrix):
-            change = change_of(shard.replica, matrix, first, before, shard.counts, shard.damping)
-            if len(change.rows):
-                yield workdir.change_batch(matrix, first // step, number, change.values, change.rows, change.counts)
+
+    def change(block: tuple[str, int, Float32Matrix]) -> Change:
+        matrix, first, before = block
+        return change_of(shard.replica, matrix, first, before, shard.counts, shard.weights)
+
+    blocks = ((matrix, *block) for matrix in MATRICES for block in shard.base_rows(matrix))
+    for (matrix, first, _), changed in in_threads(change, blocks, shard.metrics.threads):
+        if len(changed.rows):
+            yield workdir.change_batch(matrix, first // step, number, changed.values, changed.rows, changed.counts)
 
 
-def run_pieces(
-    train: Callable[[Piece], Result], pieces: Iterator[Piece], threads: int
-) -> Iterator[tuple[Piece, Result]]:
-    """Train the pieces on so many threads while the next are read; with one thread they run one after another in their
-    order.
+def in_threads(work: Callable[[Item], Done], items: Iterator[Item], threads: int) -> Iterator[tuple[Item, Done]]:
+    """Each item and what becomes of it, on so many threads while the next are read; with one thread they run one after
+    another in their order.
     """
-    waiting: dict[Future[Result], Piece] = {}
+    waiting: dict[Future[Done], Item] = {}
     with ThreadPoolExecutor(threads) as pool:
-        for piece in pieces:
-            waiting[pool.submit(train, piece)] = piece
+        for item in items:
+            waiting[pool.submit(work, item)] = item
             if len(waiting) > 2 * threads:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from [(waiting.pop(f), f.result()) for f in done]
-        yield from [(piece, future.result()) for future, piece in waiting.items()]
+        yield from [(item, future.result()) for future, item in waiting.items()]
 
 
 def _progress_reporter(path: str | None, shard: int) -> Callable[[ShardMetrics], None]:

@@ -27,7 +27,7 @@ def train_together(
         for stretch in job.round.stretches():
             shard.train(stretch)
             started = time.perf_counter()
-            exchange.merge(shard.damping)
+            exchange.merge(shard.weights)
             shard.metrics.seconds_sync += time.perf_counter() - started
             shard.metrics.syncs += 1
     shard.metrics.bytes_sent = exchange.bytes_sent
