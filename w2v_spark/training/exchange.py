@@ -1,8 +1,8 @@
 """Replicas that live on from merge to merge exchange what they changed with each other, by Arrow Flight.
 
-At each sync every replica owns some blocks of rows. It fetches the others' changes of these, folds
-them in the order of the replicas, and the others fetch the merged rows from it: each replica's changes travel once and
-so do the merged rows, and nothing waits for a disk.
+At each sync every replica owns some blocks of rows. It fetches the others' changes of these, folds them in the order of
+the replicas, and the others fetch the merged rows from it: each replica's changes travel once and so do the merged
+rows, and nothing waits for a disk.
 
     GET changes of sync S, owner O  -> of each block of O, in order: which rows, by how much (CHANGE_SCHEMA)
     GET merged  of sync S, owner O  -> each block of O, in order: all its rows
@@ -44,7 +44,7 @@ _LAST_WORDS_SECONDS = 3.0
 
 
 class _Rows(NamedTuple):
-    """Rows of one matrix that are merged together."""
+    """A block: rows of one matrix."""
 
     matrix: str
     first: int
