@@ -42,10 +42,10 @@ def test_very_long_runs() -> None:
 def test_auto_and_step() -> None:
     sizes = [(r, w) for r in (1, 2, 8, 32) for w in (10**4, 8 * 10**6, 10**9)]
     assert {size: auto_rounds_per_epoch(*size, "sequential", "storage") for size in sizes} == {
-        (1, 10**4): 1, (1, 8 * 10**6): 1, (1, 10**9): 1, (2, 10**4): 1, (2, 8 * 10**6): 4, (2, 10**9): 16,
+        (1, 10**4): 1, (1, 8 * 10**6): 1, (1, 10**9): 1, (2, 10**4): 1, (2, 8 * 10**6): 4, (2, 10**9): 8,
         (8, 10**4): 1, (8, 8 * 10**6): 16, (8, 10**9): 32, (32, 10**4): 1, (32, 8 * 10**6): 32, (32, 10**9): 32,
     }  # fmt: skip
-    assert [auto_rounds_per_epoch(r, 10**9, "adasum", "storage") for r in (1, 2, 8, 32)] == [1, 16, 64, 128]
+    assert [auto_rounds_per_epoch(r, 10**9, "adasum", "storage") for r in (1, 2, 8, 32)] == [1, 8, 32, 128]
     assert replica_step_size(0.05, 32, "sequential") == 0.05
     assert replica_step_size(0.05, 1, "adasum") == 0.05
     assert replica_step_size(0.05, 32, "adasum") == pytest.approx(0.075)

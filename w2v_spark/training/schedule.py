@@ -13,7 +13,7 @@ _DENSE_START = 32.0
 _GROWTH = 1.2
 # measured in bench/results/merge.md on 32 million words: so many merges hold what one replica reaches; with AdaSum a
 # quarter of the words needed a quarter of the merges
-_MERGES_PER_REPLICA = 8
+_MERGES_PER_REPLICA = 4
 _MOST_MERGES = 32
 _MOST_BLIND_MERGES = 128
 _WORDS_PER_REPLICA_AND_ROUND = 4_000_000
@@ -72,7 +72,7 @@ def plan_rounds(max_iter: int, rounds_per_epoch: int, num_replicas: int, merges:
 
 
 def auto_merges(num_replicas: int, words: int, rule: str) -> int:
-    """How often in an epoch of so many words the replicas merge: eight times for each replica, up to 32, or to 128 by
+    """How often in an epoch of so many words the replicas merge: four times for each replica, up to 32, or to 128 by
     a rule that knows no more than their changes; fewer where an epoch is short: the more replicas, the fewer words
     all of them together may train between two merges.
     """
