@@ -53,8 +53,8 @@ class Round:
 
 
 def plan_rounds(max_iter: int, rounds_per_epoch: int, num_replicas: int, merges: int = 1) -> list[Round]:
-    """All rounds of a run, with so many merges in each: they are even for one replica, for several dense
-    at first, and farther and farther apart until they are even.
+    """All rounds of a run, with so many merges in each: they are even for one replica, for several dense at first, and
+    farther and farther apart until they are even.
     """
     count = max_iter * rounds_per_epoch * merges
     if num_replicas == 1:

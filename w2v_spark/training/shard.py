@@ -156,8 +156,8 @@ def change_of(
     counts: npt.NDArray[np.int64] | None,
     weights: Weights | None,
 ) -> Change:
-    """What a replica made of the rows from `first` on, which were `before`, or as much of it as counts; `counts`: how
-    many words of each row of the matrix it trained, where the merge weighs by that.
+    """What a replica made of the rows from `first` on, which were `before`, as it is to be merged: `weights` where the
+    replica weighs it, `counts`, how many words of each row of the matrix it trained, where the merge does.
     """
     from w2v_spark.kernels.fold import changed_rows
 
