@@ -70,7 +70,7 @@ class Simulation:
         """Merge a block of rows, and give the result to all."""
         base, name = self.base[matrix][rows], MATRICES[matrix]
         pairs = list(zip(self.replicas, self.counts, strict=True))
-        changes = (change_of(replica, name, rows.start, base, counts, self.weights) for replica, counts in pairs)
+        changes = (change_of(replica.rows, name, rows.start, base, counts, self.weights) for replica, counts in pairs)
         base[:] = fold(self.params.merge_rule, base, changes, len(pairs))
         for replica, counts in pairs:
             replica.write(name, rows.start, base)

@@ -97,7 +97,7 @@ def test_every_replica_ends_with_the_rows_that_a_fold_in_their_order_gives(rule:
         for matrix in MATRICES:
             before = base[matrix].copy()
             weights = weights_of(rule, sync)
-            changes = [change_of(replica, matrix, 0, before, None, weights) for replica in replicas]  # type: ignore[arg-type]
+            changes = [change_of(replica.rows, matrix, 0, before, None, weights) for replica in replicas]
             base[matrix] = fold(rule, before, changes, REPLICAS)
             for replica in replicas:
                 replica.write(matrix, 0, base[matrix])

@@ -11,7 +11,7 @@ from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.kernels.axes import add_second_moment, principal_axes, weigh_along
 from w2v_spark.params import Params
 from w2v_spark.training import sequential
-from w2v_spark.training.merge import Change, fold, weighs
+from w2v_spark.training.merge import RULES, Change, fold, weighs
 from w2v_spark.training.replica import Sampling
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sequential import Terms
@@ -97,11 +97,10 @@ def test_a_merge_comes_nearer_to_shares_trained_in_turn_than_any_other_rule() ->
     def missed(rule: str) -> float:
         sent = [weigh_along(c, np.eye(2), exposure, rates, replicas) if rule == "sequential" else c for c in changed]
         changes = [Change(rows, s.astype(np.float16), np.ones(80, np.int64)) for s in sent]
-        return float(
-            np.square(fold(rule, np.zeros((80, 2), np.float32), changes, replicas) - in_turn.reshape(80, 2)).sum()
-        )
+        merged = fold(rule, np.zeros((80, 2), np.float32), changes, replicas)
+        return float(np.square(merged - in_turn.reshape(80, 2)).sum())
 
-    missed_by = {rule: missed(rule) for rule in ("sequential", "adasum", "mean", "mean_touched", "count_weighted")}
+    missed_by = {rule: missed(rule) for rule in RULES}
     assert min(missed_by, key=missed_by.__getitem__) == "sequential"
     assert missed_by["sequential"] < 0.1 * min(m for rule, m in missed_by.items() if rule != "sequential")
 
@@ -189,8 +188,6 @@ def test_axes_come_from_the_rows_that_train_most(loss: str, monkeypatch: pytest.
 
 def test_a_lone_replica_and_other_rules_weigh_nothing() -> None:
     assert weighs(Params(num_replicas=2))
-    assert (
-        not weighs(Params(num_replicas=1))
-        and not weighs(Params())
-        and not weighs(Params(num_replicas=2, merge_rule="mean"))
-    )
+    assert not weighs(Params(num_replicas=1))
+    assert not weighs(Params())
+    assert not weighs(Params(num_replicas=2, merge_rule="mean"))

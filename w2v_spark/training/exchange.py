@@ -171,7 +171,7 @@ class Exchange:
         return self.base[block.matrix][block.first : block.stop]
 
     def _change(self, block: _Rows) -> Change:
-        return change_of(self.replica, block.matrix, block.first, self._base(block), self.counts, self._weights)
+        return change_of(self.replica.rows, block.matrix, block.first, self._base(block), self.counts, self._weights)
 
     def _get(self, what: str, peer: int, sync: int, owner: int) -> Iterator[pa.RecordBatch]:
         ticket = flight.Ticket(json.dumps({"what": what, "sync": sync, "owner": owner}).encode())

@@ -26,7 +26,7 @@ from w2v_spark.training.merge import Change, weighs
 from w2v_spark.training.replica import Blocks, Replica, open_replica, read_sampling
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sentences import joined, replica_buckets, replica_pieces
-from w2v_spark.training.sequential import Terms, Weights
+from w2v_spark.training.sequential import ReadRows, Terms, Weights
 from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer, Vocabulary
 
 Item = TypeVar("Item")
@@ -149,19 +149,20 @@ def _read_terms(vocabulary: Vocabulary, params: Params, words: int, sentences: i
 
 
 def change_of(
-    replica: Replica,
+    now: ReadRows,
     matrix: str,
     first: int,
     before: Float32Matrix,
     counts: npt.NDArray[np.int64] | None,
     weights: Weights | None,
 ) -> Change:
-    """What a replica made of the rows from `first` on, which were `before`, as it is to be merged: `weights` where the
-    replica weighs it, `counts`, how many words of each row of the matrix it trained, where the merge does.
+    """What a replica, whose rows `now` reads, made of those from `first` on, which were `before`, as it is to be
+    merged: `weights` where the replica weighs it, `counts`, how many words of each row of the matrix it trained, where
+    the merge does.
     """
     from w2v_spark.kernels.fold import changed_rows
 
-    rows, values = changed_rows(replica.rows(matrix, first, first + len(before)), before)
+    rows, values = changed_rows(now(matrix, first, first + len(before)), before)
     if weights:
         values = weights.weighed(matrix, rows + first, values)
     with np.errstate(over="ignore"):  # a change that large has diverged, and infinity tells it
@@ -186,7 +187,7 @@ def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
 
     def change(block: tuple[str, int, Float32Matrix]) -> Change:
         matrix, first, before = block
-        return change_of(shard.replica, matrix, first, before, shard.counts, shard.weights)
+        return change_of(shard.replica.rows, matrix, first, before, shard.counts, shard.weights)
 
     blocks = ((matrix, *block) for matrix in MATRICES for block in shard.base_rows(matrix))
     for (matrix, first, _), changed in in_threads(change, blocks, shard.metrics.threads):
