@@ -25,7 +25,7 @@ def moment_of(rows: Float32Matrix, weights: np.ndarray) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 24), st.integers(0, 60), st.integers(0, 5))
+@given(st.sampled_from([1, 2, 15, 16, 17, 150]), st.integers(0, 200), st.integers(0, 5))
 def test_principal_axes_are_numpys(size: int, rows: int, seed: int) -> None:
     """Also where rows are fewer than axes, so that some eigenvalues are zero."""
     random = np.random.default_rng(seed)
@@ -33,7 +33,7 @@ def test_principal_axes_are_numpys(size: int, rows: int, seed: int) -> None:
     moment = moment_of(matrix, weights)
     wide = matrix.astype(np.float64)
     expected = (wide * weights[:, None]).T @ wide
-    np.testing.assert_allclose(np.tril(moment), np.tril(expected), atol=1e-9)
+    np.testing.assert_allclose(moment, expected, atol=1e-6 * (1 + np.abs(expected).max()))
     values, axes = principal_axes(moment)
     np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(expected), atol=1e-6 * (1 + values.max()))
     np.testing.assert_allclose(axes @ axes.T, np.eye(size), atol=1e-9)
@@ -46,7 +46,7 @@ def test_a_second_moment_is_added_up_block_by_block_and_knows_padded_rows() -> N
     total = np.zeros((5, 5))
     for part in (slice(0, 20), slice(20, 50)):
         add_second_moment(rows[part], weights[part], total)
-    np.testing.assert_array_equal(total, moment_of(rows[:, :5], weights))
+    np.testing.assert_allclose(total, moment_of(rows[:, :5], weights), rtol=1e-5)
 
 
 def test_axes_of_what_is_not_finite_are_found_in_finite_time() -> None:
@@ -65,12 +65,12 @@ def test_what_is_weighed_lies_between_once_and_as_often_as_there_are_replicas() 
     axes = np.array([[0.6, 0.8], [-0.8, 0.6]])
     values = np.array([[0.6, 0.8], [-0.8, 0.6], [1, 0]], np.float32)
     nothing, arrived = np.zeros(3), np.full(3, 1e9)
-    np.testing.assert_allclose(weigh_along(values, axes, nothing, np.ones(2), 8), 8 * values, rtol=1e-6)
-    np.testing.assert_allclose(weigh_along(values, axes, arrived, np.ones(2), 8), values, rtol=1e-6)
+    np.testing.assert_allclose(weigh_along(values, axes, nothing, np.ones(2), 8), 8 * values, atol=1e-6)
+    np.testing.assert_allclose(weigh_along(values, axes, arrived, np.ones(2), 8), values, atol=1e-6)
     one_axis = weigh_along(values, axes, arrived, np.array([1.0, 0.0]), 8)
-    np.testing.assert_allclose(one_axis, [values[0], 8 * values[1], values[2] @ axes.T * [1, 8] @ axes], rtol=1e-6)
+    np.testing.assert_allclose(one_axis, [values[0], 8 * values[1], values[2] @ axes.T * [1, 8] @ axes], atol=1e-6)
     half_way = weigh_along(values, axes, np.full(3, 0.5), np.ones(2), 8)
-    np.testing.assert_allclose(half_way, values * 8 * 1.5 / 5, rtol=1e-6)
+    np.testing.assert_allclose(half_way, values * 8 * 1.5 / 5, atol=1e-6)
 
 
 def test_a_merge_comes_nearer_to_shares_trained_in_turn_than_any_other_rule() -> None:

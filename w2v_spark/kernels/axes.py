@@ -14,6 +14,9 @@ import numpy.typing as npt
 from numba import types
 
 from w2v_spark.kernels.cache import compile_now, inner
+from w2v_spark.kernels.cpu_rows import add_rows, aligned_matrix, aligned_zeros, slabs
+from w2v_spark.kernels.cpu_sgns import padded_size
+from w2v_spark.kernels.cpu_strip import read_only
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -21,13 +24,13 @@ Doubles = npt.NDArray[np.float64]
 # changes travel with 11 bits, so axes need no more than this; a matrix of 300 takes 5 sweeps
 _ENOUGH = 1e-6
 _MOST_SWEEPS = 30
+# so many rows stay in the first cache; those of a moment are added up in single precision
+_PART = 32
 
 
 def add_second_moment(rows: Floats, weights: Doubles, total: Doubles) -> None:
-    """Add the sum of weight x row x row' to the lower triangle of `total`: float32[n, at least D], float64[n],
-    float64[D, D].
-    """
-    _adder()(rows, weights, total)
+    """Add the sum of weight x row x row' to `total`: float32[n, at least D], float64[n], float64[D, D]."""
+    _adder(padded_size(len(total)))(np.ascontiguousarray(rows), np.ascontiguousarray(weights), total)
 
 
 def principal_axes(moment: Doubles) -> tuple[Doubles, Doubles]:
@@ -47,28 +50,41 @@ def weigh_along(values: Floats, axes: Doubles, exposure: Doubles, rates: Doubles
     """The rows of `values`, float32[n, D], with the part along each axis times R (1 + x) / (1 + R x), where R is
     `replicas` and x the row's `exposure` (float64[n]) times the axis' `rate` (float64[D]).
     """
-    weighed = np.empty((len(values), len(axes)), np.float32)
-    along = np.ascontiguousarray(axes, np.float32)
-    _weigher()(values, along, np.ascontiguousarray(along.T), exposure, rates, replicas, weighed)
+    weighed, along = np.empty((len(values), len(axes)), np.float32), _padded(axes)
+    _weigher(padded_size(len(axes)))(values.reshape(-1), along, _padded(axes.T), exposure, rates, replicas, weighed)
     return weighed
 
 
-@functools.cache
-def _adder() -> Any:
-    read = types.Array(types.float32, 2, "A", readonly=True)
-    weights = types.Array(types.float64, 1, "A", readonly=True)
+def _padded(matrix: Doubles) -> Floats:
+    """The matrix as float32, its rows end to end, each of whole vectors."""
+    size = len(matrix)
+    rows = aligned_matrix(size, padded_size(size))
+    rows[:, :size] = matrix
+    return rows.reshape(-1)
 
-    @compile_now(types.void(read, weights, types.float64[:, ::1]))
+
+@functools.cache
+def _adder(width: int) -> Any:
+    wide, vectors, narrow, fewer = slabs(width)
+    read = types.Array(types.float32, 2, "C", readonly=True)
+
+    @compile_now(types.void(read, read_only(types.float64), types.float64[:, ::1]))
     def add(rows: Any, weights: Any, total: Any) -> None:
         size = len(total)
-        row = np.empty(size, np.float64)
-        for i in range(len(rows)):
+        part, weighed, moment = aligned_zeros(_PART * width), aligned_zeros(_PART * width), aligned_zeros(size * width)
+        for first in range(0, len(rows), _PART):
+            count = min(_PART, len(rows) - first)
+            for i in range(count):
+                weight = np.float32(weights[first + i])
+                for d in range(size):
+                    part[i * width + d] = rows[first + i, d]
+                    weighed[i * width + d] = weight * rows[first + i, d]
+            moment[:] = 0.0
             for d in range(size):
-                row[d] = rows[i, d]
+                add_rows(moment, d * width, weighed, d, width, part, 0, width, count, wide, vectors, narrow, fewer)
             for d in range(size):
-                of_d = weights[i] * row[d]
-                for e in range(d + 1):
-                    total[d, e] += of_d * row[e]
+                for e in range(size):
+                    total[d, e] += moment[d * width + e]
 
     return add
 
@@ -106,33 +122,49 @@ def _rotator() -> Any:
 
 
 @inner
-def _add_multiples(factors: Any, rows: Any, total: Any) -> None:
-    """Add factors @ rows to the total, four rows at a time, as else most of the time goes to its loads and stores."""
-    count, whole = len(factors), len(factors) // 4 * 4
-    for i in range(0, whole, 4):
-        a, b, c, d = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]
-        for j in range(len(total)):
-            total[j] += (a * rows[i, j] + b * rows[i + 1, j]) + (c * rows[i + 2, j] + d * rows[i + 3, j])
-    for i in range(whole, count):
-        for j in range(len(total)):
-            total[j] += factors[i] * rows[i, j]
+def _multiply(
+    product: Any,
+    left: Any,
+    start: Any,
+    pitch: Any,
+    count: Any,
+    right: Any,
+    size: Any,
+    width: Any,
+    wide: Any,
+    vectors: Any,
+    narrow: Any,
+    fewer: Any,
+) -> None:
+    """The product of `count` rows, the first at left[start] and all `pitch` apart, with a square matrix of `size` rows,
+    a part of which stays in the first cache for all of them.
+    """
+    product[:] = 0.0
+    for k in range(0, size, _PART):
+        some = min(_PART, size - k)
+        for i in range(count):
+            at, row = start + i * pitch + k, i * width
+            add_rows(product, row, left, at, 1, right, k * width, width, some, wide, vectors, narrow, fewer)
 
 
 @functools.cache
-def _weigher() -> Any:
-    read = types.Array(types.float32, 2, "C", readonly=True)
-    floats, doubles = types.float32[:, ::1], types.Array(types.float64, 1, "C", readonly=True)
+def _weigher(width: int) -> Any:
+    wide, vectors, narrow, fewer = slabs(width)
+    doubles = types.Array(types.float64, 1, "C", readonly=True)
+    read, floats = read_only(types.float32), types.float32[::1]
 
-    @compile_now(types.void(read, floats, floats, doubles, doubles, types.int64, floats))
+    @compile_now(types.void(read, floats, floats, doubles, doubles, types.int64, types.float32[:, ::1]))
     def weigh(values: Any, axes: Any, columns: Any, exposure: Any, rates: Any, replicas: Any, out: Any) -> None:
-        along = np.empty(len(axes), np.float32)
-        for i in range(len(values)):
-            along[:] = 0.0
-            _add_multiples(values[i], columns, along)
-            for axis in range(len(axes)):
-                x = exposure[i] * rates[axis]
-                along[axis] *= np.float32(replicas * (1.0 + x) / (1.0 + replicas * x))
-            out[i] = 0.0
-            _add_multiples(along, axes, out[i])
+        size, along, rows = out.shape[1], aligned_zeros(_PART * width), aligned_zeros(_PART * width)
+        for first in range(0, len(out), _PART):
+            count = min(_PART, len(out) - first)
+            _multiply(along, values, first * size, size, count, columns, size, width, wide, vectors, narrow, fewer)
+            for i in range(count):
+                for axis in range(size):
+                    x = exposure[first + i] * rates[axis]
+                    along[i * width + axis] *= np.float32(replicas * (1.0 + x) / (1.0 + replicas * x))
+            _multiply(rows, along, 0, width, count, axes, size, width, wide, vectors, narrow, fewer)
+            for i in range(count):
+                out[first + i] = rows[i * width : i * width + size]
 
     return weigh
