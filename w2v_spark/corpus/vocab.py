@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,12 @@ def count_words(flat: pa.Array) -> pa.RecordBatch:
     """word, count of the words in one array."""
     counts = flat.value_counts()
     return pa.RecordBatch.from_arrays([counts.field("values"), counts.field("counts")], names=["word", "count"])
+
+
+def added_up(counts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """The same as one batch, in which each word is there once."""
+    total = pa.Table.from_batches(counts).group_by("word", use_threads=False).aggregate([("count", "sum")])
+    return pa.RecordBatch.from_arrays([column.combine_chunks() for column in total.columns], names=["word", "count"])
 
 
 def encode(ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], max_sentence_length: int) -> pa.Array:

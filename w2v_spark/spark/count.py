@@ -18,7 +18,7 @@ from pyspark.sql.types import StringType
 from w2v_spark import store, workdir
 from w2v_spark.corpus import tokens
 from w2v_spark.corpus.phrases import PhraseTable
-from w2v_spark.corpus.vocab import count_words
+from w2v_spark.corpus.vocab import added_up, count_words
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
@@ -35,6 +35,8 @@ _SAMPLE_DOCUMENTS, _SAMPLE_CHARACTERS = 500, 2000
 _MOST_UNREADABLE = 0.1
 # no word is empty or null, so that these count documents: all, and those without a word
 _DOCUMENTS, _WORDLESS = "", None
+# counts of batches are added up before they go to Spark, which takes longer for each
+_ROWS_TO_SEND = 1 << 20
 _COUNTS_COLUMNS = "word string, count long"
 _VOCAB_ROW_GROUP = 4 << 20
 
@@ -108,10 +110,16 @@ def write_counts(
     words_of = words_function(documents, params, phrases)
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counted = list[pa.RecordBatch]()
         for flat, lengths in words_of(batches):
-            yield count_words(flat)
             found = [len(lengths), int((lengths == 0).sum())]
-            yield pa.RecordBatch.from_pydict({"word": pa.array([_DOCUMENTS, _WORDLESS], pa.string()), "count": found})
+            seen = pa.RecordBatch.from_pydict({"word": pa.array([_DOCUMENTS, _WORDLESS], pa.string()), "count": found})
+            counted += [count_words(flat), seen]
+            if sum(map(len, counted)) > _ROWS_TO_SEND:
+                yield added_up(counted)
+                counted.clear()
+        if counted:
+            yield added_up(counted)
 
     place = own.child(workdir.COUNTS)
     with described(spark, "count the words"), input_errors():
