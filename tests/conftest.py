@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytest_plugins = ["checkouts"]
+pytest_plugins = ["checkouts", "interrupted_runs"]
 
 ROOT = Path(__file__).resolve().parents[1]
 # Settings of every Spark that a test starts; a folder for SPARK_CONF_DIR would keep JVMs from sharing recorded classes.

@@ -5,92 +5,36 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
 import pytest
-from file_systems import LikeHdfs, place_of
+from interrupted_runs import (
+    SMALL,
+    Interrupted,
+    interrupt,
+    interrupted,
+    is_clean,
+    rounds_of,
+    train_until_interrupted,
+    vectors_of,
+)
 
 import w2v_spark
-from w2v_spark import cli, store, workdir
-from w2v_spark.errors import FormatError, OutputError, StorageError, W2VError
+from w2v_spark import cli, store
+from w2v_spark.errors import OutputError
 from w2v_spark.place import Place
-from w2v_spark.spark import attempts, fit, lease, loop, publish, rounds
+from w2v_spark.spark import fit, lease, loop, publish, rounds
 from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.scoring import Scoring
-from w2v_spark.vectors.load import read_model
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-SMALL: dict[str, Any] = {
-    "vector_size": 12,
-    "min_count": 1,
-    "max_iter": 2,
-    "num_replicas": 2,
-    "threads_per_replica": 1,
-    "rounds_per_epoch": 2,
-}
-
-
-class Interrupted(BaseException):
-    """Stands for what ends a driver at a certain place."""
-
-
-@pytest.fixture(scope="module")
-def whole(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, int]:
-    """A text, the vectors of an undisturbed run on it, and its rounds."""
-    place = tmp_path_factory.mktemp("whole")
-    text = place / "text.txt"
-    text.write_text("".join(f"sea{i % 7} hill{i % 11} town{i % 13} star{i % 5}\n" for i in range(4000)))
-    w2v_spark.train(text, place / "out", **SMALL)
-    return text, vectors_of(place / "out"), rounds_of(place / "out")
-
-
-def vectors_of(output: Path) -> bytes:
-    _, _, vectors = read_model(store.open_model(str(output)))
-    return bytes(vectors.tobytes())
-
-
-def rounds_of(output: Path) -> int:
-    """Rounds that the metrics tell of, each once for each replica."""
-    table = pq.read_table(output / "metrics")
-    numbers = table["round"].to_pylist()
-    assert sorted(numbers) == [n for n in range(1, max(numbers) + 1) for _ in range(2)]
-    return max(numbers)
-
-
-def is_clean(output: Path) -> bool:
-    """Nothing but a model lies there, and nothing that a writer left."""
-    names = {p.name for p in output.iterdir() if not p.name.startswith(".")}
-    left = [p for p in output.rglob("*") if "_temporary" in p.name or re.match(r"\.\w+\.json\.", p.name)]
-    return names <= {"model.json", "report.html", "vocab", "vectors", "metrics"} and not left
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, when: Callable[..., bool]) -> None:
-    """End the driver where this function is called so."""
-    real = getattr(module, name)
-
-    def stop(*args: Any, **options: Any) -> Any:
-        if when(*args, **options):
-            raise Interrupted
-        return real(*args, **options)
-
-    monkeypatch.setattr(module, name, stop)
-
-
-def train_until_interrupted(text: Path, output: Path, **more: Any) -> None:
-    with pytest.raises(Interrupted):
-        w2v_spark.train(text, output, **SMALL, **more)
-
 
 INTERRUPTIONS = {
     "before encoding": (fit, "_encoded", lambda *_: True),
@@ -128,13 +72,6 @@ def test_a_run_goes_on_wherever_it_was_interrupted(
         assert f"going on after round 2/{in_all}, where this run was interrupted" in caplog.text
         assert "evaluate_every was none, from here on 2" in caplog.text and "scores after round 4" in caplog.text
     assert "counted 16,000 words" not in caplog.text
-
-
-def interrupted(monkeypatch: pytest.MonkeyPatch, text: Path, output: Path, round: int = 3) -> None:
-    """A run that ended after so many rounds."""
-    with monkeypatch.context() as patched:
-        interrupt(patched, loop, "write_metrics", lambda work, number, rows: number == round + 1)
-        train_until_interrupted(text, output)
 
 
 def test_another_run_is_refused_and_told_how_it_differs(
@@ -228,95 +165,6 @@ def test_a_driver_started_again_by_the_cluster_goes_on_though_told_to_overwrite(
         retried = claim_output(place, application, overwrite=True)
         retried.release()
         assert retried.training == training
-
-
-def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(
-    spark: SparkSession,
-    whole: tuple[Path, bytes, int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """On what the driver takes for hdfs."""
-    text, vectors, in_all = whole
-    failed: list[str] = []
-
-    def fail_twice(operation: str, path: str) -> None:
-        if operation == "open" and "/r00002" in path and "matrix=metrics" in path and len(failed) < 2:
-            failed.append(path)
-            raise OSError(255, "Opening HDFS file failed")
-
-    monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
-    monkeypatch.setattr(Place, "open", lambda address: place_of(LikeHdfs(fail_twice), address.removeprefix("file:")))
-    w2v_spark.train(text, tmp_path / "out", **SMALL)
-    monkeypatch.undo()
-    assert re.search(
-        r"round 2/\d+ .* failed: .*cannot be read: .*HDFS file failed.*; once more \(2 of 3\)", caplog.text
-    )
-    assert "damaged" not in caplog.text and "going back" not in caplog.text
-    assert vectors_of(tmp_path / "out") == vectors and rounds_of(tmp_path / "out") == in_all
-    assert is_clean(tmp_path / "out")
-
-
-def test_storage_that_goes_on_failing_is_told(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried, paused = [], []
-
-    def step(attempt: int) -> None:
-        tried.append(attempt)
-        raise StorageError("s3a://bucket/a.parquet cannot be read: AWS Error ACCESS_DENIED")
-
-    monkeypatch.setattr(attempts.time, "sleep", paused.append)
-    with pytest.raises(W2VError) as caught:
-        attempts.redo(spark, "publishing", step)
-    assert str(caught.value) == (
-        "publishing failed 4 times, the last time with: s3a://bucket/a.parquet cannot be read: AWS Error "
-        "ACCESS_DENIED; what was done before is kept, and the same command goes on from there"
-    )
-    assert tried == [1, 2, 3, 4] and paused == [2, 10, 30]
-
-
-@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
-def test_a_damaged_round_is_left_for_the_one_before(
-    spark: SparkSession,
-    whole: tuple[Path, bytes, int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    damage: str,
-) -> None:
-    text, vectors, in_all = whole
-    output = tmp_path / "out"
-    interrupted(monkeypatch, text, output)
-    pointers = workdir.Pointer.read(Place.open(output / "work"))
-    assert [p.round for p in pointers] == [3, 2]
-    damage_file(output / "work" / pointers[0].directory / pointers[0].files["syn1"][0].name, damage)
-    w2v_spark.train(text, output, **SMALL)
-    assert "going back to round 2" in caplog.text
-    assert vectors_of(output) == vectors and rounds_of(output) == in_all
-
-
-def damage_file(path: Path, how: str) -> None:
-    data = bytearray(path.read_bytes())
-    if how == "missing":
-        path.unlink()
-    elif how == "cut":
-        path.write_bytes(data[:-9])
-    else:
-        data[300] ^= 16  # among the values, which come first
-        path.write_bytes(data)
-
-
-def test_nothing_to_go_back_to(
-    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text, output = whole[0], tmp_path / "out"
-    interrupted(monkeypatch, text, output, round=1)
-    for pointer in workdir.Pointer.read(Place.open(output / "work")):
-        damage_file(output / "work" / pointer.directory / pointer.files["syn0"][0].name, "missing")
-    with pytest.raises(
-        FormatError, match=r"is missing, the manifest says \d+: the unfinished run cannot go on; give --overwrite to"
-    ):
-        w2v_spark.train(text, output, **SMALL)
 
 
 def test_a_worker_killed_in_a_round(

@@ -1,0 +1,109 @@
+"""Storage that fails for a while or for good, and rounds that it has damaged."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from file_systems import LikeHdfs, place_of
+from interrupted_runs import SMALL, interrupted, is_clean, rounds_of, vectors_of
+
+import w2v_spark
+from w2v_spark import workdir
+from w2v_spark.errors import FormatError, StorageError, W2VError
+from w2v_spark.place import Place
+from w2v_spark.spark import attempts
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def damage_file(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(data[:-9])
+    else:
+        data[300] ^= 16  # among the values, which come first
+        path.write_bytes(data)
+
+
+def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """On what the driver takes for hdfs."""
+    text, vectors, in_all = whole
+    failed: list[str] = []
+
+    def fail_twice(operation: str, path: str) -> None:
+        if operation == "open" and "/r00002" in path and "matrix=metrics" in path and len(failed) < 2:
+            failed.append(path)
+            raise OSError(255, "Opening HDFS file failed")
+
+    monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
+    monkeypatch.setattr(Place, "open", lambda address: place_of(LikeHdfs(fail_twice), address.removeprefix("file:")))
+    w2v_spark.train(text, tmp_path / "out", **SMALL)
+    monkeypatch.undo()
+    assert re.search(
+        r"round 2/\d+ .* failed: .*cannot be read: .*HDFS file failed.*; once more \(2 of 3\)", caplog.text
+    )
+    assert "damaged" not in caplog.text and "going back" not in caplog.text
+    assert vectors_of(tmp_path / "out") == vectors and rounds_of(tmp_path / "out") == in_all
+    assert is_clean(tmp_path / "out")
+
+
+def test_storage_that_goes_on_failing_is_told(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, paused = [], []
+
+    def step(attempt: int) -> None:
+        tried.append(attempt)
+        raise StorageError("s3a://bucket/a.parquet cannot be read: AWS Error ACCESS_DENIED")
+
+    monkeypatch.setattr(attempts.time, "sleep", paused.append)
+    with pytest.raises(W2VError) as caught:
+        attempts.redo(spark, "publishing", step)
+    assert str(caught.value) == (
+        "publishing failed 4 times, the last time with: s3a://bucket/a.parquet cannot be read: AWS Error "
+        "ACCESS_DENIED; what was done before is kept, and the same command goes on from there"
+    )
+    assert tried == [1, 2, 3, 4] and paused == [2, 10, 30]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
+def test_a_damaged_round_is_left_for_the_one_before(
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    text, vectors, in_all = whole
+    output = tmp_path / "out"
+    interrupted(monkeypatch, text, output)
+    pointers = workdir.Pointer.read(Place.open(output / "work"))
+    assert [p.round for p in pointers] == [3, 2]
+    damage_file(output / "work" / pointers[0].directory / pointers[0].files["syn1"][0].name, damage)
+    w2v_spark.train(text, output, **SMALL)
+    assert "going back to round 2" in caplog.text
+    assert vectors_of(output) == vectors and rounds_of(output) == in_all
+
+
+def test_nothing_to_go_back_to(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, output = whole[0], tmp_path / "out"
+    interrupted(monkeypatch, text, output, round=1)
+    for pointer in workdir.Pointer.read(Place.open(output / "work")):
+        damage_file(output / "work" / pointer.directory / pointer.files["syn0"][0].name, "missing")
+    with pytest.raises(
+        FormatError, match=r"is missing, the manifest says \d+: the unfinished run cannot go on; give --overwrite to"
+    ):
+        w2v_spark.train(text, output, **SMALL)
