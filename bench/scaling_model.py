@@ -37,7 +37,7 @@ TERMS: dict[str, dict[str, Callable[[Sizes], float]]] = {
             s.words * s.epochs / s.cores * math.log2(s.vocabulary)
         ),
     },
-    "syncs": {"sync": lambda s: s.syncs, "byte sent / replicas": lambda s: _direct(s) * s.bytes_sent / s.replicas},
+    "syncs": {"sync": lambda s: s.syncs, "byte sent / cores": lambda s: _direct(s) * s.bytes_sent / s.cores},
     "merging and writing": {
         "round": lambda s: s.rounds,
         "byte sent / cores": lambda s: (1 - _direct(s)) * s.bytes_sent / s.cores,

@@ -81,7 +81,7 @@ def test_every_replica_ends_with_the_rows_that_a_fold_in_their_order_gives(rule:
 
     def run(number: int, gather: Gather) -> None:
         replica, base = Matrices(start()), start()
-        exchange = Exchange(replica, base, None, rule, number, REPLICAS)
+        exchange = Exchange(replica, base, None, rule, number, REPLICAS, 1 + number % 2)
         with exchange.meet("127.0.0.1", "secret", gather):
             for sync in range(syncs):
                 trained(number, sync, replica.syn)
@@ -110,7 +110,7 @@ def test_who_does_not_know_the_token_is_refused() -> None:
     refused: list[str] = []
 
     def run(number: int, gather: Gather) -> None:
-        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS)  # type: ignore[arg-type]
+        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS, 1)  # type: ignore[arg-type]
 
         def listen(word: str) -> list[str]:
             if number == 0:
@@ -133,7 +133,7 @@ def test_who_does_not_know_the_token_is_refused() -> None:
 
 def test_a_replica_that_gives_up_is_named_to_all_others() -> None:
     def run(number: int, gather: Gather) -> None:
-        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS)  # type: ignore[arg-type]
+        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS, 1)  # type: ignore[arg-type]
         with exchange.meet("127.0.0.1", "secret", gather):
             exchange.merge(None)
             if number == 3:

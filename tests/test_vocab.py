@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from w2v_spark.corpus import word_table
-from w2v_spark.corpus.vocab import count_words, decode, encode, initial_vectors
+from w2v_spark.corpus.vocab import added_up, count_words, decode, encode, initial_vectors
 from w2v_spark.corpus.word_table import hash_words, shared_table
 from w2v_spark.errors import StorageError
 
@@ -102,6 +102,14 @@ def test_words_that_the_storage_does_not_give_are_no_fault_of_the_disk(local_dir
 def test_count_words() -> None:
     counted = count_words(pa.array(["b", "a", "b"])).to_pylist()
     assert sorted((r["word"], r["count"]) for r in counted) == [("a", 1), ("b", 2)]
+
+
+def test_counts_of_batches_are_added_up() -> None:
+    """The null word counts, too: it stands for documents without a word."""
+    batches = [count_words(pa.array(words, pa.string())) for words in (["b", "a", None, "b"], [], ["b", None, "c"])]
+    rows = {row["word"]: row["count"] for row in added_up(batches).to_pylist()}
+    assert rows == {"a": 1, "b": 3, "c": 1, None: 2}
+    assert added_up(batches).schema == batches[0].schema
 
 
 def test_initial_vectors_depend_on_seed_and_word_alone() -> None:

@@ -126,6 +126,7 @@ class _Locator:
 
     def __init__(self, function: Callable[..., Any]):
         self._line = function.__code__.co_firstlineno
+        self._py_file = function.__code__.co_filename  # named where Numba warns that it cannot keep a function
         self._directory = Path(cache_directory() or tempfile.gettempdir(), f"kernels-{_source_digest()[:16]}")
 
     @classmethod

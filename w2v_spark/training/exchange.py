@@ -30,7 +30,7 @@ from w2v_spark.errors import ExchangeError
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.replica import Replica
 from w2v_spark.training.sequential import Weights
-from w2v_spark.training.shard import change_of
+from w2v_spark.training.shard import change_of, in_threads
 from w2v_spark.workdir import MATRICES, Float32Matrix
 
 # puts a word before all replicas, and gives everyone's in the order of their numbers
@@ -53,7 +53,7 @@ class _Rows(NamedTuple):
 
 class Exchange:
     """One replica's side: its model, and `base`, syn0 and syn1 as all replicas last agreed on them, float32[words,
-    vector_size]; `counts` are those of training/shard.py.
+    vector_size]; `counts` are those of training/shard.py. Rows are merged on so many threads.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class Exchange:
         rule: str,
         number: int,
         replicas: int,
+        threads: int,
     ):
         self.replica, self.base, self.counts, self.rule = replica, base, counts, rule
-        self.number, self.replicas = number, replicas
+        self.number, self.replicas, self._threads = number, replicas, threads
         self.bytes_sent = 0
         self._weights: Weights | None = None
         self._size = base[MATRICES[0]].shape[1]
@@ -107,8 +108,10 @@ class Exchange:
             sync = self._move_on("_trained")
             self._fold_own(sync)
             self._move_on("_merged")
-            for i in range(1, self.replicas):
-                self._take_over(sync, (self.number + i) % self.replicas)
+            # each asks another one first
+            owners = ((self.number + i) % self.replicas for i in range(1, self.replicas))
+            for _ in in_threads(partial(self._take_over, sync), owners, self._threads):
+                pass
         except (flight.FlightError, pa.ArrowException, OSError) as e:
             raise ExchangeError(_problem(e)) from e
         if self.counts is not None:
@@ -138,16 +141,19 @@ class Exchange:
 
     def _fold_own(self, sync: int) -> None:
         """Fold all replicas' changes into the blocks that this one owns."""
-        own = self._blocks(self.number)
         streams = {peer: self._get("changes", peer, sync, self.number) for peer in self._peers}
-        for block in own:
-            changes = (
-                self._change(block) if peer == self.number else _change_in(next(streams[peer]), self._size)
-                for peer in range(self.replicas)
-            )
-            base = self._base(block)
-            base[:] = fold(self.rule, base, changes, self.replicas)
-            self.replica.write(block.matrix, block.first, base)
+
+        def received() -> Iterator[tuple[_Rows, dict[int, Change]]]:
+            for block in self._blocks(self.number):
+                yield block, {peer: _change_in(next(stream), self._size) for peer, stream in streams.items()}
+
+        def fold_block(item: tuple[_Rows, dict[int, Change]]) -> None:
+            block, changes = item
+            in_order = (changes.get(peer) or self._change(block) for peer in range(self.replicas))
+            self._set(block, fold(self.rule, self._base(block), in_order, self.replicas))
+
+        for _ in in_threads(fold_block, received(), self._threads):
+            pass
         for stream in streams.values():
             _to_the_end(stream)
 
@@ -155,10 +161,13 @@ class Exchange:
         """Take over the blocks that another has folded."""
         stream = self._get("merged", owner, sync, owner)
         for block in self._blocks(owner):
-            base = self._base(block)
-            base[:] = np.frombuffer(next(stream)["values"][0].as_buffer(), "<f4").reshape(-1, self._size)
-            self.replica.write(block.matrix, block.first, base)
+            self._set(block, np.frombuffer(next(stream)["values"][0].as_buffer(), "<f4").reshape(-1, self._size))
         _to_the_end(stream)
+
+    def _set(self, block: _Rows, rows: Float32Matrix) -> None:
+        """Go on from merged rows."""
+        self._base(block)[:] = rows
+        self.replica.write(block.matrix, block.first, rows)
 
     def _blocks(self, owner: int) -> list[_Rows]:
         """The blocks that a replica owns: every one has some where rows are few, too."""

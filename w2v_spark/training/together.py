@@ -22,7 +22,8 @@ def train_together(
     """
     shard, replicas = Shard(job, number, device), job.params.num_replicas or 1
     base = {matrix: _base(shard, matrix) for matrix in MATRICES}
-    exchange = Exchange(shard.replica, base, shard.counts, job.params.merge_rule, number, replicas)
+    threads = shard.metrics.threads
+    exchange = Exchange(shard.replica, base, shard.counts, job.params.merge_rule, number, replicas, threads)
     with exchange.meet(host, token, gather):
         for stretch in job.round.stretches():
             shard.train(stretch)
