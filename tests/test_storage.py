@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SMALL: dict[str, Any] = {
-    "vector_size": 1000,
+    "vector_size": 400,
     "min_count": 1,
     "max_iter": 1,
     "num_replicas": 2,
@@ -47,7 +47,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
         subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(place)], check=True)
 
     try:
-        mount("size=2m")
+        mount("size=840k")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs the right to mount a file system")
     yield place, lambda options: mount("remount", options)

@@ -165,6 +165,7 @@ def _weigher(width: int) -> Any:
                     along[i * width + axis] *= np.float32(replicas * (1.0 + x) / (1.0 + replicas * x))
             _multiply(rows, along, 0, width, count, axes, size, width, wide, vectors, narrow, fewer)
             for i in range(count):
-                out[first + i] = rows[i * width : i * width + size]
+                for d in range(size):  # a slice at once takes seconds to compile
+                    out[first + i, d] = rows[i * width + d]
 
     return weigh
