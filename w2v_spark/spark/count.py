@@ -35,7 +35,7 @@ _SAMPLE_DOCUMENTS, _SAMPLE_CHARACTERS = 500, 2000
 _MOST_UNREADABLE = 0.1
 # no word is empty or null, so that these count documents: all, and those without a word
 _DOCUMENTS, _WORDLESS = "", None
-# counts of batches are added up before they go to Spark, which takes longer for each
+# the counts of batches are added up to about so many before they go to Spark, which takes longer for each than Arrow
 _ROWS_TO_SEND = 1 << 20
 _COUNTS_COLUMNS = "word string, count long"
 _VOCAB_ROW_GROUP = 4 << 20

@@ -53,7 +53,7 @@ class _Rows(NamedTuple):
 
 class Exchange:
     """One replica's side: its model, and `base`, syn0 and syn1 as all replicas last agreed on them, float32[words,
-    vector_size]; `counts` are those of training/shard.py. Rows are merged on so many threads.
+    vector_size]; `counts` are those of training/shard.py; `threads` merge.
     """
 
     def __init__(
