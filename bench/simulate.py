@@ -51,6 +51,10 @@ class Simulation:
                     self.weights = self.terms.weights(stretch, self.rows)
                 list(pool.map(self.train, range(len(self.replicas)), repeat(stretch)))
                 list(pool.map(self.merge, *zip(*blocks, strict=True)))
+                # not before both matrices are merged, which may happen at once
+                for counts in self.counts:
+                    if counts is not None:
+                        counts[:] = 0
         return self.base[0]
 
     def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
@@ -72,10 +76,8 @@ class Simulation:
         pairs = list(zip(self.replicas, self.counts, strict=True))
         changes = (change_of(replica.rows, name, rows.start, base, counts, self.weights) for replica, counts in pairs)
         base[:] = fold(self.params.merge_rule, base, changes, len(pairs))
-        for replica, counts in pairs:
+        for replica in self.replicas:
             replica.write(name, rows.start, base)
-            if matrix == 1 and counts is not None:
-                counts[rows] = 0
 
 
 def simulate(corpus: EncodedRun, params: Params, threads: int = 2) -> Float32Matrix:
