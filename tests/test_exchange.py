@@ -110,7 +110,7 @@ def test_who_does_not_know_the_token_is_refused() -> None:
     refused: list[str] = []
 
     def run(number: int, gather: Gather) -> None:
-        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS, 1)  # type: ignore[arg-type]
+        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS, 1)
 
         def listen(word: str) -> list[str]:
             if number == 0:
@@ -133,7 +133,7 @@ def test_who_does_not_know_the_token_is_refused() -> None:
 
 def test_a_replica_that_gives_up_is_named_to_all_others() -> None:
     def run(number: int, gather: Gather) -> None:
-        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS, 1)  # type: ignore[arg-type]
+        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS, 1)
         with exchange.meet("127.0.0.1", "secret", gather):
             exchange.merge(None)
             if number == 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from gensim.models.phrases import Phrases as GensimPhrases
+from interrupted_runs import Interrupted, interrupt
 
 from w2v_spark import store
 from w2v_spark.corpus.phrases import Phrases, count_tokens
@@ -119,22 +121,6 @@ def test_the_same_phrases_whatever_the_splits(
     assert split == whole
 
 
-class Interrupted(BaseException):
-    """Stands for what ends a driver."""
-
-
-def interrupt_second_call(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
-    real, calls = getattr(module, name), list[None]()
-
-    def stop(*args: Any) -> Any:
-        if calls:
-            raise Interrupted
-        calls.append(None)
-        return real(*args)
-
-    monkeypatch.setattr(module, name, stop)
-
-
 def test_an_interrupted_run_does_no_pass_again(
     spark: SparkSession,
     text: tuple[Source, Sentences],
@@ -144,10 +130,11 @@ def test_an_interrupted_run_does_no_pass_again(
 ) -> None:
     source, sentences = text
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        interrupt_second_call(patched, phrases, "_write_pass")
+        calls = itertools.count()
+        interrupt(patched, phrases, "_write_pass", lambda *_: next(calls) > 0)
         joined_by_spark(source, tmp_path / "out", phrases=2, **ALL)
     with monkeypatch.context() as patched, pytest.raises(Interrupted), caplog.at_level(logging.INFO, "w2v_spark"):
-        patched.setattr(count, "write_vocabulary", lambda *_: (_ for _ in ()).throw(Interrupted))
+        interrupt(patched, count, "write_vocabulary", lambda *_: True)
         joined_by_spark(source, tmp_path / "out", phrases=2, **ALL)
     assert "reuse the phrases found before, pass 1" in caplog.messages and "pass 2 found" in caplog.text
     with monkeypatch.context() as patched:

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from interrupted_runs import Interrupted, interrupt
 
 import w2v_spark
 from w2v_spark import cli, store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.errors import FormatError, InputError, OutputError, ParamError
-from w2v_spark.place import Place
 from w2v_spark.spark import fit, loop, publish, warm_start
 from w2v_spark.spark.read import Source
 from w2v_spark.vectors.load import read_model
@@ -170,24 +170,14 @@ def test_frozen_words_keep_their_vectors(
     ]
 
 
-class Interrupted(BaseException):
-    """Stands for what ends a driver."""
-
-
 def test_going_on_from_the_same_start_alone(
     spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, words = tmp_path / "out", write_list(tmp_path / "words.txt", "town1")
     w2v_spark.train(later_text, tmp_path / "whole", start_from=earlier, freeze=words, **SMALL)
 
-    def stop(work: Place, round: int, rows: list[dict[str, Any]]) -> None:
-        if round == 2:
-            raise Interrupted
-        write(work, round, rows)
-
-    write = loop.write_metrics
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        patched.setattr(loop, "write_metrics", stop)
+        interrupt(patched, loop, "write_metrics", lambda work, round, rows: round == 2)
         w2v_spark.train(later_text, output, start_from=earlier, freeze=words, **SMALL)
     other = shutil.copytree(earlier, tmp_path / "other")
     start_was, freeze_was = f"start_from was file:{earlier} \\(.*, now", f"freeze was file:{words} \\(1 words, .*, now"

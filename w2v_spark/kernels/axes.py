@@ -150,8 +150,7 @@ def _multiply(
 @functools.cache
 def _weigher(width: int) -> Any:
     wide, vectors, narrow, fewer = slabs(width)
-    doubles = types.Array(types.float64, 1, "C", readonly=True)
-    read, floats = read_only(types.float32), types.float32[::1]
+    read, doubles, floats = read_only(types.float32), read_only(types.float64), types.float32[::1]
 
     @compile_now(types.void(read, floats, floats, doubles, doubles, types.int64, types.float32[:, ::1]))
     def weigh(values: Any, axes: Any, columns: Any, exposure: Any, rates: Any, replicas: Any, out: Any) -> None:

@@ -28,7 +28,7 @@ from pyarrow import flight
 from w2v_spark import workdir
 from w2v_spark.errors import ExchangeError
 from w2v_spark.training.merge import Change, fold
-from w2v_spark.training.replica import Replica
+from w2v_spark.training.replica import ModelRows
 from w2v_spark.training.sequential import Weights
 from w2v_spark.training.shard import change_of, in_threads
 from w2v_spark.workdir import MATRICES, Float32Matrix
@@ -58,7 +58,7 @@ class Exchange:
 
     def __init__(
         self,
-        replica: Replica,
+        replica: ModelRows,
         base: dict[str, Float32Matrix],
         counts: npt.NDArray[np.int64] | None,
         rule: str,

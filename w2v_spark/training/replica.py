@@ -31,7 +31,17 @@ Result = tuple[int, int, float, int]
 Blocks = Iterable[tuple[int, Float32Matrix]]
 
 
-class Replica(Protocol):
+class ModelRows(Protocol):
+    """A model whose rows are read and set."""
+
+    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+        """Set rows of syn0 or syn1 from float32[n, vector_size]."""
+
+    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+        """Rows of syn0 or syn1, at least vector_size columns."""
+
+
+class Replica(ModelRows, Protocol):
     """A model that is trained in place, piece by piece."""
 
     @property
@@ -42,14 +52,8 @@ class Replica(Protocol):
     def processor(self) -> str:
         """What trains it, as its maker calls it."""
 
-    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
-        """Set rows of syn0 or syn1 from float32[n, vector_size]."""
-
     def train(self, piece: Piece) -> Result:
         """Train a piece; several threads may do so at once where it is on the CPU."""
-
-    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
-        """Rows of syn0 or syn1, at least vector_size columns."""
 
 
 @dataclass(frozen=True)
