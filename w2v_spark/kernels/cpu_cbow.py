@@ -86,7 +86,7 @@ def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any,
         if exclude:
             for j in range(centre - strip.left[centre], centre + strip.right[centre] + 1):
                 clashes |= find(scores.negatives, own, strip.words[j], SHARE)
-            spread(scores.used, i * SHARE, clashes, SHARE)
+            spread(scores.used, i * SHARE, 1, clashes, SHARE)
             continue
         while clashes != 0:
             scores.used[i * SHARE + lowest_bit(clashes)] = 0

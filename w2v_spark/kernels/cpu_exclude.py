@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, Cut, Tile
+from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS, Cut, Tile
 from w2v_spark.kernels.simd import find, lowest_bit
 
 _ONE = np.uint64(1)
@@ -16,31 +16,31 @@ _ONE = np.uint64(1)
 @inner
 def drop_clashes(tile: Tile, words: Any, cut: Cut, window: Any, band: Any) -> None:
     """A negative that equals the centre of a pair is not used for that pair: it stands for a pair less in that row."""
-    columns = band + TILE_NEGATIVES
     for j in range(cut.first, cut.last):
         clashes = find(tile.negatives, cut.negatives, words[cut.at + j], TILE_NEGATIVES)
         while clashes != 0:
-            column = band + lowest_bit(clashes)
+            row = lowest_bit(clashes) * TILE_ROWS
             for i in range(max(0, j - 2 * window), min(cut.rows, j + 1)):
-                tile.pairs[i * columns + column] -= tile.pairs[i * columns + j - i]
+                tile.negative_pairs[row + i] -= tile.pairs[i * band + j - i]
             clashes &= clashes - _ONE
 
 
 @inner
 def drop_seen(tile: Tile, words: Any, cut: Cut, window: Any, band: Any) -> None:
     """A negative that a row is seen with is used for none of its pairs: the others stand for as many pairs more."""
-    columns = band + TILE_NEGATIVES
     for i in range(cut.rows):
-        row, dropped = i * columns, np.uint64(0)
+        dropped = np.uint64(0)
         for k in range(2 * window + 1):
-            if tile.pairs[row + k] > 0:
+            if tile.pairs[i * band + k] > 0:
                 dropped |= find(tile.negatives, cut.negatives, words[cut.at + i + k], TILE_NEGATIVES)
-        spread(tile.pairs, row + band, dropped, TILE_NEGATIVES)
+        spread(tile.negative_pairs, i, TILE_ROWS, dropped, TILE_NEGATIVES)
 
 
 @inner
-def spread(weights: Any, at: Any, dropped: Any, count: Any) -> None:
-    """Take from `count` equal weights those whose bit is set, and let the others add up to what all were."""
+def spread(weights: Any, at: Any, step: Any, dropped: Any, count: Any) -> None:
+    """Take from `count` equal weights, weights[at + k * step], those whose bit is set, and let the others add up to
+    what all were.
+    """
     left, bits = count, dropped
     while bits != 0:
         left -= 1
@@ -48,7 +48,7 @@ def spread(weights: Any, at: Any, dropped: Any, count: Any) -> None:
     more = np.float32(count / max(1, left))
     if dropped != 0:
         for k in range(count):
-            weights[at + k] *= more
+            weights[at + k * step] *= more
     while dropped != 0:
-        weights[at + lowest_bit(dropped)] = 0
+        weights[at + lowest_bit(dropped) * step] = 0
         dropped &= dropped - _ONE

@@ -23,6 +23,7 @@ from numba import types
 from w2v_spark.kernels.cache import compile_now
 from w2v_spark.kernels.cpu_exclude import drop_clashes, drop_seen
 from w2v_spark.kernels.cpu_rows import slabs
+from w2v_spark.kernels.cpu_scatter import hold, scatter_contexts, scatter_outputs
 from w2v_spark.kernels.cpu_strip import (
     draw_negatives,
     lay_sentences,
@@ -43,9 +44,6 @@ from w2v_spark.kernels.cpu_tile import (
     gather,
     loss,
     make_tile,
-    prefetch_next,
-    scatter_contexts,
-    scatter_outputs,
     score,
 )
 from w2v_spark.kernels.emitter import LANES
@@ -104,7 +102,6 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 tiles += 1
                 following = TILE_NEGATIVES - cut.negatives
                 draw_negatives(tile.negatives, following, TILE_NEGATIVES, tiles, probability, alias, noise_key)
-                prefetch_next(tile, cut, words, filled, model, window, width)
                 found = count_pairs(tile, strip, cut, band)
                 if found == 0:
                     continue
@@ -114,6 +111,7 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 else:
                     drop_clashes(tile, words, cut, window, band)
                 tile.scores[:] = 0
+                tile.negative_scores[:] = 0
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
                     gather(tile, cut, words, model, slab, window, width, pitch, vectors)
@@ -132,14 +130,19 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                     tile, cut, words, learning_rate(step_from, slope, strip.places[at + window]), negative, window, band
                 )
                 for s in range(wide):
-                    slab = Slab(s, s * pitch)
-                    scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, vectors)
-                    scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, vectors)
+                    scatter_outputs(tile, cut, words, model, Slab(s, s * pitch), window, band, width, pitch, vectors)
                 if has_narrow:
                     for s in range(narrow):
                         slab = Slab(wide + s, wide * pitch + s * fewer * LANES)
-                        scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, fewer)
                         scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, fewer)
+                if frozen is not None:
+                    hold(tile, cut, words, frozen, window, band)
+                for s in range(wide):
+                    scatter_contexts(tile, cut, words, model, Slab(s, s * pitch), window, band, width, pitch, vectors)
+                if has_narrow:
+                    for s in range(narrow):
+                        slab = Slab(wide + s, wide * pitch + s * fewer * LANES)
+                        scatter_contexts(tile, cut, words, model, slab, window, band, width, pitch, fewer)
         return words_kept, pairs, loss_sum, loss_pairs
 
     return train

@@ -18,6 +18,7 @@ from w2v_spark.kernels.cache import inner
 Ids = npt.NDArray[np.int32]
 
 STRIP = 8192  # words laid end to end before their tiles are trained
+AHEAD = 32  # words past the last one and its margin that may be looked at; any number lies there
 
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
@@ -46,7 +47,7 @@ def training_signature(freezing: bool, *between: Any) -> Any:
 
 
 class Strip(NamedTuple):
-    """Kept words end to end; each array has a margin of `window` on the left and of a band on the right."""
+    """Kept words end to end; each array has a margin of `window` on its left, of a band and `AHEAD` on its right."""
 
     words: Ids
     left: Ids  # how far the word's window reaches as a centre, cut at its sentence's ends; 0 in the margins
@@ -97,7 +98,7 @@ def make_strip(offsets: Any, window: Any, band: Any) -> Strip:
     longest = 0
     for s in range(len(offsets) - 1):
         longest = max(longest, offsets[s + 1] - offsets[s])
-    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + band + 1
+    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + band + AHEAD + 1
     return Strip(np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int64))
 
 

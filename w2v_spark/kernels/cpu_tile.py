@@ -1,4 +1,5 @@
-"""The steps of a tile of skip-gram with negative sampling on CPU: draw, count, gather, score, differentiate, scatter.
+"""The steps of a tile of skip-gram with negative sampling on CPU up to its gradients: count, gather, score,
+differentiate. `cpu_scatter.py` brings the changes back.
 
 All arrays are flat, and an index into them is a row's number times the row's floats. Sizes that the vector code needs
 as literals are arguments, which Numba passes on from the one function that knows them: `cpu_sgns.compile_sgns`.
@@ -16,33 +17,42 @@ from w2v_spark.kernels.cpu_rows import Floats, aligned_zeros
 from w2v_spark.kernels.cpu_strip import Ids, Strip
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import (
-    add_combination,
     add_dots,
     copy,
+    count_bits,
+    find,
     logistic_gradient,
     mark_pairs,
     prefetch,
 )
+from w2v_spark.kernels.simd_tile import LINES, ROWS, multiply, turn
 
-TILE_ROWS = 32  # contexts in a tile
+TILE_ROWS = ROWS  # contexts in a tile
 # a word in n of a tile's rows gets about n * (window + 1) * (negative + 1) updates at once; measured on English and on
 # few items, training diverges where these times the learning rate add up to 11
 MOST_UPDATES = 6.0
 TILE_NEGATIVES = 64  # negatives that a tile's pairs share
 
 _NEVER = 1 << 30  # further than any window reaches
+_TILE_VECTORS = TILE_ROWS // LANES
+_ONE = np.uint64(1)
 
 
 class Tile(NamedTuple):
-    """What is computed for a tile: a row for each context, a column for each centre of its band and for each negative.
+    """What is computed for a tile: scores of each context with the words of its band, and with the tile's negatives.
 
-    The band of a row is the 2 * window + 1 words around it, itself among them, rounded up to whole vectors.
+    The band of a context is the 2 * window + 1 words around it, itself among them, rounded up to whole vectors. Scores
+    are dot products first, later gradients times the learning rate.
     """
 
     context: Floats  # rows of syn0, [slabs, TILE_ROWS, pitch]
     output: Floats  # rows of syn1, words around and then negatives, [slabs, TILE_ROWS + 2 * window + negatives, pitch]
-    scores: Floats  # dot products, later gradients times the learning rate, [TILE_ROWS, columns]
-    pairs: Floats  # how many pairs a score stands for: 0 or 1 in the band, [TILE_ROWS, columns]
+    turned: Floats  # a slab's columns of the contexts, side by side, [pitch, TILE_ROWS]
+    scores: Floats  # [TILE_ROWS, band]
+    pairs: Floats  # 1 where a context and a word of its band are a pair, else 0, [TILE_ROWS, band]
+    negative_scores: Floats  # [TILE_NEGATIVES, TILE_ROWS]
+    negative_pairs: Floats  # how many pairs of the context such a score stands for, [TILE_NEGATIVES, TILE_ROWS]
+    pairs_of: Floats  # how many pairs a context has, [TILE_ROWS]
     rightward: Ids  # how far to its right the centre in a column of the band must reach to meet the row, [band]
     leftward: Ids
     # of this tile and, drawn ahead so that memory has time, of the next, [2 * TILE_NEGATIVES]; one may equal a centre
@@ -76,7 +86,7 @@ class Slab(NamedTuple):
 @inner
 def make_tile(window: Any, band: Any, slabs: Any, pitch: Any) -> Tile:
     """A tile of zeros and its table of distances."""
-    columns, reach = band + TILE_NEGATIVES, 2 * window
+    reach = 2 * window
     rightward, leftward = np.full(band, _NEVER, np.int32), np.full(band, _NEVER, np.int32)
     for k in range(window):
         rightward[k] = window - k
@@ -84,8 +94,12 @@ def make_tile(window: Any, band: Any, slabs: Any, pitch: Any) -> Tile:
     return Tile(
         aligned_zeros(slabs * TILE_ROWS * pitch),
         aligned_zeros(slabs * (TILE_ROWS + reach + TILE_NEGATIVES) * pitch),
-        aligned_zeros(TILE_ROWS * columns),
-        aligned_zeros(TILE_ROWS * columns),
+        aligned_zeros(pitch * TILE_ROWS),
+        aligned_zeros(TILE_ROWS * band),
+        aligned_zeros(TILE_ROWS * band),
+        aligned_zeros(TILE_NEGATIVES * TILE_ROWS),
+        aligned_zeros(TILE_NEGATIVES * TILE_ROWS),
+        aligned_zeros(TILE_ROWS),
         rightward,
         leftward,
         np.zeros(2 * TILE_NEGATIVES, np.int32),
@@ -110,27 +124,19 @@ def prefetch_rows(matrix: Any, words: Any, start: Any, stop: Any, width: Any) ->
 
 
 @inner
-def prefetch_next(tile: Tile, cut: Cut, words: Any, filled: Any, model: Model, window: Any, width: Any) -> None:
-    """Ask for the rows of the next tile in a strip of `filled` words: its negatives, contexts, and the words around."""
-    following = TILE_NEGATIVES - cut.negatives
-    prefetch_rows(model.syn1, tile.negatives, following, following + TILE_NEGATIVES, width)
-    start, stop = cut.at + cut.rows + window, filled + window
-    prefetch_rows(model.syn0, words, start, min(stop, start + TILE_ROWS), width)
-    prefetch_rows(model.syn1, words, start + window, min(stop, start + window + TILE_ROWS), width)
-
-
-@inner
 def count_pairs(tile: Tile, strip: Strip, cut: Cut, band: Any) -> Any:
-    """Fill `tile.pairs` and return how many pairs of context and centre there are."""
-    columns = band + TILE_NEGATIVES
+    """Note which words are pairs, and return how many pairs of context and centre there are."""
     total = 0
+    tile.pairs_of[:] = 0
     for i in range(cut.rows):
-        row, at, count = i * columns, cut.at + i, 0
+        row, at, count = i * band, cut.at + i, 0
         for k in range(0, band, LANES):
             right, left = (strip.right, at + k), (strip.left, at + k)
             count += mark_pairs(tile.pairs, row + k, tile.rightward, k, *right, tile.leftward, k, *left)
-        tile.pairs[row + band : row + columns] = np.float32(count)
+        tile.pairs_of[i] = np.float32(count)
         total += count
+    for row in range(0, TILE_NEGATIVES * TILE_ROWS, TILE_ROWS):
+        copy(tile.negative_pairs, row, tile.pairs_of, 0, _TILE_VECTORS)
     return total
 
 
@@ -158,17 +164,20 @@ def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, p
 
     The last vector of a band has `rest` words in it.
     """
-    columns, around = band + TILE_NEGATIVES, TILE_ROWS + 2 * window
+    around = TILE_ROWS + 2 * window
     scores, context, output = tile.scores, tile.context, tile.output
-    u = slab.number * (around + TILE_NEGATIVES) * pitch
+    first, u = slab.number * TILE_ROWS * pitch, slab.number * (around + TILE_NEGATIVES) * pitch
     for i in range(cut.rows):
-        x, row = (slab.number * TILE_ROWS + i) * pitch, i * columns
-        last = band - LANES
+        x, row, last = first + i * pitch, i * band, band - LANES
         for k in range(0, last, LANES):
             add_dots(scores, row + k, context, x, output, u + (i + k) * pitch, pitch, LANES, vectors)
         add_dots(scores, row + last, context, x, output, u + (i + last) * pitch, pitch, rest, vectors)
-        for k in range(0, TILE_NEGATIVES, LANES):
-            add_dots(scores, row + band + k, context, x, output, u + (around + k) * pitch, pitch, LANES, vectors)
+    for i in range(0, TILE_ROWS, LANES):
+        for k in range(0, vectors * LANES, LANES):
+            turn(tile.turned, k * TILE_ROWS + i, context, first + i * pitch + k, pitch)
+    for j in range(0, TILE_NEGATIVES, LINES):
+        row = u + (around + j) * pitch
+        multiply(tile.negative_scores, j * TILE_ROWS, output, row, pitch, tile.turned, 0, vectors * LANES)
 
 
 @inner
@@ -180,16 +189,13 @@ def softplus(x: Any) -> Any:
 @inner
 def loss(tile: Tile, cut: Cut, negative: Any, band: Any) -> Any:
     """The loss of the tile's pairs, from their scores: see `reference.loss`."""
-    columns = band + TILE_NEGATIVES
     positives, negatives = 0.0, 0.0
-    for i in range(cut.rows):
-        for k in range(columns):
-            pairs, x = tile.pairs[i * columns + k], np.float64(tile.scores[i * columns + k])
-            if pairs > 0:
-                if k < band:
-                    positives += softplus(-x)
-                else:
-                    negatives += pairs * softplus(x)
+    for k in range(cut.rows * band):
+        if tile.pairs[k] > 0:
+            positives += softplus(-np.float64(tile.scores[k]))
+    for k in range(TILE_NEGATIVES * TILE_ROWS):
+        if tile.negative_pairs[k] > 0:
+            negatives += tile.negative_pairs[k] * softplus(np.float64(tile.negative_scores[k]))
     return positives + negatives * negative / TILE_NEGATIVES
 
 
@@ -200,18 +206,19 @@ def differentiate(tile: Tile, cut: Cut, words: Any, step: Any, negative: Any, wi
     A tile adds up the changes of a word that it repeats, where one after another they would level off: beyond
     `MOST_UPDATES` the step of that word's rows is as much smaller.
     """
-    columns = band + TILE_NEGATIVES
     most = MOST_UPDATES / ((window + 1) * (negative + 1) * step)
+    first, here = cut.at + window, (_ONE << np.uint64(cut.rows)) - _ONE
     for i in range(cut.rows):
-        word, times = words[cut.at + window + i], 0
-        for k in range(cut.rows):
-            times += words[cut.at + window + k] == word
-        scaled = step * min(1.0, most / times)
-        own, shared, row = np.float32(scaled), np.float32(scaled * negative / TILE_NEGATIVES), i * columns
-        for k in range(row, row + band, LANES):
-            logistic_gradient(tile.scores, k, tile.pairs, k, 1, own)
-        for k in range(row + band, row + columns, LANES):
-            logistic_gradient(tile.scores, k, tile.pairs, k, 0, shared)
+        times = count_bits(find(words, first, words[first + i], TILE_ROWS) & here)
+        slower = np.float32(min(1.0, most / times))
+        if slower < 1:
+            for k in range(i, TILE_NEGATIVES * TILE_ROWS, TILE_ROWS):
+                tile.negative_pairs[k] *= slower
+        for k in range(i * band, (i + 1) * band, LANES):
+            logistic_gradient(tile.scores, k, tile.pairs, k, 1, np.float32(step) * slower)
+    for k in range(0, TILE_NEGATIVES * TILE_ROWS, LANES):
+        shared = np.float32(step * negative / TILE_NEGATIVES)
+        logistic_gradient(tile.negative_scores, k, tile.negative_pairs, k, 0, shared)
 
 
 @inlined
@@ -225,57 +232,3 @@ def slowing(strip: Strip, first: Any, last: Any, this: Any, updates: Any) -> Any
     for k in range(first, last):
         times += strip.words[k] == strip.words[this]
     return min(1.0, MOST_UPDATES / (times * updates))
-
-
-@inner
-def scatter_contexts(
-    tile: Tile,
-    cut: Cut,
-    words: Any,
-    model: Model,
-    frozen: Any,
-    slab: Slab,
-    window: Any,
-    band: Any,
-    width: Any,
-    pitch: Any,
-    vectors: Any,
-) -> None:
-    """Add the changes of a slab's columns to the contexts' rows of syn0, but for words that are frozen."""
-    columns, around = band + TILE_NEGATIVES, TILE_ROWS + 2 * window
-    u = slab.number * (around + TILE_NEGATIVES) * pitch
-    syn0, scores, output, shared = model.syn0, tile.scores, tile.output, u + around * pitch
-    for i in range(cut.rows):
-        if frozen is not None:
-            if frozen[words[cut.at + window + i]]:
-                continue
-        row, at = np.int64(words[cut.at + window + i]) * width + slab.column, i * columns
-        add_combination(syn0, row, scores, at, 1, output, u + i * pitch, pitch, 2 * window + 1, vectors)
-        add_combination(syn0, row, scores, at + band, 1, output, shared, pitch, TILE_NEGATIVES, vectors)
-
-
-@inner
-def scatter_outputs(
-    tile: Tile,
-    cut: Cut,
-    words: Any,
-    model: Model,
-    slab: Slab,
-    window: Any,
-    band: Any,
-    width: Any,
-    pitch: Any,
-    vectors: Any,
-) -> None:
-    """Add the changes of a slab's columns to the rows of syn1, of the words around and of the negatives."""
-    columns, x = band + TILE_NEGATIVES, slab.number * TILE_ROWS * pitch
-    syn1, scores, context = model.syn1, tile.scores, tile.context
-    for j in range(cut.first, cut.last):
-        row = np.int64(words[cut.at + j]) * width + slab.column
-        # the contexts that have word j in their band: in each further row it is one column to the left
-        i, end = max(0, j - 2 * window), min(cut.rows, j + 1)
-        at = i * columns + j - i
-        add_combination(syn1, row, scores, at, columns - 1, context, x + i * pitch, pitch, end - i, vectors)
-    for j in range(TILE_NEGATIVES):
-        row = np.int64(tile.negatives[cut.negatives + j]) * width + slab.column
-        add_combination(syn1, row, scores, band + j, columns, context, x, pitch, cut.rows, vectors)

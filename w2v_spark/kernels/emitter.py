@@ -7,6 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import unpack_tuple
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
@@ -53,6 +54,11 @@ class Emitter:
         """Pointer to where the array argument starts: the argument after it is the index."""
         data = self.context.make_array(self.kinds[which])(self.context, self.builder, self.arguments[which]).data
         return self.at(data, self.integer(which + 1))
+
+    def part(self, which: int) -> Emitter:
+        """An emitter whose arguments are the fields of a tuple argument."""
+        fields = types.void(*self.kinds[which].types)
+        return Emitter(self.context, self.builder, fields, unpack_tuple(self.builder, self.arguments[which]))
 
     def at(self, pointer: Any, index: Any) -> Any:
         """Pointer so many elements further on."""
@@ -120,6 +126,13 @@ class Emitter:
             phi.add_incoming(first, entry)
             phi.add_incoming(again, body)
         return results
+
+    def prefetch(self, pointer: Any) -> None:
+        """Ask for a cache line that is to be written soon."""
+        byte = ir.IntType(8).as_pointer()
+        function = self.function("llvm.prefetch.p0", ir.VoidType(), [byte, INT32, INT32, INT32])
+        for_writing, all_caches, data = INT32(1), INT32(3), INT32(1)
+        self.builder.call(function, [self.builder.bitcast(pointer, byte), for_writing, all_caches, data])
 
     def bits(self, truths: Any) -> Any:
         """16 truth values as the low bits of an int64."""

@@ -194,6 +194,16 @@ def find(typing: Any, ids: Any, _i: Any, word: Any, count: Any) -> Any:
 
 
 @micro_kernel
+def count_bits(typing: Any, bits: Any) -> Any:
+    """How many bits of a uint64 are set, int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@micro_kernel
 def lowest_bit(typing: Any, bits: Any) -> Any:
     """The number of the lowest bit set in a uint64 that is not 0, int64."""
 
@@ -209,10 +219,7 @@ def prefetch(typing: Any, x: Any, _x: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
-        pointer = ir.IntType(8).as_pointer()
-        function = emit.function("llvm.prefetch.p0", ir.VoidType(), [pointer, INT32, INT32, INT32])
-        for_writing, all_caches, data = INT32(1), INT32(3), INT32(1)
-        builder.call(function, [builder.bitcast(emit.start(0), pointer), for_writing, all_caches, data])
+        emit.prefetch(emit.start(0))
         return context.get_dummy_value()
 
     return types.void(x, _x), generate

@@ -1,0 +1,96 @@
+"""What a tile of skip-gram with negative sampling changes, brought back to the matrices on CPU: see `cpu_tile.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from w2v_spark.kernels.cache import inner
+from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS, Cut, Model, Slab, Tile
+from w2v_spark.kernels.emitter import LANES
+from w2v_spark.kernels.simd import add_combination
+from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
+
+
+@inner
+def scatter_outputs(
+    tile: Tile,
+    cut: Cut,
+    words: Any,
+    model: Model,
+    slab: Slab,
+    window: Any,
+    band: Any,
+    width: Any,
+    pitch: Any,
+    vectors: Any,
+) -> None:
+    """Add the changes of a slab's columns to the rows of syn1, of the words around and of the negatives.
+
+    Meanwhile the next tile's contexts are asked for, line by line, and then the words around them.
+    """
+    syn1, context, x = model.syn1, tile.context, slab.number * TILE_ROWS * pitch
+    next_contexts = cut.at + cut.rows + window
+    for j in range(cut.first, cut.last):
+        row = np.int64(words[cut.at + j]) * width + slab.column
+        # the contexts that have word j in their band: in each further row it is one column to the left
+        i, end = max(0, j - 2 * window), min(cut.rows, j + 1)
+        at = i * band + j - i
+        add_combination(syn1, row, tile.scores, at, band - 1, context, x + i * pitch, pitch, end - i, vectors)
+    drawn, pulls, whole = cut.negatives, tile.negative_scores, TILE_NEGATIVES // TOGETHER
+    for part in range(whole):
+        j, line = part * TOGETHER, slab.column + part % vectors * LANES
+        sums = Rows(syn1, slab.column, tile.negatives, drawn + j, width)
+        soon = Rows(model.syn0, line, words, next_contexts, width)
+        if part >= vectors:
+            soon = Rows(syn1, line, words, next_contexts + window, width)
+        add_combinations(sums, pulls, j * TILE_ROWS, TILE_ROWS, 1, context, x, pitch, cut.rows, vectors, soon)
+    for j in range(whole * TOGETHER, TILE_NEGATIVES):
+        row = np.int64(tile.negatives[cut.negatives + j]) * width + slab.column
+        add_combination(syn1, row, pulls, j * TILE_ROWS, 1, context, x, pitch, cut.rows, vectors)
+
+
+@inner
+def hold(tile: Tile, cut: Cut, words: Any, frozen: Any, window: Any, band: Any) -> None:
+    """Leave out the changes of the contexts that are frozen."""
+    for i in range(cut.rows):
+        if frozen[words[cut.at + window + i]]:
+            tile.scores[i * band : (i + 1) * band] = 0
+            for k in range(i, TILE_NEGATIVES * TILE_ROWS, TILE_ROWS):
+                tile.negative_scores[k] = 0
+
+
+@inner
+def scatter_contexts(
+    tile: Tile,
+    cut: Cut,
+    words: Any,
+    model: Model,
+    slab: Slab,
+    window: Any,
+    band: Any,
+    width: Any,
+    pitch: Any,
+    vectors: Any,
+) -> None:
+    """Add the changes of a slab's columns to the contexts' rows of syn0.
+
+    Meanwhile the next tile's negatives are asked for, line by line.
+    """
+    around = TILE_ROWS + 2 * window
+    u = slab.number * (around + TILE_NEGATIVES) * pitch
+    syn0, output, shared, pulls = model.syn0, tile.output, u + around * pitch, tile.negative_scores
+    first, following = cut.at + window, TILE_NEGATIVES - cut.negatives
+    for i in range(cut.rows):
+        row = np.int64(words[first + i]) * width + slab.column
+        add_combination(syn0, row, tile.scores, i * band, 1, output, u + i * pitch, pitch, 2 * window + 1, vectors)
+    whole = cut.rows // TOGETHER
+    for part in range(whole):
+        i, line = part * TOGETHER, slab.column + part % vectors * LANES
+        sums = Rows(syn0, slab.column, words, first + i, width)
+        soon = Rows(model.syn1, line, tile.negatives, following, width)
+        add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors, soon)
+    for i in range(whole * TOGETHER, cut.rows):
+        row = np.int64(words[first + i]) * width + slab.column
+        add_combination(syn0, row, pulls, i, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors)

@@ -1,0 +1,146 @@
+"""Micro-kernels on many rows at once, which keep in registers what the rows have in common: `simd.py` says how they are
+called.
+
+One dot product at a time reads a row for each and then adds up lanes; with 32 vectors side by side in the lanes
+(`turn`) no lanes are added up, and each number that is read serves several products. For the few registers of AVX2 the
+same sums are formed in parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any, NamedTuple
+
+from numba import types
+
+from w2v_spark.kernels.emitter import INT64, LANES, Emitter, lanes, literal, micro_kernel
+
+ROWS = 32  # columns of what `multiply` adds to: two vectors
+LINES = 8  # rows that `multiply` takes
+TOGETHER = 3  # rows that `add_combinations` changes
+
+
+@micro_kernel
+def turn(typing: Any, y: Any, _y: Any, x: Any, _x: Any, pitch: Any) -> Any:
+    """Transpose 16 rows of 16 floats: y[k * ROWS + i] = x[i * pitch + k]; `pitch` is a literal."""
+    pitch_ = literal(pitch)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature, arguments)
+        y, x = emit.start(0), emit.start(2)
+        vectors, half = [emit.load(x, i * pitch_) for i in range(LANES)], LANES // 2
+        while half:
+            # swap the upper half of each block's first rows with the lower half of its last
+            low = lanes([i if not i & half else i + LANES - half for i in range(LANES)])
+            high = lanes([i + half if not i & half else i + LANES for i in range(LANES)])
+            for i in (i for i in range(LANES) if not i & half):
+                a, b = vectors[i], vectors[i + half]
+                vectors[i], vectors[i + half] = builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high)
+            half //= 2
+        for k, vector in enumerate(vectors):
+            emit.store(vector, y, k * ROWS)
+        return context.get_dummy_value()
+
+    return types.void(y, _y, x, _x, pitch), generate
+
+
+@micro_kernel
+def multiply(typing: Any, y: Any, _y: Any, rows: Any, _rows: Any, pitch: Any, turned: Any, _t: Any, floats: Any) -> Any:
+    """Dot products: y[j * ROWS + i] += sum over k < floats of rows[j * pitch + k] * turned[k * ROWS + i], for j < LINES
+    and i < ROWS; `pitch` is a literal.
+    """
+    pitch_ = literal(pitch)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature, arguments)
+        y, rows, turned, floats = emit.start(0), emit.start(2), emit.start(5), emit.integer(7)
+
+        def products(first: int, count: int) -> None:
+            def step(k: Any, sums: list[Any]) -> list[Any]:
+                columns, row = emit.at(turned, builder.mul(k, INT64(ROWS))), emit.at(rows, k)
+                low, high, after = emit.load(columns), emit.load(columns, LANES), []
+                for j in range(count):
+                    x = emit.broadcast(builder.load(emit.at(row, (first + j) * pitch_)))
+                    after += [emit.fma(x, low, sums[2 * j]), emit.fma(x, high, sums[2 * j + 1])]
+                return after
+
+            for n, total in enumerate(emit.loop(floats, [emit.constant(0.0)] * (2 * count), step)):
+                at = first * ROWS + n * LANES
+                emit.store(builder.fadd(emit.load(y, at), total), y, at)
+
+        for first in range(0, LINES, at_once := LINES if emit.has_wide_registers() else 2):
+            products(first, at_once)
+        return context.get_dummy_value()
+
+    return types.void(y, _y, rows, _rows, pitch, turned, _t, floats), generate
+
+
+class Rows(NamedTuple):
+    """Rows ids[first], ids[first + 1] and so on of a matrix, each of `width` floats, from a column on."""
+
+    matrix: Any
+    column: Any
+    ids: Any
+    first: Any
+    width: Any
+
+
+@micro_kernel
+def add_combinations(
+    typing: Any,
+    sums: Any,
+    weights: Any,
+    _w: Any,
+    across: Any,
+    step: Any,
+    rows: Any,
+    _rows: Any,
+    pitch: Any,
+    count: Any,
+    vectors: Any,
+    soon: Any,
+) -> Any:
+    """Weighted sums of the same rows: for each k < TOGETHER, row k of `sums` += the sum over j < count of
+    weights[k * across + j * step] * rows[j * pitch], 16 * `vectors` floats, `vectors` a literal.
+
+    A row is read and written at the end only, as `add_combination` does. Memory is slow and this is not: with each j
+    the cache line at which row j of `soon` starts is asked for.
+    """
+    vectors_ = literal(vectors)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature, arguments)
+        weights, rows = emit.start(1), emit.start(5)
+        across, step, pitch, count = (emit.integer(which) for which in (3, 4, 7, 8))
+        row_of, row_soon = _finder(emit, 0), _finder(emit, 10)
+
+        def combine(first: int, together: int) -> None:
+            heads = [emit.at(weights, builder.mul(INT64(first + k), across)) for k in range(together)]
+
+            def add(j: Any, before: list[Any]) -> list[Any]:
+                if first == 0:
+                    emit.prefetch(row_soon(j))
+                row, at = emit.at(rows, builder.mul(j, pitch)), builder.mul(j, step)
+                parts = [emit.broadcast(builder.load(emit.at(head, at))) for head in heads]
+                values = [emit.load(row, c * LANES) for c in range(vectors_)]
+                return [emit.fma(part, x, s) for (part, x), s in zip(product(parts, values), before, strict=True)]
+
+            found = iter(emit.loop(count, [emit.constant(0.0)] * (together * vectors_), add))
+            for k in range(together):
+                y = row_of(INT64(first + k))
+                for c in range(vectors_):
+                    emit.store(builder.fadd(emit.load(y, c * LANES), next(found)), y, c * LANES)
+
+        for first in range(0, TOGETHER, at_once := TOGETHER if emit.has_wide_registers() else 1):
+            combine(first, at_once)
+        return context.get_dummy_value()
+
+    return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, vectors, soon), generate
+
+
+def _finder(emit: Emitter, which: int) -> Callable[[Any], Any]:
+    """What gives the pointer to a row of an argument of `Rows`, by its place among them."""
+    builder, rows = emit.builder, emit.part(which)
+    ids, matrix, width = rows.start(2), rows.start(0), rows.integer(4)
+    return lambda k: emit.at(matrix, builder.mul(builder.sext(builder.load(emit.at(ids, k)), INT64), width))
