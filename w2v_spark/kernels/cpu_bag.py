@@ -15,7 +15,7 @@ import numpy as np
 
 from w2v_spark.kernels.cache import inner
 from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row
-from w2v_spark.kernels.cpu_strip import Strip
+from w2v_spark.kernels.cpu_strip import Strip, occurrences
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 
 ROWS = 32  # centres in a bag
@@ -130,9 +130,7 @@ def spread_steps(
         # the centres that have word j around them: in each further row it is one column to the left
         i, end = max(0, j - reach), min(rows, j + 1)
         shares, row = i * (reach + 1) + j - i, np.int64(words[at + j]) * width
-        times = 0
-        for k in range(first, last):
-            times += words[at + k] == words[at + j]
+        times = occurrences(words, at + first, at + last, words[at + j])
         if times * updates > MOST_UPDATES:
             for k in range(end - i):
                 bag.shares[shares + k * reach] *= MOST_UPDATES / (times * updates)

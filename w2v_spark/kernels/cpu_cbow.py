@@ -29,13 +29,15 @@ from w2v_spark.kernels.cpu_strip import (
     read_only,
     training_signature,
 )
-from w2v_spark.kernels.cpu_tile import prefetch_rows, softplus
+from w2v_spark.kernels.cpu_tile import Model, softplus
 from w2v_spark.kernels.emitter import LANES
-from w2v_spark.kernels.simd import add_dots, find, logistic_gradient, lowest_bit
+from w2v_spark.kernels.simd import add_combination, add_dots, find, logistic_gradient, lowest_bit
+from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
 
 NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
 SHARE = 32  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
 SHARES = NEGATIVES // SHARE
+ASKED = 2  # cache lines of a row that are asked for at a time: four times so many are a slab's
 MEASURED = 64  # the loss is measured on one bag in so many
 
 _ONE = np.uint64(1)
@@ -45,6 +47,7 @@ class Scores(NamedTuple):
     """The output layer of a bag: scores are dot products first, later gradients times the learning rate."""
 
     negatives: Ids  # of this bag and, drawn ahead so that memory has time, of the next, [2 * NEGATIVES]
+    order: Ids  # the centres, those of a share one after another, [ROWS]
     rows: Floats  # their rows of syn1, [NEGATIVES, width]
     negative: Floats  # scores of each hidden vector with each negative of its share, [ROWS, SHARE]
     used: Floats  # how much the score counts: not without contexts, nor where the negative is the centre
@@ -57,6 +60,7 @@ def make_scores(width: Any) -> Scores:
     """Scores of zero."""
     return Scores(
         np.zeros(2 * NEGATIVES, np.int32),
+        np.arange(ROWS).astype(np.int32).reshape(-1, SHARES).T.copy().reshape(-1),
         aligned_zeros(NEGATIVES * width),
         aligned_zeros(ROWS * SHARE),
         aligned_zeros(ROWS * SHARE),
@@ -136,42 +140,82 @@ def loss(scores: Scores, rows: Any, negative: Any) -> Any:
 
 
 @inner
-def update_outputs(
+def differentiate(scores: Scores, rows: Any, step: Any, negative: Any) -> None:
+    """Turn scores into what the learning rate `step` makes of the gradients by them."""
+    for k in range(0, ROWS, LANES):
+        logistic_gradient(scores.positive, k, scores.seen, k, 1, np.float32(step))
+    shared = np.float32(step * negative / SHARE)
+    for k in range(0, rows * SHARE, LANES):
+        logistic_gradient(scores.negative, k, scores.used, k, 0, shared)
+
+
+@inner
+def update_centres(
     scores: Scores,
     bag: Bag,
-    now: Any,
     words: Any,
     first: Any,
     rows: Any,
     syn1: Any,
-    step: Any,
-    negative: Any,
     width: Any,
     wide: Any,
     vectors: Any,
     narrow: Any,
     fewer: Any,
 ) -> None:
-    """Turn scores into steps; form those of the hidden vectors, then make those of the rows of syn1."""
-    own, shared = np.float32(step), np.float32(step * negative / SHARE)
-    for k in range(0, ROWS, LANES):
-        logistic_gradient(scores.positive, k, scores.seen, k, 1, own)
-    for k in range(0, rows * SHARE, LANES):
-        logistic_gradient(scores.negative, k, scores.used, k, 0, shared)
+    """Form the steps of the hidden vectors by their centres, words[first + i], and change the centres' rows of syn1."""
     for i in range(rows):
-        to, at, row = i * width, i * SHARE, np.int64(words[first + i]) * width
-        drawn = share_of(i) * width
-        add_rows(bag.steps, to, scores.positive, i, 0, syn1, row, width, 1, wide, vectors, narrow, fewer)
-        add_rows(bag.steps, to, scores.negative, at, 1, scores.rows, drawn, width, SHARE, wide, vectors, narrow, fewer)
+        x, row = i * width, np.int64(words[first + i]) * width
+        add_rows(bag.steps, x, scores.positive, i, 0, syn1, row, width, 1, wide, vectors, narrow, fewer)
     for i in range(rows):
-        row = np.int64(words[first + i]) * width
-        add_rows(syn1, row, scores.positive, i, 0, bag.hidden, i * width, width, 1, wide, vectors, narrow, fewer)
-    far, apart = SHARES * SHARE, SHARES * width
-    for j in range(NEGATIVES):
-        # the centres that share negative j: the first, and from there every SHARES-th
-        i, row = j // SHARE, np.int64(scores.negatives[now + j]) * width
-        at, x, count = i * SHARE + j % SHARE, i * width, (rows - i + SHARES - 1) // SHARES
-        add_rows(syn1, row, scores.negative, at, far, bag.hidden, x, apart, count, wide, vectors, narrow, fewer)
+        x, row = i * width, np.int64(words[first + i]) * width
+        add_rows(syn1, row, scores.positive, i, 0, bag.hidden, x, width, 1, wide, vectors, narrow, fewer)
+
+
+@inner
+def update_negatives(
+    scores: Scores,
+    bag: Bag,
+    now: Any,
+    words: Any,
+    next_centres: Any,
+    window: Any,
+    rows: Any,
+    model: Model,
+    column: Any,
+    width: Any,
+    vectors: Any,
+) -> None:
+    """Add to the steps of the hidden vectors what the negatives make of them, and change the negatives' rows of syn1;
+    for the columns of one slab.
+
+    Meanwhile the rows of the next bag are asked for, `ASKED` lines at a time: its negatives, the contexts, the centres.
+    """
+    syn1, weights, far, apart = model.syn1, scores.negative, SHARES * SHARE, SHARES * width
+    for share in range(SHARES):
+        count, drawn = (rows - share + SHARES - 1) // SHARES, share * SHARE
+        own, x = drawn * width + column, share * width + column
+        for part in range(count // TOGETHER):
+            k = part * TOGETHER
+            sums = Rows(bag.steps, column, scores.order, share * (ROWS // SHARES) + k, width)
+            soon = Rows(syn1, column + part * ASKED * LANES, scores.negatives, NEGATIVES - now + drawn, width)
+            at = (share + k * SHARES) * SHARE
+            add_combinations(sums, weights, at, far, 1, scores.rows, own, width, SHARE, vectors, soon, ASKED)
+        for k in range(count - count % TOGETHER, count):
+            i = share + k * SHARES
+            to, at = i * width + column, i * SHARE
+            add_combination(bag.steps, to, weights, at, 1, scores.rows, own, width, SHARE, vectors)
+        soon_matrix, later = (syn1, next_centres) if share else (model.syn0, next_centres + window)
+        lines = -(-vectors // ASKED)
+        for part in range(SHARE // TOGETHER):
+            j, line, rows_asked = part * TOGETHER, part % lines * ASKED * LANES, part // lines * count
+            sums = Rows(syn1, column, scores.negatives, now + drawn + j, width)
+            soon = Rows(soon_matrix, column + line, words, later + rows_asked, width)
+            at = share * SHARE + j
+            add_combinations(sums, weights, at, 1, far, bag.hidden, x, apart, count, vectors, soon, ASKED)
+        for j in range(SHARE - SHARE % TOGETHER, SHARE):
+            row = np.int64(scores.negatives[now + drawn + j]) * width + column
+            add_combination(syn1, row, weights, share * SHARE + j, far, bag.hidden, x, apart, count, vectors)
 
 
 @functools.cache
@@ -200,7 +244,8 @@ def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
         step_to: Any,
         key: Any,
     ) -> Any:
-        inputs, outputs = syn0.reshape(-1), syn1.reshape(-1)
+        model = Model(syn0.reshape(-1), syn1.reshape(-1))
+        inputs, outputs = model.syn0, model.syn1
         strip, bag, scores = make_strip(offsets, window, band), make_bag(window, width), make_scores(width)
         words, sentence, bags = strip.words, 0, 0
         noise_key = random_number(~key)
@@ -216,10 +261,6 @@ def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 following = NEGATIVES - now
                 bags += 1
                 draw_negatives(scores.negatives, following, NEGATIVES, bags, probability, alias, noise_key)
-                prefetch_rows(outputs, scores.negatives, following, following + NEGATIVES, width)
-                soon, end = first + rows, filled + window
-                prefetch_rows(outputs, words, soon, min(end, soon + ROWS), width)
-                prefetch_rows(inputs, words, soon + window, min(end, soon + window + ROWS), width)
                 found = count_samples(strip, at, rows, window)
                 if found == 0:
                     continue
@@ -233,9 +274,15 @@ def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                     loss_sum += loss(scores, rows, negative)
                     loss_samples += found
                 step = learning_rate(step_from, slope, strip.places[first])
-                update_outputs(
-                    scores, bag, now, words, first, rows, outputs, step, negative, width, wide, vectors, narrow, fewer
-                )
+                differentiate(scores, rows, step, negative)
+                update_centres(scores, bag, words, first, rows, outputs, width, wide, vectors, narrow, fewer)
+                column = 0
+                for _ in range(wide):
+                    update_negatives(scores, bag, now, words, first + rows, window, rows, model, column, width, vectors)
+                    column += vectors * LANES
+                for _ in range(narrow):
+                    update_negatives(scores, bag, now, words, first + rows, window, rows, model, column, width, fewer)
+                    column += fewer * LANES
                 updates = step * (window + 1) * (negative + 1)
                 spread_steps(
                     bag, strip, at, rows, filled, inputs, frozen, updates, window, width, wide, vectors, narrow, fewer

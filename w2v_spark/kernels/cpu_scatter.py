@@ -38,17 +38,17 @@ def scatter_outputs(
         i, end = max(0, j - 2 * window), min(cut.rows, j + 1)
         at = i * band + j - i
         add_combination(syn1, row, tile.scores, at, band - 1, context, x + i * pitch, pitch, end - i, vectors)
-    drawn, pulls, whole = cut.negatives, tile.negative_scores, TILE_NEGATIVES // TOGETHER
-    for part in range(whole):
-        j, line = part * TOGETHER, slab.column + part % vectors * LANES
-        sums = Rows(syn1, slab.column, tile.negatives, drawn + j, width)
-        soon = Rows(model.syn0, line, words, next_contexts, width)
-        if part >= vectors:
-            soon = Rows(syn1, line, words, next_contexts + window, width)
-        add_combinations(sums, pulls, j * TILE_ROWS, TILE_ROWS, 1, context, x, pitch, cut.rows, vectors, soon)
-    for j in range(whole * TOGETHER, TILE_NEGATIVES):
-        row = np.int64(tile.negatives[cut.negatives + j]) * width + slab.column
-        add_combination(syn1, row, pulls, j * TILE_ROWS, 1, context, x, pitch, cut.rows, vectors)
+    drawn, pulls, parts, j = cut.negatives, tile.negative_scores, TILE_NEGATIVES // TOGETHER // 2, 0
+    for half in range(2):
+        soon_matrix, later = (syn1, next_contexts + window) if half else (model.syn0, next_contexts)
+        for part in range(parts):
+            sums = Rows(syn1, slab.column, tile.negatives, drawn + j, width)
+            soon = Rows(soon_matrix, slab.column + part % vectors * LANES, words, later, width)
+            add_combinations(sums, pulls, j * TILE_ROWS, TILE_ROWS, 1, context, x, pitch, cut.rows, vectors, soon, 1)
+            j += TOGETHER
+    for rest in range(j, TILE_NEGATIVES):
+        row = np.int64(tile.negatives[drawn + rest]) * width + slab.column
+        add_combination(syn1, row, pulls, rest * TILE_ROWS, 1, context, x, pitch, cut.rows, vectors)
 
 
 @inner
@@ -90,7 +90,7 @@ def scatter_contexts(
         i, line = part * TOGETHER, slab.column + part % vectors * LANES
         sums = Rows(syn0, slab.column, words, first + i, width)
         soon = Rows(model.syn1, line, tile.negatives, following, width)
-        add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors, soon)
+        add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors, soon, 1)
     for i in range(whole * TOGETHER, cut.rows):
         row = np.int64(words[first + i]) * width + slab.column
         add_combination(syn0, row, pulls, i, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors)

@@ -14,6 +14,7 @@ from numba import types
 
 from w2v_spark.corpus.random import GOLDEN
 from w2v_spark.kernels.cache import inner
+from w2v_spark.kernels.simd import count_bits, find
 
 Ids = npt.NDArray[np.int32]
 
@@ -22,7 +23,7 @@ AHEAD = 32  # words past the last one and its margin that may be looked at; any 
 
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
-_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+_ONE, _HALF, _LOW = np.uint64(1), np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 def read_only(kind: Any) -> Any:
@@ -90,6 +91,16 @@ def draw_negatives(negatives: Any, at: Any, count: Any, number: Any, probability
     first = number * count
     for j in range(count):
         negatives[at + j] = draw(random_number(key + np.uint64(first + j) * GOLDEN), probability, alias)
+
+
+@inner
+def occurrences(words: Any, first: Any, last: Any, word: Any) -> Any:
+    """How many of a strip's words[first:last] are the word."""
+    times = 0
+    for k in range(first, last, AHEAD):
+        here = (_ONE << np.uint64(min(AHEAD, last - k))) - _ONE
+        times += count_bits(find(words, k, word, AHEAD) & here)
+    return times
 
 
 @inner

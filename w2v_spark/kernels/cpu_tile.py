@@ -14,16 +14,13 @@ import numpy as np
 
 from w2v_spark.kernels.cache import inlined, inner
 from w2v_spark.kernels.cpu_rows import Floats, aligned_zeros
-from w2v_spark.kernels.cpu_strip import Ids, Strip
+from w2v_spark.kernels.cpu_strip import Ids, Strip, occurrences
 from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import (
     add_dots,
     copy,
-    count_bits,
-    find,
     logistic_gradient,
     mark_pairs,
-    prefetch,
 )
 from w2v_spark.kernels.simd_tile import LINES, ROWS, multiply, turn
 
@@ -35,7 +32,6 @@ TILE_NEGATIVES = 64  # negatives that a tile's pairs share
 
 _NEVER = 1 << 30  # further than any window reaches
 _TILE_VECTORS = TILE_ROWS // LANES
-_ONE = np.uint64(1)
 
 
 class Tile(NamedTuple):
@@ -112,15 +108,6 @@ def cut_tile(at: Any, filled: Any, number: Any, window: Any) -> Cut:
     rows = min(TILE_ROWS, filled - at)
     first, last = max(0, window - at), min(rows + 2 * window, filled + window - at)
     return Cut(at, rows, first, last, (number & 1) * TILE_NEGATIVES)
-
-
-@inner
-def prefetch_rows(matrix: Any, words: Any, start: Any, stop: Any, width: Any) -> None:
-    """Ask for the rows of words[start:stop], which are to be read and written soon."""
-    for i in range(start, stop):
-        row = np.int64(words[i]) * width
-        for column in range(0, width, LANES):
-            prefetch(matrix, row + column)
 
 
 @inner
@@ -207,9 +194,9 @@ def differentiate(tile: Tile, cut: Cut, words: Any, step: Any, negative: Any, wi
     `MOST_UPDATES` the step of that word's rows is as much smaller.
     """
     most = MOST_UPDATES / ((window + 1) * (negative + 1) * step)
-    first, here = cut.at + window, (_ONE << np.uint64(cut.rows)) - _ONE
+    first = cut.at + window
     for i in range(cut.rows):
-        times = count_bits(find(words, first, words[first + i], TILE_ROWS) & here)
+        times = occurrences(words, first, first + cut.rows, words[first + i])
         slower = np.float32(min(1.0, most / times))
         if slower < 1:
             for k in range(i, TILE_NEGATIVES * TILE_ROWS, TILE_ROWS):
@@ -228,7 +215,4 @@ def slowing(strip: Strip, first: Any, last: Any, this: Any, updates: Any) -> Any
     """
     if (last - first) * updates <= MOST_UPDATES:
         return 1.0
-    times = 0
-    for k in range(first, last):
-        times += strip.words[k] == strip.words[this]
-    return min(1.0, MOST_UPDATES / (times * updates))
+    return min(1.0, MOST_UPDATES / (occurrences(strip.words, first, last, strip.words[this]) * updates))

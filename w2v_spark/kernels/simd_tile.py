@@ -100,14 +100,15 @@ def add_combinations(
     count: Any,
     vectors: Any,
     soon: Any,
+    lines: Any,
 ) -> Any:
     """Weighted sums of the same rows: for each k < TOGETHER, row k of `sums` += the sum over j < count of
-    weights[k * across + j * step] * rows[j * pitch], 16 * `vectors` floats, `vectors` a literal.
+    weights[k * across + j * step] * rows[j * pitch], 16 * `vectors` floats.
 
     A row is read and written at the end only, as `add_combination` does. Memory is slow and this is not: with each j
-    the cache line at which row j of `soon` starts is asked for.
+    the first `lines` cache lines of row j of `soon` are asked for. `vectors` and `lines` are literals.
     """
-    vectors_ = literal(vectors)
+    vectors_, lines_ = literal(vectors), literal(lines)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
@@ -119,8 +120,8 @@ def add_combinations(
             heads = [emit.at(weights, builder.mul(INT64(first + k), across)) for k in range(together)]
 
             def add(j: Any, before: list[Any]) -> list[Any]:
-                if first == 0:
-                    emit.prefetch(row_soon(j))
+                for line in range(0 if first else lines_):
+                    emit.prefetch(emit.at(row_soon(j), line * LANES))
                 row, at = emit.at(rows, builder.mul(j, pitch)), builder.mul(j, step)
                 parts = [emit.broadcast(builder.load(emit.at(head, at))) for head in heads]
                 values = [emit.load(row, c * LANES) for c in range(vectors_)]
@@ -136,7 +137,7 @@ def add_combinations(
             combine(first, at_once)
         return context.get_dummy_value()
 
-    return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, vectors, soon), generate
+    return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, vectors, soon, lines), generate
 
 
 def _finder(emit: Emitter, which: int) -> Callable[[Any], Any]:
