@@ -231,6 +231,7 @@ def test_files_that_the_manifest_does_not_name_are_not_read(model: Word2VecModel
     assert loaded.summary.rounds.count() == model.summary.rounds.count()
 
 
+@pytest.mark.slow
 def test_cross_validation_fits_in_threads(spark: SparkSession, sentences: DataFrame) -> None:
     word2vec = Word2Vec(inputCol="words", outputCol="features", **{**TRAINED, "maxIter": 4})
     grid = ParamGridBuilder().addGrid(word2vec.vectorSize, [2, 8]).build()
