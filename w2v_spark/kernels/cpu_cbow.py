@@ -208,9 +208,9 @@ def update_negatives(
         soon_matrix, later = (syn1, next_centres) if share else (model.syn0, next_centres + window)
         lines = -(-vectors // ASKED)
         for part in range(SHARE // TOGETHER):
-            j, line, rows_asked = part * TOGETHER, part % lines * ASKED * LANES, part // lines * count
+            j, line = part * TOGETHER, part % lines * ASKED * LANES
             sums = Rows(syn1, column, scores.negatives, now + drawn + j, width)
-            soon = Rows(soon_matrix, column + line, words, later + rows_asked, width)
+            soon = Rows(soon_matrix, column + line, words, later + part // lines % SHARES * count, width)
             at = share * SHARE + j
             add_combinations(sums, weights, at, 1, far, bag.hidden, x, apart, count, vectors, soon, ASKED)
         for j in range(SHARE - SHARE % TOGETHER, SHARE):
