@@ -84,10 +84,11 @@ def test_the_numbers() -> None:
     ]  # fmt: skip
 
 
-def test_the_log_line_loads_no_compiler() -> None:
+def test_a_driver_loads_no_compiler() -> None:
     code = (
-        "import sys; from w2v_spark.params import Params; from w2v_spark.spark.plan import Plan; "
-        "Plan(Params(), 10, 10, 1, 1, True).line(); sys.exit('numba' in sys.modules)"
+        "import sys; import w2v_spark.spark.fit; from w2v_spark.params import Params; "
+        "from w2v_spark.spark.plan import Plan; Plan(Params(), 10, 10, 1, 1, True).line(); "
+        "sys.exit('numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 

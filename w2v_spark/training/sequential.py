@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.corpus.noise import noise_distribution
-from w2v_spark.kernels.axes import add_second_moment, principal_axes, weigh_along
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import Round, step_at
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, Float32Matrix, rows_per_block
@@ -62,6 +61,8 @@ class Weights:
 
     def weighed(self, matrix: str, rows: npt.NDArray[np.integer], values: Float32Matrix) -> Float32Matrix:
         """The changes `values`, float32[n, D], of these rows, between once and `replicas` times."""
+        from w2v_spark.kernels.axes import weigh_along
+
         exposure = self.exposure * self.terms[matrix][rows]
         return weigh_along(values, self.axes[matrix], exposure, self.rates[matrix], self.replicas)
 
@@ -104,6 +105,8 @@ class Terms:
 
     def _axes(self, matrix: str, rows: ReadRows) -> tuple[Doubles, Doubles]:
         """Eigenvalues and axes of the rows of a matrix, each as often as it trains."""
+        from w2v_spark.kernels.axes import add_second_moment, principal_axes
+
         size, terms = self.params.vector_size, self.of_rows[matrix]
         # words are by count, nodes of a tree the other way round
         half = len(terms) // 2
