@@ -136,6 +136,7 @@ def close(before, kernel, exact):
 def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77, exclude=False, frozen=()):
     corpus = Corpus(lengths, vocabulary, size, keep)
     corpus.frozen = np.isin(np.arange(vocabulary), frozen) if len(frozen) else None
+    corpus.syn0[list(frozen), 0] = -0.0  # adding nothing to it would give another zero
     before0, before1 = corpus.syn0.copy(), corpus.syn1.copy()
     exact0, exact1, expected = replay(corpus, window, negative, key, exclude=exclude)
     kernel = sgns_kernel(size, window, negative, exclude_window=exclude, freezing=len(frozen) > 0)

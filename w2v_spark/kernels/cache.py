@@ -34,7 +34,9 @@ _INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def inner(function: Function) -> Function:
-    """Compile a function that compiled functions call; it is built anew, and inlined, for each literal argument."""
+    """Compile a function that compiled functions call, never Python; it is built anew, and inlined, for each literal
+    argument.
+    """
     compiled: Function = numba.njit(**_OPTIONS, **_INNER)(function)
     return compiled
 

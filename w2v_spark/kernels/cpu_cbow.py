@@ -37,7 +37,7 @@ from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
 NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
 SHARE = 32  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
 SHARES = NEGATIVES // SHARE
-ASKED = 2  # cache lines of a row that are asked for at a time: four times so many are a slab's
+ASKED = 2  # cache lines of a row that are asked for at a time: a slab of 8 takes four times
 MEASURED = 64  # the loss is measured on one bag in so many
 
 _ONE = np.uint64(1)
@@ -48,7 +48,7 @@ class Scores(NamedTuple):
 
     negatives: Ids  # of this bag and, drawn ahead so that memory has time, of the next, [2 * NEGATIVES]
     order: Ids  # the centres, those of a share one after another, [ROWS]
-    rows: Floats  # their rows of syn1, [NEGATIVES, width]
+    rows: Floats  # the negatives' rows of syn1, [NEGATIVES, width]
     negative: Floats  # scores of each hidden vector with each negative of its share, [ROWS, SHARE]
     used: Floats  # how much the score counts: not without contexts, nor where the negative is the centre
     positive: Floats  # scores of each hidden vector with its centre, [ROWS], and room for what a micro-kernel writes
@@ -192,13 +192,14 @@ def update_negatives(
     Meanwhile the rows of the next bag are asked for, `ASKED` lines at a time: its negatives, the contexts, the centres.
     """
     syn1, weights, far, apart = model.syn1, scores.negative, SHARES * SHARE, SHARES * width
+    lines = -(-vectors // ASKED)
     for share in range(SHARES):
         count, drawn = (rows - share + SHARES - 1) // SHARES, share * SHARE
         own, x = drawn * width + column, share * width + column
         for part in range(count // TOGETHER):
             k = part * TOGETHER
             sums = Rows(bag.steps, column, scores.order, share * (ROWS // SHARES) + k, width)
-            soon = Rows(syn1, column + part * ASKED * LANES, scores.negatives, NEGATIVES - now + drawn, width)
+            soon = Rows(syn1, column + part % lines * ASKED * LANES, scores.negatives, NEGATIVES - now + drawn, width)
             at = (share + k * SHARES) * SHARE
             add_combinations(sums, weights, at, far, 1, scores.rows, own, width, SHARE, vectors, soon, ASKED)
         for k in range(count - count % TOGETHER, count):
@@ -206,7 +207,6 @@ def update_negatives(
             to, at = i * width + column, i * SHARE
             add_combination(bag.steps, to, weights, at, 1, scores.rows, own, width, SHARE, vectors)
         soon_matrix, later = (syn1, next_centres) if share else (model.syn0, next_centres + window)
-        lines = -(-vectors // ASKED)
         for part in range(SHARE // TOGETHER):
             j, line = part * TOGETHER, part % lines * ASKED * LANES
             sums = Rows(syn1, column, scores.negatives, now + drawn + j, width)
@@ -224,6 +224,7 @@ def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
     are made by `cpu.Kernel`.
     """
     wide, vectors, narrow, fewer = slabs(width)
+    has_narrow = narrow > 0  # else the code for them is not even compiled
     band = -(-(2 * window + 1) // LANES) * LANES
 
     tables = read_only(types.uint32), read_only(types.int32)
@@ -280,9 +281,12 @@ def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 for _ in range(wide):
                     update_negatives(scores, bag, now, words, first + rows, window, rows, model, column, width, vectors)
                     column += vectors * LANES
-                for _ in range(narrow):
-                    update_negatives(scores, bag, now, words, first + rows, window, rows, model, column, width, fewer)
-                    column += fewer * LANES
+                if has_narrow:
+                    for _ in range(narrow):
+                        update_negatives(
+                            scores, bag, now, words, first + rows, window, rows, model, column, width, fewer
+                        )
+                        column += fewer * LANES
                 updates = step * (window + 1) * (negative + 1)
                 spread_steps(
                     bag, strip, at, rows, filled, inputs, frozen, updates, window, width, wide, vectors, narrow, fewer

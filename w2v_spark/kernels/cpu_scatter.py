@@ -52,21 +52,12 @@ def scatter_outputs(
 
 
 @inner
-def hold(tile: Tile, cut: Cut, words: Any, frozen: Any, window: Any, band: Any) -> None:
-    """Leave out the changes of the contexts that are frozen."""
-    for i in range(cut.rows):
-        if frozen[words[cut.at + window + i]]:
-            tile.scores[i * band : (i + 1) * band] = 0
-            for k in range(i, TILE_NEGATIVES * TILE_ROWS, TILE_ROWS):
-                tile.negative_scores[k] = 0
-
-
-@inner
 def scatter_contexts(
     tile: Tile,
     cut: Cut,
     words: Any,
     model: Model,
+    frozen: Any,
     slab: Slab,
     window: Any,
     band: Any,
@@ -74,23 +65,30 @@ def scatter_contexts(
     pitch: Any,
     vectors: Any,
 ) -> None:
-    """Add the changes of a slab's columns to the contexts' rows of syn0.
+    """Add the changes of a slab's columns to the contexts' rows of syn0, but for words that are frozen.
 
-    Meanwhile the next tile's negatives are asked for, line by line.
+    Meanwhile the next tile's negatives are asked for, line by line. Where words are frozen rows are changed one by one,
+    so that theirs are not even written.
     """
     around = TILE_ROWS + 2 * window
     u = slab.number * (around + TILE_NEGATIVES) * pitch
     syn0, output, shared, pulls = model.syn0, tile.output, u + around * pitch, tile.negative_scores
     first, following = cut.at + window, TILE_NEGATIVES - cut.negatives
     for i in range(cut.rows):
+        if frozen is not None:
+            if frozen[words[first + i]]:
+                continue
         row = np.int64(words[first + i]) * width + slab.column
         add_combination(syn0, row, tile.scores, i * band, 1, output, u + i * pitch, pitch, 2 * window + 1, vectors)
-    whole = cut.rows // TOGETHER
+    whole = 0 if frozen is not None else cut.rows // TOGETHER
     for part in range(whole):
         i, line = part * TOGETHER, slab.column + part % vectors * LANES
         sums = Rows(syn0, slab.column, words, first + i, width)
         soon = Rows(model.syn1, line, tile.negatives, following, width)
         add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors, soon, 1)
     for i in range(whole * TOGETHER, cut.rows):
+        if frozen is not None:
+            if frozen[words[first + i]]:
+                continue
         row = np.int64(words[first + i]) * width + slab.column
         add_combination(syn0, row, pulls, i, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors)

@@ -9,7 +9,7 @@ is then that of negatives drawn from the noise distribution without these words.
 gradients computed, and the changes added back: a small batch, whose rows are written seldom and briefly, so that
 several threads can train the same matrices (Hogwild, Niu et al. 2011). The loss of a pair is -log s(x.c) - sum over
 negatives of log s(-x.n) (Mikolov et al. 2013b, equation 4). The mathematics in plain words is in `reference.py`; the
-vector code is in `simd.py`.
+vector code is in `simd.py` and `simd_tile.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numba import types
 from w2v_spark.kernels.cache import compile_now
 from w2v_spark.kernels.cpu_exclude import drop_clashes, drop_seen
 from w2v_spark.kernels.cpu_rows import slabs
-from w2v_spark.kernels.cpu_scatter import hold, scatter_contexts, scatter_outputs
+from w2v_spark.kernels.cpu_scatter import scatter_contexts, scatter_outputs
 from w2v_spark.kernels.cpu_strip import (
     draw_negatives,
     lay_sentences,
@@ -130,19 +130,14 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                     tile, cut, words, learning_rate(step_from, slope, strip.places[at + window]), negative, window, band
                 )
                 for s in range(wide):
-                    scatter_outputs(tile, cut, words, model, Slab(s, s * pitch), window, band, width, pitch, vectors)
+                    slab = Slab(s, s * pitch)
+                    scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, vectors)
+                    scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, vectors)
                 if has_narrow:
                     for s in range(narrow):
                         slab = Slab(wide + s, wide * pitch + s * fewer * LANES)
                         scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, fewer)
-                if frozen is not None:
-                    hold(tile, cut, words, frozen, window, band)
-                for s in range(wide):
-                    scatter_contexts(tile, cut, words, model, Slab(s, s * pitch), window, band, width, pitch, vectors)
-                if has_narrow:
-                    for s in range(narrow):
-                        slab = Slab(wide + s, wide * pitch + s * fewer * LANES)
-                        scatter_contexts(tile, cut, words, model, slab, window, band, width, pitch, fewer)
+                        scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, fewer)
         return words_kept, pairs, loss_sum, loss_pairs
 
     return train

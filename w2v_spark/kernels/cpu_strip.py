@@ -19,7 +19,9 @@ from w2v_spark.kernels.simd import count_bits, find
 Ids = npt.NDArray[np.int32]
 
 STRIP = 8192  # words laid end to end before their tiles are trained
-AHEAD = 32  # words past the last one and its margin that may be looked at; any number lies there
+# words past the last one and its margins that may be looked at, such as those that a next tile would have; what lies
+# there is a word's number, but of no one word
+AHEAD = 32
 
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)

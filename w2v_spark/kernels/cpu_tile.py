@@ -47,7 +47,8 @@ class Tile(NamedTuple):
     scores: Floats  # [TILE_ROWS, band]
     pairs: Floats  # 1 where a context and a word of its band are a pair, else 0, [TILE_ROWS, band]
     negative_scores: Floats  # [TILE_NEGATIVES, TILE_ROWS]
-    negative_pairs: Floats  # how many pairs of the context such a score stands for, [TILE_NEGATIVES, TILE_ROWS]
+    # how many pairs of the context such a score stands for, later less for words that are repeated, of the same shape
+    negative_pairs: Floats
     pairs_of: Floats  # how many pairs a context has, [TILE_ROWS]
     rightward: Ids  # how far to its right the centre in a column of the band must reach to meet the row, [band]
     leftward: Ids
@@ -203,8 +204,8 @@ def differentiate(tile: Tile, cut: Cut, words: Any, step: Any, negative: Any, wi
                 tile.negative_pairs[k] *= slower
         for k in range(i * band, (i + 1) * band, LANES):
             logistic_gradient(tile.scores, k, tile.pairs, k, 1, np.float32(step) * slower)
+    shared = np.float32(step * negative / TILE_NEGATIVES)
     for k in range(0, TILE_NEGATIVES * TILE_ROWS, LANES):
-        shared = np.float32(step * negative / TILE_NEGATIVES)
         logistic_gradient(tile.negative_scores, k, tile.negative_pairs, k, 0, shared)
 
 

@@ -1,4 +1,4 @@
-"""What the micro-kernels of `simd.py` are written with: LLVM vector code from Python, through llvmlite."""
+"""What the micro-kernels of `simd*.py` are written with: LLVM vector code from Python, through llvmlite."""
 
 from __future__ import annotations
 

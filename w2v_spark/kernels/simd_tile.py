@@ -106,7 +106,8 @@ def add_combinations(
     weights[k * across + j * step] * rows[j * pitch], 16 * `vectors` floats.
 
     A row is read and written at the end only, as `add_combination` does. Memory is slow and this is not: with each j
-    the first `lines` cache lines of row j of `soon` are asked for. `vectors` and `lines` are literals.
+    the number of row j of `soon` is read, and the first `lines` cache lines of that row are asked for. `vectors` and
+    `lines` are literals.
     """
     vectors_, lines_ = literal(vectors), literal(lines)
 

@@ -61,7 +61,7 @@ class Weights:
 
     def weighed(self, matrix: str, rows: npt.NDArray[np.integer], values: Float32Matrix) -> Float32Matrix:
         """The changes `values`, float32[n, D], of these rows, between once and `replicas` times."""
-        from w2v_spark.kernels.axes import weigh_along
+        from w2v_spark.kernels.axes import weigh_along  # here, so that a driver loads no compiler
 
         exposure = self.exposure * self.terms[matrix][rows]
         return weigh_along(values, self.axes[matrix], exposure, self.rates[matrix], self.replicas)
@@ -105,7 +105,7 @@ class Terms:
 
     def _axes(self, matrix: str, rows: ReadRows) -> tuple[Doubles, Doubles]:
         """Eigenvalues and axes of the rows of a matrix, each as often as it trains."""
-        from w2v_spark.kernels.axes import add_second_moment, principal_axes
+        from w2v_spark.kernels.axes import add_second_moment, principal_axes  # as above
 
         size, terms = self.params.vector_size, self.of_rows[matrix]
         # words are by count, nodes of a tree the other way round
