@@ -20,7 +20,7 @@ from w2v_spark.vectors.load import read_model
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SMALL: dict[str, Any] = {"vector_size": 16, "min_count": 2, "sample": 0.0, "max_iter": 4, "threads_per_replica": 1}
+SMALL: dict[str, Any] = {"vector_size": 20, "min_count": 2, "sample": 0.0, "max_iter": 4, "threads_per_replica": 1}
 
 
 @pytest.mark.parametrize("loss", ["negative_sampling", "hierarchical_softmax", "softmax"])
