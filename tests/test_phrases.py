@@ -145,11 +145,18 @@ def test_an_interrupted_run_does_no_pass_again(
     assert not list((tmp_path / "out").rglob("tokens"))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ((2, 4.0), (1, 400.0)),
+        pytest.param(((2, 4.0), (2, 400.0), (0, 400.0), (1, 4.0)), marks=pytest.mark.slow),
+    ],
+)
 def test_other_settings_find_other_phrases_on_the_same_output(
-    spark: SparkSession, text: tuple[Source, Sentences], tmp_path: Path
+    spark: SparkSession, text: tuple[Source, Sentences], tmp_path: Path, settings: tuple[tuple[int, float], ...]
 ) -> None:
     source, sentences = text
-    for passes, threshold in ((2, 4.0), (1, 400.0)):
+    for passes, threshold in settings:
         found = joined_by_spark(source, tmp_path / "out", phrases=passes, **ALL | {"phrase_threshold": threshold})
         assert in_order(found) == in_order(joined_by_gensim(sentences, passes, 3, threshold))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from w2v_spark.kernels.cache import inner
 from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS, Cut, Tile
-from w2v_spark.kernels.simd import find, lowest_bit
+from w2v_spark.kernels.simd import count_bits, find, lowest_bit
 
 _ONE = np.uint64(1)
 
@@ -41,11 +41,7 @@ def spread(weights: Any, at: Any, step: Any, dropped: Any, count: Any) -> None:
     """Take from `count` equal weights, weights[at + k * step], those whose bit is set, and let the others add up to
     what all were.
     """
-    left, bits = count, dropped
-    while bits != 0:
-        left -= 1
-        bits &= bits - _ONE
-    more = np.float32(count / max(1, left))
+    more = np.float32(count / max(1, count - count_bits(dropped)))
     if dropped != 0:
         for k in range(count):
             weights[at + k * step] *= more

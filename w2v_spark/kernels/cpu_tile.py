@@ -16,12 +16,7 @@ from w2v_spark.kernels.cache import inlined, inner
 from w2v_spark.kernels.cpu_rows import Floats, aligned_zeros
 from w2v_spark.kernels.cpu_strip import Ids, Strip, occurrences
 from w2v_spark.kernels.emitter import LANES
-from w2v_spark.kernels.simd import (
-    add_dots,
-    copy,
-    logistic_gradient,
-    mark_pairs,
-)
+from w2v_spark.kernels.simd import add_dots, copy, logistic_gradient, mark_pairs
 from w2v_spark.kernels.simd_tile import LINES, ROWS, multiply, turn
 
 TILE_ROWS = ROWS  # contexts in a tile

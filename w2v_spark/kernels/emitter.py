@@ -64,6 +64,11 @@ class Emitter:
         """Pointer so many elements further on."""
         return self.builder.gep(pointer, [INT64(index) if isinstance(index, int) else index])
 
+    def row(self, matrix: Any, ids: Any, index: Any, width: Any) -> Any:
+        """Pointer to the row, of `width` elements, whose int32 number is ids[index]."""
+        number = self.builder.sext(self.builder.load(self.at(ids, index)), INT64)
+        return self.at(matrix, self.builder.mul(number, width))
+
     def load(self, pointer: Any, index: Any = 0, kind: Any = VECTOR) -> Any:
         """16 floats or integers, wherever they lie."""
         value = self.builder.load(self.builder.bitcast(self.at(pointer, index), kind.as_pointer()))

@@ -8,7 +8,6 @@ same sums are formed in parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -115,14 +114,18 @@ def add_combinations(
         emit = Emitter(context, builder, signature, arguments)
         weights, rows = emit.start(1), emit.start(5)
         across, step, pitch, count = (emit.integer(which) for which in (3, 4, 7, 8))
-        row_of, row_soon = _finder(emit, 0), _finder(emit, 10)
+        to, soon = emit.part(0), emit.part(10)
+        matrix, ids, width = to.start(0), to.start(2), to.integer(4)
+        soon_matrix, soon_ids, soon_width = soon.start(0), soon.start(2), soon.integer(4)
 
         def combine(first: int, together: int) -> None:
             heads = [emit.at(weights, builder.mul(INT64(first + k), across)) for k in range(together)]
 
             def add(j: Any, before: list[Any]) -> list[Any]:
-                for line in range(0 if first else lines_):
-                    emit.prefetch(emit.at(row_soon(j), line * LANES))
+                if first == 0:
+                    asked = emit.row(soon_matrix, soon_ids, j, soon_width)
+                    for line in range(lines_):
+                        emit.prefetch(emit.at(asked, line * LANES))
                 row, at = emit.at(rows, builder.mul(j, pitch)), builder.mul(j, step)
                 parts = [emit.broadcast(builder.load(emit.at(head, at))) for head in heads]
                 values = [emit.load(row, c * LANES) for c in range(vectors_)]
@@ -130,7 +133,7 @@ def add_combinations(
 
             found = iter(emit.loop(count, [emit.constant(0.0)] * (together * vectors_), add))
             for k in range(together):
-                y = row_of(INT64(first + k))
+                y = emit.row(matrix, ids, first + k, width)
                 for c in range(vectors_):
                     emit.store(builder.fadd(emit.load(y, c * LANES), next(found)), y, c * LANES)
 
@@ -139,10 +142,3 @@ def add_combinations(
         return context.get_dummy_value()
 
     return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, vectors, soon, lines), generate
-
-
-def _finder(emit: Emitter, which: int) -> Callable[[Any], Any]:
-    """What gives the pointer to a row of an argument of `Rows`, by its place among them."""
-    builder, rows = emit.builder, emit.part(which)
-    ids, matrix, width = rows.start(2), rows.start(0), rows.integer(4)
-    return lambda k: emit.at(matrix, builder.mul(builder.sext(builder.load(emit.at(ids, k)), INT64), width))

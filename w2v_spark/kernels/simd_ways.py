@@ -13,12 +13,6 @@ from numba import types
 from w2v_spark.kernels.emitter import FLOAT, HALF, INT64, LANES, Emitter, lanes, literal, micro_kernel
 
 
-def _row(emit: Emitter, matrix: Any, rows: Any, index: Any, width: Any) -> Any:
-    """Pointer to the row whose number is rows[index]."""
-    number = emit.builder.load(emit.at(rows, index))
-    return emit.at(matrix, emit.builder.mul(emit.builder.sext(number, INT64), width))
-
-
 @micro_kernel
 def dots_with_rows(
     typing: Any,
@@ -42,7 +36,7 @@ def dots_with_rows(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         scores, x, matrix, rows, width = emit.start(0), emit.start(2), emit.start(4), emit.start(6), emit.integer(8)
-        found = [_row(emit, matrix, rows, j, width) for j in range(count_)]
+        found = [emit.row(matrix, rows, j, width) for j in range(count_)]
         vectors = builder.lshr(width, INT64(LANES.bit_length() - 1))
 
         def dots(first: int, last: int, lane: int, kind: Any) -> list[Any]:
@@ -102,7 +96,7 @@ def exchange(
         given = [emit.load(x, c * LANES) for c in range(vectors_)]
 
         def step(j: Any, sums: list[Any]) -> list[Any]:
-            weight, row = emit.broadcast(builder.load(emit.at(weights, j))), _row(emit, matrix, rows, j, width)
+            weight, row = emit.broadcast(builder.load(emit.at(weights, j))), emit.row(matrix, rows, j, width)
             found = [emit.load(row, c * LANES) for c in range(vectors_)]
             for c, (u, v) in enumerate(zip(found, given, strict=True)):
                 emit.store(emit.fma(weight, v, u), row, c * LANES)
