@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ kernel(words, np.array([0, 4]), model, model.copy(), one, outputs, .1, .1, 1)
 hits = [sum(f.stats.cache_hits.values()) for f in (kernel._train, fold._adder())]
 print(cache.cache_directory(), *hits)
 """
+
+
+def test_of_processes_that_start_at_once_one_compiles(tmp_path):
+    package = Path(w2v_spark.__file__).parents[1]
+    with ThreadPoolExecutor() as both:
+        found = both.map(lambda _: run_from(package, "fold", NUMBA_CACHE_DIR=str(tmp_path)), range(2))
+        assert sorted(found) == [["0"], ["1"]]
 
 
 def run_from(path, *arguments, **environment):

@@ -14,10 +14,11 @@ import os
 import pickle
 import stat
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import numba
 from numba.core import caching, config
@@ -31,6 +32,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 # what only compiled functions call is compiled in three quarters of the time without what lets Python and C call it
 _INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_LONGEST_WAIT = 60.0  # seconds; a kernel compiles in about ten
 
 
 def inner(function: Function) -> Function:
@@ -57,9 +59,12 @@ def compile_now(signature: Any) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         dispatcher: Any = numba.njit(**_OPTIONS)(function)
         if not getattr(config, "DISABLE_JIT", False):
-            if cache_directory() is not None:
+            if cache_directory() is None:
+                dispatcher.compile(signature)
+            else:
                 dispatcher._cache = _make_cache(function)
-            dispatcher.compile(signature)
+                with _alone(function):
+                    dispatcher.compile(signature)
             dispatcher.disable_compile()
         compiled: Function = dispatcher
         return compiled
@@ -173,6 +178,34 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc, unused-ignore]
         save: Any = super().save_overload
         with contextlib.suppress(OSError):
             save(sig, data)
+
+
+@contextlib.contextmanager
+def _alone(function: Callable[..., Any]) -> Iterator[None]:
+    """Wait, a while, until no other process compiles this function: what it has compiled then lies on disk.
+
+    Many replicas of a machine start at once. Each would compile the same, and of what they compile for two sizes at
+    once only one would be found again, as both write the same table of contents.
+    """
+    locator, end = _Locator(function), time.monotonic() + _LONGEST_WAIT
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ImportError):  # not every file system has locks, and Windows has others
+            locator.ensure_cache_path()
+            path = Path(locator.get_cache_path(), f"{function.__qualname__}-{locator.get_disambiguator()}.lock")
+            lock = stack.enter_context(path.open("w"))
+            while not _taken(lock) and time.monotonic() < end:
+                time.sleep(0.05)
+        yield
+
+
+def _taken(lock: TextIO) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _make_cache(function: Callable[..., Any]) -> Any:

@@ -202,13 +202,13 @@ def compile_kernel(
             raise ParamError(f"the CPU has no kernel for {name} {given!r}: it must be one of {', '.join(allowed)}")
     check_sizes("CPU", vector_size, window_size, negative if loss == "negative_sampling" else 1)
     width, bags = padded_size(vector_size), architecture == "cbow"
-    arguments: tuple[Any, ...] = (mean,)
+    arguments: tuple[Any, ...] = (window_size, mean)
     if loss == "hierarchical_softmax":
-        train = compile_hierarchical(width, window_size, bags, freezing)
+        train = compile_hierarchical(width, bags, freezing)
     elif loss == "softmax":
-        train = compile_softmax(width, window_size, bags, freezing)
+        train = compile_softmax(width, bags, freezing)
     elif bags:
-        train, arguments = compile_cbow(width, window_size, exclude_window, freezing), (negative, mean)
+        train, arguments = compile_cbow(width, exclude_window, freezing), (window_size, negative, mean)
     else:
         train, arguments = compile_sgns(width, window_size, exclude_window, freezing), (negative,)
     return Kernel(architecture, loss, vector_size, window_size, freezing, arguments, train)

@@ -219,17 +219,16 @@ def update_negatives(
 
 
 @functools.cache
-def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
+def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
     """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
     are made by `cpu.Kernel`.
     """
     wide, vectors, narrow, fewer = slabs(width)
     has_narrow = narrow > 0  # else the code for them is not even compiled
-    band = -(-(2 * window + 1) // LANES) * LANES
 
     tables = read_only(types.uint32), read_only(types.int32)
 
-    @compile_now(training_signature(freezing, *tables, types.int64, types.boolean))
+    @compile_now(training_signature(freezing, *tables, types.int64, types.int64, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
@@ -239,6 +238,7 @@ def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
         frozen: Any,
         probability: Any,
         alias: Any,
+        window: Any,
         negative: Any,
         mean: Any,
         step_from: Any,
@@ -247,14 +247,14 @@ def compile_cbow(width: int, window: int, exclude: bool, freezing: bool) -> Any:
     ) -> Any:
         model = Model(syn0.reshape(-1), syn1.reshape(-1))
         inputs, outputs = model.syn0, model.syn1
-        strip, bag, scores = make_strip(offsets, window, band), make_bag(window, width), make_scores(width)
+        strip, bag, scores = make_strip(offsets, window), make_bag(window, width), make_scores(width)
         words, sentence, bags = strip.words, 0, 0
         noise_key = random_number(~key)
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, samples, loss_sum, loss_samples, unmeasured = 0, 0, 0.0, 0, MEASURED
         draw_negatives(scores.negatives, 0, NEGATIVES, 0, probability, alias, noise_key)
         while sentence < len(offsets) - 1:
-            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, band, random_number(key))
+            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
             for at in range(0, filled, ROWS):
                 rows, first = min(ROWS, filled - at), at + window

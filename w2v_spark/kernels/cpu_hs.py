@@ -27,22 +27,20 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_way import Tree, make_way, prefetch_way, train_contexts, train_hidden
-from w2v_spark.kernels.emitter import LANES
 
 MEASURED = 1024  # the loss is measured on one centre in so many
 
 
 @functools.cache
-def compile_hierarchical(width: int, window: int, bags: bool, freezing: bool) -> Any:
+def compile_hierarchical(width: int, bags: bool, freezing: bool) -> Any:
     """The compiled kernel for rows of `width` floats, CBOW's if `bags`, with frozen words or without; its arguments are
     made by `cpu.Kernel`.
     """
     wide, vectors, narrow, fewer = slabs(width)
-    band = -(-(2 * window + 1) // LANES) * LANES
 
     tables = read_only(types.int64), read_only(types.int32), read_only(types.float32)
 
-    @compile_now(training_signature(freezing, *tables, types.boolean))
+    @compile_now(training_signature(freezing, *tables, types.int64, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
@@ -53,6 +51,7 @@ def compile_hierarchical(width: int, window: int, bags: bool, freezing: bool) ->
         starts: Any,
         points: Any,
         labels: Any,
+        window: Any,
         mean: Any,
         step_from: Any,
         step_to: Any,
@@ -60,13 +59,13 @@ def compile_hierarchical(width: int, window: int, bags: bool, freezing: bool) ->
     ) -> Any:
         inputs, outputs = syn0.reshape(-1), syn1.reshape(-1)
         tree = Tree(starts, points, labels)
-        strip, way, bag = make_strip(offsets, window, band), make_way(tree, window, width), make_bag(window, width)
+        strip, way, bag = make_strip(offsets, window), make_way(tree, window, width), make_bag(window, width)
         words, sentence = strip.words, 0
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, loss_sum, unmeasured = 0, 0.0, MEASURED
         samples, loss_samples = np.int64(0), np.int64(0)
         while sentence < len(offsets) - 1:
-            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, band, random_number(key))
+            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
             for at in range(0, filled, ROWS):
                 rows, decisions = min(ROWS, filled - at), np.int64(0)

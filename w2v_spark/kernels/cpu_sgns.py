@@ -88,14 +88,14 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
         key: Any,
     ) -> Any:
         model = Model(syn0.reshape(-1), syn1.reshape(-1))
-        strip, tile = make_strip(offsets, window, band), make_tile(window, band, wide + narrow, pitch)
+        strip, tile = make_strip(offsets, window), make_tile(window, band, wide + narrow, pitch)
         words, sentence, tiles = strip.words, 0, 0
         noise_key = random_number(~key)
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, pairs, loss_sum, loss_pairs, unmeasured = 0, 0, 0.0, 0, MEASURED
         draw_negatives(tile.negatives, 0, TILE_NEGATIVES, 0, probability, alias, noise_key)
         while sentence < len(offsets) - 1:
-            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, band, random_number(key))
+            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
             for at in range(0, filled, TILE_ROWS):
                 cut = cut_tile(at, filled, tiles, window)

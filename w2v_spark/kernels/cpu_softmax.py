@@ -142,16 +142,13 @@ def differentiate(
 
 
 @functools.cache
-def compile_softmax(width: int, window: int, bags: bool, freezing: bool) -> Any:
+def compile_softmax(width: int, bags: bool, freezing: bool) -> Any:
     """The compiled kernel for rows of `width` floats, CBOW's if `bags`, with frozen words or without; its arguments are
     made by `cpu.Kernel`.
     """
     wide, vectors, narrow, fewer = slabs(width)
-    band = -(-(2 * window + 1) // LANES) * LANES
-    # a context predicts window + 1 words on average; 32 of them at once diverge where few words share a sentence
-    together = ROWS if bags else max(1, ROWS // (window + 1))
 
-    @compile_now(training_signature(freezing, types.boolean))
+    @compile_now(training_signature(freezing, types.int64, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
@@ -159,19 +156,22 @@ def compile_softmax(width: int, window: int, bags: bool, freezing: bool) -> Any:
         syn1: Any,
         keep: Any,
         frozen: Any,
+        window: Any,
         mean: Any,
         step_from: Any,
         step_to: Any,
         key: Any,
     ) -> Any:
         size = len(keep)
+        # a context predicts window + 1 words on average; 32 of them at once diverge where few words share a sentence
+        together = ROWS if bags else max(1, ROWS // (window + 1))
         inputs, outputs = syn0.reshape(-1), syn1.reshape(-1)
-        strip, bag, softmax = make_strip(offsets, window, band), make_bag(window, width), make_softmax(size)
+        strip, bag, softmax = make_strip(offsets, window), make_bag(window, width), make_softmax(size)
         words, sentence = strip.words, 0
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, samples, loss_sum = 0, 0, 0.0
         while sentence < len(offsets) - 1:
-            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, band, random_number(key))
+            sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
             for at in range(0, filled, together):
                 rows, found = min(together, filled - at), 0

@@ -14,6 +14,7 @@ from numba import types
 
 from w2v_spark.corpus.random import GOLDEN
 from w2v_spark.kernels.cache import inner
+from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import count_bits, find
 
 Ids = npt.NDArray[np.int32]
@@ -106,12 +107,18 @@ def occurrences(words: Any, first: Any, last: Any, word: Any) -> Any:
 
 
 @inner
-def make_strip(offsets: Any, window: Any, band: Any) -> Strip:
+def band_of(window: Any) -> Any:
+    """How many words of the strip are scored with a context: those that its window may reach, up to whole vectors."""
+    return -(-(2 * window + 1) // LANES) * LANES
+
+
+@inner
+def make_strip(offsets: Any, window: Any) -> Strip:
     """An empty strip that has room for the longest sentence behind a nearly full one."""
     longest = 0
     for s in range(len(offsets) - 1):
         longest = max(longest, offsets[s + 1] - offsets[s])
-    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + band + AHEAD + 1
+    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + band_of(window) + AHEAD + 1
     return Strip(np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int64))
 
 
@@ -136,14 +143,13 @@ def _lay(
 
 
 @inner
-def lay_sentences(
-    strip: Strip, ids: Any, offsets: Any, sentence: Any, keep: Any, window: Any, band: Any, key: Any
-) -> Any:
+def lay_sentences(strip: Strip, ids: Any, offsets: Any, sentence: Any, keep: Any, window: Any, key: Any) -> Any:
     """Fill the strip anew with sentences from number `sentence` on; returns the next sentence and the strip's words."""
     filled = 0
     while sentence < len(offsets) - 1 and filled < STRIP:
         filled = _lay(strip, filled, ids, offsets[sentence], offsets[sentence + 1], offsets[0], keep, window, key)
         sentence += 1
-    strip.left[window + filled : window + filled + band] = 0
-    strip.right[window + filled : window + filled + band] = 0
+    end = window + filled
+    strip.left[end : end + band_of(window)] = 0
+    strip.right[end : end + band_of(window)] = 0
     return sentence, filled
