@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from w2v_spark.corpus.docstrings import write_docstrings
+from w2v_spark.corpus.docstrings import python_sources, write_docstrings
 from w2v_spark.corpus.tokens import flatten, make_tokenizer
 
 # gensim takes no longer lines
@@ -47,10 +47,10 @@ class Text:
 
 
 def input_or_docstrings(paths: Sequence[str] | None, scratch: Path) -> list[Path]:
-    """The files of the input; without any, the docstrings of the packages at hand."""
+    """The files of the input; without any, the docstrings of the demo corpus."""
     if paths is None:
-        job.say("no --input: reading the docstrings of the packages in .venv ...")
-        write_docstrings(scratch / "docstrings")
+        job.say("no --input: reading docstrings of Python packages ...")
+        write_docstrings(scratch / "docstrings", python_sources())
     return job.input_files(paths or [str(scratch / "docstrings")])
 
 

@@ -1,27 +1,28 @@
-"""What ./spark-submit.sh runs without arguments: trains on the docstrings of the installed packages, then asks for
-neighbours.
-"""
+"""What ./spark-submit.sh runs without arguments: trains on docstrings of Python packages, then asks for neighbours."""
 
+import argparse
 import sys
 from pathlib import Path
 
 from w2v_spark.cli import train_main
+from w2v_spark.cli_common import guarded
 from w2v_spark.cli_query import query_main
-from w2v_spark.corpus.docstrings import write_docstrings
+from w2v_spark.corpus.docstrings import python_sources, write_docstrings
 
 _CORPUS, _OUTPUT = Path("out/demo-corpus"), Path("out/demo")
+_EPOCHS = "10"  # there are few words for vectors of 100
 _WORDS = ("array", "string", "column", "returns", "file")
 
 
-def main() -> int:
+def run(_: argparse.Namespace) -> int:
     """Gather, train, show; the exit status."""
-    print("Gathering the demo corpus: docstrings of the installed Python packages ...", flush=True)
-    words = write_docstrings(_CORPUS)
+    print("Gathering the demo corpus: docstrings of Python's standard library and of packages ...", flush=True)
+    words = write_docstrings(_CORPUS, python_sources())
     print(f"{words:,} words in {_CORPUS}", flush=True)
-    status = train_main(["--input", str(_CORPUS), "--output", str(_OUTPUT), "--overwrite"])
+    status = train_main(["--input", str(_CORPUS), "--output", str(_OUTPUT), "--max-iter", _EPOCHS, "--overwrite"])
+    status = status or query_main(["--vectors", str(_OUTPUT), "similar", *_WORDS, "--top", "5"])
     if status:
         return status
-    query_main(["--vectors", str(_OUTPUT), "similar", *_WORDS, "--top", "5"])
     print(
         f"\nThe vectors are in {_OUTPUT}/vectors. Ask for more:\n"
         f"  .venv/bin/python jobs/query.py --vectors {_OUTPUT} similar matrix\n"
@@ -33,4 +34,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(run, argparse.Namespace()))

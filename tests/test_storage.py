@@ -14,14 +14,14 @@ import pytest
 import w2v_spark
 from w2v_spark import Vectors
 from w2v_spark.errors import FormatError, OutputError, W2VError
-from w2v_spark.spark import fit
+from w2v_spark.spark import attempts, fit
 from w2v_spark.spark.read import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SMALL: dict[str, Any] = {
-    "vector_size": 400,
+    "vector_size": 100,
     "min_count": 1,
     "max_iter": 1,
     "num_replicas": 2,
@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
-    path.write_text("".join(f"sea{i % 59} hill{i % 61} town{i % 83}\n" for i in range(1000)))
+    path.write_text("".join(f"sea{i % 239} hill{i % 271} town{i % 303}\n" for i in range(1000)))
     return path
 
 
@@ -55,9 +55,14 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
 
 
 def test_a_disk_that_fills_up_while_rounds_are_committed(
-    spark: SparkSession, text: Path, tmp_path: Path, disk: tuple[Path, Callable[[str], None]]
+    spark: SparkSession,
+    text: Path,
+    tmp_path: Path,
+    disk: tuple[Path, Callable[[str], None]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     place, remount = disk
+    monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
     with pytest.raises(
         W2VError, match=r"No space left on device; what was done before is kept, and the same command goes"
     ):
@@ -86,7 +91,7 @@ def test_counts_of_an_earlier_run(
         with fit.prepare(Source(paths=(str(text),)), tmp_path / "out", **SMALL | {"min_count": min_count}) as prepared:
             return set(prepared.vocabulary.read()["word"].to_pylist())
 
-    assert len(words(1)) == 203
+    assert len(words(1)) == 813
     file = next((tmp_path / "out" / "work").glob("*/counts/*.parquet"))
     pq.write_table(pa.table({"word": ["stray"], "count": [1000]}), file.with_name("part-99999.parquet"))
     assert words(2) == words(1)
@@ -106,7 +111,7 @@ def test_counts_of_an_earlier_run(
 def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("model")
     (place / "text.txt").write_text("one two three four five six seven\n" * 100)
-    w2v_spark.train(place / "text.txt", place / "out", vector_size=50, min_count=1, max_iter=1)
+    w2v_spark.train(place / "text.txt", place / "out", vector_size=100, min_count=1, max_iter=1)
     return place / "out"
 
 

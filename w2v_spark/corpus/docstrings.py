@@ -1,10 +1,11 @@
-"""The demo corpus: the docstrings of the Python packages at hand and of the standard library, real technical prose
-that needs no download.
+"""The demo corpus: the docstrings of the standard library and of the packages that w2v_spark needs, real technical
+prose that needs no download, and the same whatever else is installed.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 import sysconfig
@@ -14,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 _EXAMPLE = re.compile(r"^\s*(>>>|\.\.\. )")
+_PACKAGES = ("numba", "numpy", "pandas", "pyarrow", "pyspark")
 _DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # the standard library of a Python may hold that Python's own packages
 _SKIPPED = ("test", "tests", "site-packages", "dist-packages")
@@ -22,11 +24,11 @@ _LARGEST_SOURCE = 1 << 20
 
 
 def python_sources() -> list[str]:
-    """Every .py file of the standard library and of the packages installed for this Python, but tests, in a fixed
-    order.
-    """
+    """Every .py file of the standard library and of the packages that w2v_spark needs, but tests, in a fixed order."""
     found: list[str] = []
-    for root in dict.fromkeys(os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")):
+    specs = filter(None, map(importlib.util.find_spec, _PACKAGES))
+    packages = (folder for spec in specs for folder in spec.submodule_search_locations or ())
+    for root in (sysconfig.get_path("stdlib"), *packages):
         for folder, below, files in os.walk(root):
             below[:] = [name for name in below if name not in _SKIPPED]
             paths = (os.path.join(folder, name) for name in files if name.endswith(".py"))
@@ -34,15 +36,15 @@ def python_sources() -> list[str]:
     return sorted(found)
 
 
-def write_docstrings(folder: str | Path, sources: Iterable[str] | None = None) -> int:
-    """Write folder/docstrings.txt, one docstring a line, none twice; returns how many words they have."""
+def write_docstrings(folder: str | Path, sources: Iterable[str]) -> int:
+    """Write folder/docstrings.txt, one docstring of these files a line, none twice; returns its number of words."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
     words = 0
     unfinished = folder / ".docstrings.txt"
     with open(unfinished, "w", encoding="utf-8") as out:
-        for line in _all_docstrings(sorted(sources) if sources is not None else python_sources()):
+        for line in _all_docstrings(list(sources)):
             if line not in seen:
                 seen.add(line)
                 words += line.count(" ") + 1
