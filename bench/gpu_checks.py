@@ -21,11 +21,11 @@ from encoded import EncodedText
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.kernels.cpu import compile_kernel
-from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cuda import CudaReplica
 from w2v_spark.kernels.cuda_compile import compile_kernels, read_usage
 from w2v_spark.kernels.cuda_device import import_cupy, open_card
 from w2v_spark.kernels.cuda_plan import Layout, device_bytes, plan_layout
+from w2v_spark.kernels.sizes import padded_size
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling
 from w2v_spark.vectors.evaluate import SCORED_WORDS, evaluate_analogies, evaluate_pairs

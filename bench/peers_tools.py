@@ -21,7 +21,7 @@ from peers_text import Text
 
 from w2v_spark import store
 from w2v_spark.params import option_name
-from w2v_spark.pictures.history import read_rounds
+from w2v_spark.training.history import read_rounds
 from w2v_spark.vectors.vectors import Vectors
 
 PARAMETERS: dict[str, Any] = {

@@ -14,8 +14,9 @@ import pytest
 from conftest import ROOT
 
 import w2v_spark
-from w2v_spark.errors import DeviceError, MissingExtraError
+from w2v_spark.errors import DeviceError, MissingExtraError, ParamError
 from w2v_spark.params import Params
+from w2v_spark.spark import cluster
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.sentences import Piece, joined
 from w2v_spark.workdir import SYN0, SYN1
@@ -65,6 +66,16 @@ def test_a_machine_without_a_gpu(
         trained = w2v_spark.train(small_text, tmp_path / "auto", **SMALL)
     assert trained.params.device == "cpu"
     assert "replicas train on the CPU (device=auto): " in caplog.text
+
+
+def test_gpus_of_local_mode_train_no_more_replicas_at_once_than_it_has_cores(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "choose_gpus", lambda *_: 8)
+    params = Params(device="cuda", exchange="direct")
+    assert cluster.resolve(spark, params.replace(num_replicas=2), 100)[0].exchange == "direct"
+    with pytest.raises(ParamError, match="needs all 8 replicas to run at once; the executors have room for 2"):
+        cluster.resolve(spark, params, 100)
 
 
 @pytest.mark.slow

@@ -62,11 +62,14 @@ os.kill(spark.range(0, 1, 1, 1).mapInArrow(executor, "pid long").head().pid, sig
 while len(cluster._registered(spark)) == executors:
     time.sleep(0.1)
 resolved, layout = cluster.resolve(spark, Params(), 100, executors)
+# with more threads than its executor has cores a replica takes all of them
+more, _ = cluster.resolve(spark, Params(threads_per_replica=8, exchange="direct"), 100)
 try:
     w2v_spark.train(sys.argv[2], sys.argv[3])
 except OutputError as e:
     refused = str(e)
-found = there, asked, resolved.num_replicas, resolved.threads_per_replica, layout.merge_tasks, refused
+cores = resolved.threads_per_replica, more.threads_per_replica
+found = there, asked, resolved.num_replicas, cores, more.exchange, layout.merge_tasks, refused
 print("found", json.dumps(found))
 spark.stop()
 """
@@ -119,11 +122,12 @@ def test_the_probe_waits_for_all_executors_and_asks_each(small_text: Path, tmp_p
         done = run("./spark-submit.sh", *options, *arguments)
     finally:
         shutil.rmtree(ROOT / unshared, ignore_errors=True)
-    there, asked, replicas, threads, tasks, refused = answer(done)
+    there, asked, replicas, threads, exchange, tasks, refused = answer(done)
     assert there == {"0": 2, "1": 2}
     assert asked == ["0", "1"]
     # one was killed, and waited for until it was there again
-    assert (replicas, threads, tasks) == (2, 2, 4)
+    assert (replicas, threads, tasks) == (2, [2, 8], 4)
+    assert exchange == "direct"
     assert not [name for name in (output / "work").iterdir() if name.name.startswith(".probe")]
     assert "cannot open the output" in refused and "storage that driver and executors share" in refused
     assert "counted" not in done.stdout

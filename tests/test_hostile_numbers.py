@@ -11,7 +11,7 @@ import pytest
 import w2v_spark
 from w2v_spark.errors import InputError
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
-from w2v_spark.kernels.cpu_sgns import padded_size
+from w2v_spark.kernels.sizes import padded_size
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

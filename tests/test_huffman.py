@@ -1,6 +1,7 @@
 """Huffman codes against word2vec.c's own construction, gensim, and what a Huffman code must be."""
 
 import gzip
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gensim.models.word2vec import _assign_binary_codes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2v_spark.corpus.huffman import huffman_tree
+from w2v_spark.corpus.huffman import estimated_code_length, huffman_tree
 
 ENGLISH = Path(__file__).parents[2] / "shared" / "data" / "english"
 
@@ -113,8 +114,29 @@ def test_a_large_vocabulary_takes_seconds_at_most():
     assert entropy <= mean < entropy + 1
 
 
+def test_building_takes_little_more_than_the_tree():
+    counts = (1e9 / np.arange(1, 50_001)).astype(np.int64)
+    tracemalloc.start()
+    tree = huffman_tree(counts)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * (tree.starts.nbytes + tree.points.nbytes + tree.codes.nbytes)
+
+
+@pytest.mark.parametrize("exponent", [0.7, 1.0, 1.3])
+def test_the_estimate_of_code_lengths_is_seldom_too_low(exponent):
+    for words in (1000, 10_000, 100_000):
+        counts = (1e12 / np.arange(1, words + 1) ** exponent).astype(np.int64)
+        mean = huffman_tree(counts).lengths().mean()
+        assert mean <= estimated_code_length(words) < 1.5 * mean
+    assert estimated_code_length(1) == estimated_code_length(2) == 2
+
+
 @pytest.mark.skipif(not (ENGLISH / "part-00.txt.gz").is_file(), reason="no shared/data/english beside the repository")
 def test_a_real_vocabulary():
     with gzip.open(ENGLISH / "part-00.txt.gz", "rt") as text:
         words = Counter(word for line in text for word in line.lower().split())
-    check(sorted((count for count in words.values() if count >= 5), reverse=True))
+    counts = sorted((count for count in words.values() if count >= 5), reverse=True)
+    check(counts)
+    mean = huffman_tree(np.array(counts)).lengths().mean()
+    assert mean <= estimated_code_length(len(counts)) < 1.5 * mean

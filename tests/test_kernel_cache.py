@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -64,10 +65,11 @@ def test_package_in_a_zip_compiles_once_wherever_the_zip_lies(tmp_path):
     directory = str(tmp_path / "home" / ".cache" / "w2v_spark")
     assert run_from(archives[0], **homes) == [directory, "0", "0"]
     assert run_from(archives[1], **homes) == [directory, "1", "1"]
-    for damaged in Path(directory).rglob("*.nb*"):
-        damaged.write_bytes(b"no pickle")
-    assert run_from(archives[1], "fold", **homes) == ["0"]
-    assert run_from(archives[1], "fold", **homes) == ["1"]
+    for damage in (b"no pickle", pickle.dumps(7)):
+        for damaged in Path(directory).rglob("*.nb*"):
+            damaged.write_bytes(damage)
+        assert run_from(archives[1], "fold", **homes) == ["0"]
+        assert run_from(archives[1], "fold", **homes) == ["1"]
 
 
 @pytest.fixture

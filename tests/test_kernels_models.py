@@ -15,11 +15,11 @@ from test_kernels import close, separation
 
 import w2v_spark
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels import cpu_softmax
+from w2v_spark.kernels.checks import MAX_VOCABULARY
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
-from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cpu_strip import STRIP
 from w2v_spark.kernels.cpu_tile import TILE_ROWS
+from w2v_spark.kernels.sizes import padded_size
 
 # skip-gram with negative sampling has its own tests
 NEW = [(a, loss) for loss in LOSSES for a in ARCHITECTURES if (a, loss) != ("skip_gram", "negative_sampling")]
@@ -80,15 +80,18 @@ def test_kernel_equals_the_reference_with_sums(architecture, loss):
 
 @pytest.mark.parametrize("vocabulary", [1, 2, 40, 600])
 def test_kernel_equals_the_reference_where_words_of_the_window_are_no_negatives(vocabulary):
-    check("cbow", "negative_sampling", [5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, 100, 5, 0.9, exclude=True)
+    check("cbow", "negative_sampling", [5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, 16, 5, 0.9, exclude=True)
 
 
 @new_models
 def test_kernel_equals_the_reference_where_words_are_frozen(architecture, loss):
-    check(architecture, loss, [5, 1, 40, 0, 2, 70, 1, 1, 3], 30, 100, 5, frozen=range(0, 30, 2))
+    check(architecture, loss, [5, 1, 40, 0, 2, 70, 1, 1, 3], 30, 16, 5, frozen=range(0, 30, 2))
 
 
-@new_models
+# the others share what reads and writes rows
+@pytest.mark.parametrize(
+    ("architecture", "loss"), [*NEW[:2], *(pytest.param(*pair, marks=pytest.mark.slow) for pair in NEW[2:])]
+)
 def test_kernel_equals_the_reference_for_the_largest_vectors(architecture, loss):
     check(architecture, loss, [3, 60], 40, 1024, 5)
 
@@ -215,7 +218,7 @@ def test_sizes_the_kernels_cannot_do_are_refused_in_a_sentence(architecture, los
 
 
 def test_softmax_over_a_large_vocabulary_is_refused_in_a_sentence():
-    limit = cpu_softmax.MAX_VOCABULARY
+    limit = MAX_VOCABULARY
     assert Outputs.of_counts("softmax", np.ones(limit, np.int64)).words == limit
     with pytest.raises(ParamError, match="32,769 words make too slow: at most 32,768 are allowed; use loss"):
         Outputs.of_counts("softmax", np.ones(limit + 1, np.int64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,12 +40,22 @@ def test_fifty_million_words(spark: SparkSession, monkeypatch: pytest.MonkeyPatc
         memory.check_memory(spark, plan)
     assert str(error.value) == (
         "50,000,000 words x 300 do not fit into the memory of this machine: 1 replica of 115 GB trains there at a "
-        "time, and it has 64 GB; give --max-vocab 27,740,650 or less, a smaller --vector-size, or machines with "
+        "time, and it has 64 GB; give --max-vocab 27,650,142 or less, a smaller --vector-size, or machines with "
         "more memory"
     )
     fitting = Plan(plan.params, plan.words_that_fit(64 * GB), plan.words, executors=1, cores=2, local=True)
     memory.check_memory(spark, fitting)
     assert fitting.replica_bytes <= 64 * GB < fitting.replica_bytes + 10_000
+
+
+def test_executors_with_a_gpu_train_one_replica_each(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "machine_memory", lambda: 64 * GB)
+    params = Params(vector_size=300, num_replicas=8, threads_per_replica=1, device="cuda", exchange="direct")
+    plan = Plan(params, 20_000_000, 10**11, executors=8, cores=16, local=False)
+    memory.check_memory(spark, plan)
+    # where every core trained one, they would not fit
+    with pytest.raises(ParamError, match=r"8 replicas of \d+ GB train there at a time, and it has 64 GB"):
+        memory.check_memory(spark, replace(plan, gpus=8))
 
 
 def test_memory_is_that_of_the_machine_or_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

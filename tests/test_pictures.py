@@ -27,11 +27,11 @@ from w2v_spark.cli_plot import plot_main
 from w2v_spark.errors import ParamError, UnknownWordError
 from w2v_spark.pictures import fonts
 from w2v_spark.pictures.heatmap import heatmap
-from w2v_spark.pictures.history import read_rounds, trained_rounds
 from w2v_spark.pictures.layout import lay_out
 from w2v_spark.pictures.rounds_chart import _ends_of_epochs, rounds_chart
 from w2v_spark.pictures.word_map import word_map
 from w2v_spark.place import Place
+from w2v_spark.training.history import read_rounds, trained_rounds
 from w2v_spark.vectors.metrics import unit
 from w2v_spark.vectors.vectors import Vectors
 

@@ -140,7 +140,9 @@ def test_cupy_and_a_gpu_are_looked_for_before_anything_is_read(
     stand_in: CupyOnHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_gpu() -> int:
-        raise stand_in.cuda.runtime.CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+        error = stand_in.cuda.runtime.CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+        error.status = 100
+        raise error
 
     def no_cublas(*given: object) -> object:
         raise ImportError('Failure finding "libcublas.so.13"')
@@ -152,8 +154,8 @@ def test_cupy_and_a_gpu_are_looked_for_before_anything_is_read(
     with pytest.raises(DeviceError) as error:
         Vectors.open("/nowhere", device="cuda")
     assert str(error.value) == (
-        "found no GPU to search on (cudaErrorNoDevice: no CUDA-capable device is detected): nvidia-smi lists those "
-        "that work, and CUDA_VISIBLE_DEVICES may hide them; or search on the CPU"
+        "found no GPU: this process must see one (nvidia-smi lists them, CUDA_VISIBLE_DEVICES may hide them), or "
+        "search on the CPU"
     )
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(MissingExtraError) as missing:

@@ -11,8 +11,8 @@ from w2v_spark.cli_common import VECTORS_HELP, run_command, set_texts
 from w2v_spark.errors import ParamError
 from w2v_spark.pictures.canvas import ENDINGS, picture_module, save
 from w2v_spark.pictures.files import file_to_write
-from w2v_spark.pictures.history import read_rounds
 from w2v_spark.pictures.layout import METHODS
+from w2v_spark.training.history import read_rounds
 from w2v_spark.vectors.vectors import Vectors
 
 if TYPE_CHECKING:

@@ -51,6 +51,11 @@ class MissingExtraError(W2VError, ImportError):
         super().__init__(f"{what} requires extra '{extra}': install it with pip install 'w2v_spark[{extra}]'")
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())
+
+
 def rebuilt(kind: str, sentence: str) -> W2VError:
     """The error that another process raised, from its class's name and its sentence."""
     found = globals()[kind]

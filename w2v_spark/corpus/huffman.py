@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.corpus.noise import Counts
+
+Nodes = npt.NDArray[np.int64]
+Branches = npt.NDArray[np.uint8]
+
+# of 70,000 to 230,000 words of English the codes have 1.20 to 1.26 times log2(words) bits on average, where counts fall
+# as 1 / rank**1.3 (of up to a million) 1.31 times
+_BITS_OF_A_DOUBLING = 1.4
 
 
 @dataclass(frozen=True)
@@ -47,25 +56,39 @@ def huffman_tree(counts: Counts) -> HuffmanTree:
     node = np.empty(size, np.int64)
     node[rarest_first] = np.arange(size)
 
-    # all words climb towards the root together, until the last is there
-    climbing, levels = np.arange(size if size > 1 else 0), []
-    while len(climbing):
-        levels.append((climbing, parent[node] - size, branch[node]))
-        node = parent[node]
-        below = node < 2 * size - 2
-        climbing, node = climbing[below], node[below]
     lengths = np.zeros(size, np.int64)
-    for words, _, _ in levels:
+    for words, _, _ in _climb(node, parent, branch):
         lengths[words] += 1
     starts = np.concatenate([[0], np.cumsum(lengths)])
     points, codes = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.uint8)
-    for height, (words, inner, taken) in enumerate(levels, start=1):
+    # once more rather than from memory: all levels together are three times as large as the tree
+    for height, (words, inner, taken) in enumerate(_climb(node, parent, branch), start=1):
         at = starts[words + 1] - height
         points[at], codes[at] = inner, taken
     return HuffmanTree(starts, points, codes)
 
 
-def _join(counts: list[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+def estimated_code_length(words: int) -> int:
+    """An estimate, rather too high, of the bits that a code has on average in a vocabulary of so many words of natural
+    text: every word counts alike here, however often it occurs.
+    """
+    return math.ceil(_BITS_OF_A_DOUBLING * math.log2(max(2, words)))
+
+
+def _climb(node: Nodes, parent: Nodes, branch: Branches) -> Iterator[tuple[Nodes, Nodes, Branches]]:
+    """All words climb from their nodes towards the root together, until the last is there: at each step those still
+    below it, the inner nodes that they come to, and by which branch.
+    """
+    size = len(node)
+    climbing = np.arange(size if size > 1 else 0)
+    while len(climbing):
+        yield climbing, parent[node] - size, branch[node]
+        node = parent[node]
+        below = node < 2 * size - 2
+        climbing, node = climbing[below], node[below]
+
+
+def _join(counts: list[int]) -> tuple[Nodes, Branches]:
     """Join the two rarest nodes until one is left.
 
     Words wait in one queue, inner nodes in another; both rise by count, so that each join takes constant time.

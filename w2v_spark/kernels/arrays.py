@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.errors import DeviceError, MissingExtraError, ParamError, W2VError
+from w2v_spark.errors import DeviceError, ParamError, W2VError, one_line
 
 DEVICES = ("cpu", "cuda")
 
@@ -74,7 +74,7 @@ class CudaArrays(Arrays):
         # those of CUDA, of cuBLAS and of the compiler, and libraries of theirs that are not there
         except (RuntimeError, ImportError, OSError) as e:
             raise DeviceError(
-                f"the GPU failed ({' '.join(str(e).split())[:200]}): check it with nvidia-smi and CuPy with "
+                f"the GPU failed ({one_line(e)[:200]}): check it with nvidia-smi and CuPy with "
                 "pip install -U 'w2v_spark[gpu-cuda13]' (gpu-cuda12 for older drivers), or search on the CPU"
             ) from e
 
@@ -86,17 +86,10 @@ def arrays_on(device: str) -> Arrays:
         raise ParamError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
     if device == "cpu":
         return HOST
-    try:
-        import cupy
-    except ImportError as e:
-        raise MissingExtraError("a search on a GPU (gpu-cuda12 for drivers older than CUDA 13)", "gpu-cuda13") from e
-    try:
-        cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as e:
-        raise DeviceError(
-            f"found no GPU to search on ({e}): nvidia-smi lists those that work, and CUDA_VISIBLE_DEVICES may hide "
-            "them; or search on the CPU"
-        ) from e
+    from w2v_spark.kernels.cuda_device import count_devices, import_cupy
+
+    cupy = import_cupy("a search on a GPU")
+    count_devices("search on the CPU")
     found = CudaArrays(cupy)
     with found.told():  # a CuPy without cuBLAS or without a compiler is told now, not in the middle of a search
         one = found.put(np.ones((1, 1), np.float32))

@@ -15,8 +15,8 @@ from numba import types
 
 from w2v_spark.kernels.cache import compile_now, inner
 from w2v_spark.kernels.cpu_rows import add_rows, aligned_matrix, aligned_zeros, slabs
-from w2v_spark.kernels.cpu_sgns import padded_size
 from w2v_spark.kernels.cpu_strip import read_only
+from w2v_spark.kernels.sizes import padded_size
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import pickle
 import stat
 import tempfile
 import time
@@ -169,7 +168,7 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc, unused-ignore]
         forget: Any = self.flush
         try:
             return load(sig, target_context)
-        except (OSError, EOFError, pickle.UnpicklingError, ImportError, AttributeError, ValueError):
+        except Exception:  # whatever reading what is no longer whole may raise
             with contextlib.suppress(OSError):
                 forget()
             return None

@@ -19,13 +19,14 @@ import numpy.typing as npt
 from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.corpus.noise import alias_table, noise_distribution
 from w2v_spark.errors import ParamError
+from w2v_spark.kernels.checks import check_sentences, check_sizes, check_softmax
 from w2v_spark.kernels.cpu_cbow import compile_cbow
 from w2v_spark.kernels.cpu_hs import compile_hierarchical
 from w2v_spark.kernels.cpu_rows import Floats
-from w2v_spark.kernels.cpu_sgns import compile_sgns, padded_size
-from w2v_spark.kernels.cpu_softmax import MAX_VOCABULARY, compile_softmax
+from w2v_spark.kernels.cpu_sgns import compile_sgns
+from w2v_spark.kernels.cpu_softmax import compile_softmax
 from w2v_spark.kernels.cpu_strip import Ids
-from w2v_spark.kernels.emitter import LANES
+from w2v_spark.kernels.sizes import LANES, padded_size
 from w2v_spark.params import specs
 
 _SPECS = specs()
@@ -61,23 +62,6 @@ class Outputs:
             return cls(loss, len(counts), (tree.starts, points, labels))
         check_softmax(len(counts))
         return cls(loss, len(counts), ())
-
-
-def check_softmax(words: int) -> None:
-    """Refuse a vocabulary that is too large for a full softmax."""
-    if words > MAX_VOCABULARY:
-        raise ParamError(
-            f"loss softmax trains every word of the vocabulary at every step, which {words:,} words make too slow: at "
-            f"most {MAX_VOCABULARY:,} are allowed; use loss negative_sampling or hierarchical_softmax, or a larger "
-            "min_count"
-        )
-
-
-def check_sizes(processor: str, vector_size: int, window_size: int, negative: int) -> None:
-    """Refuse what the kernels cannot do."""
-    for name, value in (("vector_size", vector_size), ("window_size", window_size), ("negative", negative)):
-        if not (spec := _SPECS[name]).holds(value):
-            raise ParamError(f"the {processor} kernel cannot train with {name} {value}: it must be {spec.allowed()}")
 
 
 @dataclass(frozen=True)
@@ -149,7 +133,7 @@ class Kernel:
         outputs: Outputs,
         frozen: npt.NDArray[np.bool_] | None,
     ) -> None:
-        """Compiled code checks nothing: an id or an offset out of range would write into memory that is not ours."""
+        """Refuse arrays that do not fit each other or the kernel."""
         words, width = len(keep), padded_size(self.vector_size)
         if words == 0:
             raise ValueError("the vocabulary must have at least one word")
@@ -166,11 +150,7 @@ class Kernel:
             raise ValueError(
                 f"syn0 {syn0.shape} must be {(words, width)}, and syn1 {syn1.shape} of {rows} such rows or more"
             )
-        if len(offsets) == 0 or offsets[0] < 0 or offsets[-1] > len(ids) or (np.diff(offsets) < 0).any():
-            raise ValueError("offsets must rise from 0 or more to at most the number of ids")
-        used = ids[offsets[0] : offsets[-1]]
-        if len(used) and (used.min() < 0 or used.max() >= words):
-            raise ValueError(f"ids must be from 0 to {words - 1}, not from {used.min()} to {used.max()}")
+        check_sentences(ids, offsets, words)
 
 
 def compile_kernel(

@@ -30,9 +30,9 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import Model, softplus
-from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_combination, add_dots, find, logistic_gradient, lowest_bit
 from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
+from w2v_spark.kernels.sizes import LANES
 
 NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
 SHARE = 32  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_combination, copy
+from w2v_spark.kernels.sizes import LANES
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from w2v_spark.kernels.cache import inner
 from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS, Cut, Model, Slab, Tile
-from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_combination
 from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
+from w2v_spark.kernels.sizes import LANES
 
 
 @inner

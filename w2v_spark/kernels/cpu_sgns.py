@@ -46,7 +46,7 @@ from w2v_spark.kernels.cpu_tile import (
     make_tile,
     score,
 )
-from w2v_spark.kernels.emitter import LANES
+from w2v_spark.kernels.sizes import LANES, padded_size
 
 MEASURED = 64  # the loss is measured on one tile in so many
 
@@ -54,11 +54,6 @@ MEASURED = 64  # the loss is measured on one tile in so many
 def cpu_name() -> str:
     """The processor that kernels are compiled for, as LLVM calls it."""
     return str(binding.get_host_cpu_name())
-
-
-def padded_size(vector_size: int) -> int:
-    """The floats of a row: the vector's size rounded up to whole vectors of 16 lanes."""
-    return -(-vector_size // LANES) * LANES
 
 
 @functools.cache

@@ -28,13 +28,9 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import slowing
-from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_dots
 from w2v_spark.kernels.simd_exp import exponentials
-
-# a word's step costs 6 * V * vector_size operations. At this size and 100 floats that is 20 MFLOP, 0.2 ms on one core:
-# hundreds of times the cost of negative sampling, and the text that has so many words takes hours
-MAX_VOCABULARY = 1 << 15
+from w2v_spark.kernels.sizes import LANES
 
 _BLOCK = 32  # rows of syn1 at a time
 _NOTHING = np.float32(-1e30)  # a score that no softmax notices

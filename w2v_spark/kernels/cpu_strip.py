@@ -14,8 +14,8 @@ from numba import types
 
 from w2v_spark.corpus.random import GOLDEN
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import count_bits, find
+from w2v_spark.kernels.sizes import LANES
 
 Ids = npt.NDArray[np.int32]
 

@@ -15,9 +15,9 @@ import numpy as np
 from w2v_spark.kernels.cache import inlined, inner
 from w2v_spark.kernels.cpu_rows import Floats, aligned_zeros
 from w2v_spark.kernels.cpu_strip import Ids, Strip, occurrences
-from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_dots, copy, logistic_gradient, mark_pairs
 from w2v_spark.kernels.simd_tile import LINES, ROWS, multiply, turn
+from w2v_spark.kernels.sizes import LANES
 
 TILE_ROWS = ROWS  # contexts in a tile
 # a word in n of a tile's rows gets about n * (window + 1) * (negative + 1) updates at once; measured on English and on

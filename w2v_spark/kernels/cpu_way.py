@@ -14,9 +14,9 @@ from w2v_spark.kernels.cache import inlined
 from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row
 from w2v_spark.kernels.cpu_strip import Ids, Strip
 from w2v_spark.kernels.cpu_tile import slowing, softplus
-from w2v_spark.kernels.emitter import LANES
 from w2v_spark.kernels.simd import add_combination, logistic_gradient, prefetch
 from w2v_spark.kernels.simd_ways import dots_with_rows, exchange
+from w2v_spark.kernels.sizes import LANES
 
 
 class Tree(NamedTuple):

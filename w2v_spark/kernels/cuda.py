@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels.cpu import Outputs, check_sizes
+from w2v_spark.kernels.checks import check_sizes
+from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding, plan_centres
 from w2v_spark.kernels.cuda_device import Card
 from w2v_spark.kernels.cuda_memory import DeviceModel, Task

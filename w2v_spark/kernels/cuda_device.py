@@ -19,12 +19,12 @@ _MULTIPROCESSORS, _MAJOR, _MINOR, _SHARED_OF_MULTIPROCESSOR, _SHARED_OF_BLOCK = 
 _TAKE_LESS = "use more replicas on more GPUs, a smaller vector_size or max_vocab, or device=cpu"
 
 
-def import_cupy() -> Any:
-    """CuPy, or the sentence that names the extra."""
+def import_cupy(use: str = "training on a GPU") -> Any:
+    """CuPy, or the sentence that names the extra which this use of it requires."""
     try:
         import cupy
     except ImportError as e:
-        raise MissingExtraError("training on a GPU (gpu-cuda12 for drivers older than CUDA 13)", "gpu-cuda13") from e
+        raise MissingExtraError(f"{use} (gpu-cuda12 for drivers older than CUDA 13)", "gpu-cuda13") from e
     return cupy
 
 
@@ -44,7 +44,7 @@ class Card:
         return self.capability >= TENSOR_CAPABILITY
 
 
-def count_devices() -> int:
+def count_devices(instead: str = "train with device=cpu") -> int:
     """How many GPUs this process can use: at least one, or a sentence that says what is missing."""
     runtime = import_cupy().cuda.runtime
     try:
@@ -53,13 +53,13 @@ def count_devices() -> int:
         if e.status == _NO_DEVICE:
             raise DeviceError(
                 "found no GPU: this process must see one (nvidia-smi lists them, CUDA_VISIBLE_DEVICES may hide them), "
-                "or train with device=cpu"
+                f"or {instead}"
             ) from e
         if e.status != _INSUFFICIENT_DRIVER:
-            raise DeviceError(f"CUDA does not start ({e}): check the GPU with nvidia-smi, or use device=cpu") from e
+            raise DeviceError(f"CUDA does not start ({e}): check the GPU with nvidia-smi, or {instead}") from e
         driver, wanted = _dotted(runtime.driverGetVersion()), _dotted(runtime.runtimeGetVersion())
         if driver == "0.0":
-            raise DeviceError("found no NVIDIA driver: install one, or train with device=cpu") from e
+            raise DeviceError(f"found no NVIDIA driver: install one, or {instead}") from e
         raise DeviceError(
             f"the NVIDIA driver is too old: it is for CUDA {driver}, CuPy needs {wanted}: update the driver, or "
             "install the extra gpu-cuda12 in place of gpu-cuda13"

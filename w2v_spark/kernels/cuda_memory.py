@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.corpus.random import mix64
-from w2v_spark.kernels.cpu import check_sizes
-from w2v_spark.kernels.cpu_sgns import padded_size
+from w2v_spark.kernels.checks import check_sentences, check_sizes
 from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.cuda_compile import STRIP_KERNELS, AnyLayout, compiled
 from w2v_spark.kernels.cuda_device import Card, import_cupy, refuse_if_too_large, told
@@ -30,6 +29,7 @@ from w2v_spark.kernels.cuda_plan import (
     frozen_crowd,
     most_in_flight,
 )
+from w2v_spark.kernels.sizes import padded_size
 
 MATRICES = ("syn0", "syn1")
 
@@ -231,11 +231,6 @@ class DeviceModel:
             runtime.memcpy2D(*to, *source, 4 * self.vector_size, len(rows), kind)
 
     def _check(self, ids: Ids, offsets: npt.NDArray[np.int64]) -> None:
-        """A kernel checks nothing: an id or an offset out of range would write into memory that is not ours."""
-        if len(offsets) == 0 or offsets[0] < 0 or offsets[-1] > len(ids) or (np.diff(offsets) < 0).any():
-            raise ValueError("offsets must rise from 0 or more to at most the number of ids")
+        check_sentences(ids, offsets, self.words)
         if offsets[-1] - offsets[0] > MAX_TOKENS:
             raise ValueError(f"a call can train at most {MAX_TOKENS:,} tokens, not {offsets[-1] - offsets[0]:,}")
-        used = ids[offsets[0] : offsets[-1]]
-        if len(used) and (used.min() < 0 or used.max() >= self.words):
-            raise ValueError(f"ids must be from 0 to {self.words - 1}, not from {used.min()} to {used.max()}")

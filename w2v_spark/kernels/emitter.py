@@ -11,7 +11,7 @@ from numba.core.cgutils import unpack_tuple
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
-LANES = 16  # floats that the code works on at a time
+from w2v_spark.kernels.sizes import LANES
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INTEGERS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)

@@ -20,13 +20,13 @@ from w2v_spark.kernels.emitter import (
     INT32,
     INT64,
     INTEGERS,
-    LANES,
     VECTOR,
     Emitter,
     lanes,
     literal,
     micro_kernel,
 )
+from w2v_spark.kernels.sizes import LANES
 
 _SCORE_LIMIT = 15.0  # beyond it the logistic is 0 or 1 to 3e-7
 

@@ -7,7 +7,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from w2v_spark.kernels.emitter import INT64, INTEGERS, LANES, VECTOR, Emitter, micro_kernel
+from w2v_spark.kernels.emitter import INT64, INTEGERS, VECTOR, Emitter, micro_kernel
+from w2v_spark.kernels.sizes import LANES
 
 _LOWEST = 87.0  # exp(-87) is about the smallest normal float32
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from numba import types
 
-from w2v_spark.kernels.emitter import INT64, LANES, Emitter, lanes, literal, micro_kernel
+from w2v_spark.kernels.emitter import INT64, Emitter, lanes, literal, micro_kernel
+from w2v_spark.kernels.sizes import LANES
 
 ROWS = 32  # columns of what `multiply` adds to: two vectors
 LINES = 8  # rows that `multiply` takes

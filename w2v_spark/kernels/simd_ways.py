@@ -10,7 +10,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from w2v_spark.kernels.emitter import FLOAT, HALF, INT64, LANES, Emitter, lanes, literal, micro_kernel
+from w2v_spark.kernels.emitter import FLOAT, HALF, INT64, Emitter, lanes, literal, micro_kernel
+from w2v_spark.kernels.sizes import LANES
 
 
 @micro_kernel

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from w2v_spark import store
 from w2v_spark.errors import InputError
 from w2v_spark.ml.files import read_metrics, read_vectors
-from w2v_spark.pictures.history import trained_rounds, words_per_second
+from w2v_spark.training.history import trained_rounds, words_per_second
 
 if TYPE_CHECKING:
     from w2v_spark.spark.fit import Trained

@@ -7,11 +7,11 @@ from typing import Any
 
 from w2v_spark import store
 from w2v_spark.params import specs, spelt
-from w2v_spark.pictures.history import TrainedRound, trained_rounds, words_per_second
 from w2v_spark.pictures.neighbours import FrequentWords, frequent_words, nearest_words, words_to_ask
 from w2v_spark.pictures.page import Markup, facts, joined, markup, note, page, percent, section, table, tiles
 from w2v_spark.pictures.svg import line_chart
 from w2v_spark.place import Place
+from w2v_spark.training.history import TrainedRound, trained_rounds, words_per_second
 
 # more rounds than these are thinned out in the table; OUT/metrics has all
 _MOST_ROUNDS = 40

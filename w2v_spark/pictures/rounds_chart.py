@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from w2v_spark.pictures.canvas import BLUE, ORANGE, style
-from w2v_spark.pictures.history import TrainedRound
+from w2v_spark.training.history import TrainedRound
 
 _MOST_DOTS = 60
 

@@ -206,7 +206,9 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
         side_by_side = min(-(-replicas // executors), cores)
         threads = params.threads_per_replica or max(1, cores // side_by_side)
         profile = _profile(spark, threads, cores)
-    slots = executors * gpus if gpus else sum(n // _cores_of_a_task(spark, profile, threads) for n in all_cores)
+    cores_of_a_task = _cores_of_a_task(spark, profile)
+    room = [n // cores_of_a_task for n in all_cores]
+    slots = sum(min(n, gpus) if gpus else n for n in room)
     exchange = _exchange(spark, params, replicas, slots)
     rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words, params.merge_rule, exchange)
     resolved = params.replace(
@@ -236,9 +238,11 @@ def _exchange(spark: SparkSession, params: Params, replicas: int, slots: int) ->
     return "storage"
 
 
-def _cores_of_a_task(spark: SparkSession, profile: ResourceProfile | None, threads: int) -> int:
+def _cores_of_a_task(spark: SparkSession, profile: ResourceProfile | None) -> int:
     """The cores that Spark takes from an executor for a replica."""
-    return threads if profile else int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)
+    if profile:
+        return int(profile.taskResources["cpus"].amount)
+    return int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)
 
 
 def _cores(spark: SparkSession) -> list[int]:

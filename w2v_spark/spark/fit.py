@@ -16,10 +16,10 @@ from typing import Any, Unpack
 from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store, workdir
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, InputError
+from w2v_spark.kernels.checks import check_softmax
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
-from w2v_spark.pictures.history import trained_rounds, words_per_second
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import cluster, count, encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
@@ -36,6 +36,7 @@ from w2v_spark.spark.scoring import Scoring, going_on, settings
 from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
 from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
+from w2v_spark.training.history import trained_rounds, words_per_second
 from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir import Vocabulary
 
@@ -109,7 +110,7 @@ class Prepared:
         """What training will need."""
         executors, cores = self.layout.executors, -(-self.layout.merge_tasks // self.layout.executors)
         words, corpus = self.vocabulary.words, self.vocabulary.total_count
-        return Plan(self.params, words, corpus, executors, cores, is_local(self.spark))
+        return Plan(self.params, words, corpus, executors, cores, is_local(self.spark), self.layout.gpus)
 
     def train(self, keep_work: bool = False, scoring: Scoring | None = None) -> Trained:
         """Encode, train and publish, or go on where an unfinished run was."""
@@ -178,13 +179,14 @@ def prepare(
     checked = Params.from_dict(params)
     spark = spark or get_session()
     require_classic(spark)
+    place = Place.open(qualify(spark, output, "output directory"))
     documents = read_documents(spark, source)
     vocab = None if vocab is None else os.fspath(vocab)
     if vocab is not None:
         count.check_vocab_file(spark, vocab)
     earlier = None if start_from is None else EarlierModel.open(spark, start_from, checked, output)
     frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
-    run = claim_output(Place.open(qualify(spark, output)), spark.sparkContext.applicationId, overwrite, only_plan)
+    run = claim_output(place, spark.sparkContext.applicationId, overwrite, only_plan)
     try:
         executors = redo(spark, "asking the executors", lambda _: cluster.probe(spark, run.output))
         start = (earlier.identity if earlier else None, frozen.identity if frozen else None)
@@ -193,7 +195,8 @@ def prepare(
             checked, vocabulary = begun.params, begun.vocabulary
         else:
             vocabulary = count_vocabulary(spark, run, documents, checked, vocab, earlier, frozen)
-            _check_softmax(checked, vocabulary.words)
+            if checked.loss == "softmax":
+                check_softmax(vocabulary.words)
         resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count, executors)
         if begun:
             layout = replace(layout, merge_tasks=begun.merge_tasks)
@@ -205,20 +208,19 @@ def prepare(
 
 
 def _source(source: Text, column: str | None, format: str | None) -> Source:
+    """What to train on; what a Source or a DataFrame leaves no room for is refused."""
     if isinstance(source, Source):
+        for name, value in (("column", column), ("format", format)):
+            if value is not None:
+                raise InputError(
+                    f"{name}={value!r} is given beside a Source, which says that itself: give Source(..., "
+                    f"{name}={value!r})"
+                )
         return source
     if isinstance(source, DataFrame):
-        return Source(dataframe=source, column=column)
+        return Source(dataframe=source, column=column, format=format)
     paths = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     return Source(paths=tuple(os.fspath(p) for p in paths), column=column, format=format)
-
-
-def _check_softmax(params: Params, words: int) -> None:
-    """A full softmax over too many words is told before any text is encoded."""
-    if params.loss == "softmax":
-        from w2v_spark.kernels.cpu import check_softmax
-
-        check_softmax(words)
 
 
 def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params, vocabulary: Vocabulary) -> Encoded:

@@ -11,7 +11,6 @@ from pyspark.sql import SparkSession
 
 from w2v_spark.errors import FormatError, W2VError
 from w2v_spark.params import Params
-from w2v_spark.pictures.history import mean_loss, trained_rounds
 from w2v_spark.place import Place
 from w2v_spark.spark import rounds
 from w2v_spark.spark.attempts import redo
@@ -21,6 +20,7 @@ from w2v_spark.spark.progress import ReplicaProgress, live, training_line
 from w2v_spark.spark.resume import Progress, write_metrics
 from w2v_spark.spark.scoring import SCORES, Scoring, score
 from w2v_spark.spark.session import is_local
+from w2v_spark.training.history import mean_loss, trained_rounds
 from w2v_spark.training.schedule import plan_rounds, replica_step_size, step_at
 from w2v_spark.training.shard import ShardJob
 from w2v_spark.workdir import Pointer, Vocabulary

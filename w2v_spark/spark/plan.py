@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from w2v_spark.corpus.huffman import estimated_code_length
+from w2v_spark.kernels.sizes import padded_size
 from w2v_spark.params import Params, spelt
 from w2v_spark.spark.encode import BUCKET_WORDS, bucket_count
 from w2v_spark.training.merge import weighs
@@ -15,12 +17,15 @@ _REPLICA_BYTES = 600 << 20
 _MERGE_BYTES = 500 << 20
 _JAVA_BYTES = 700 << 20
 _CORES_OF_A_GIGABYTE = 8
+# worked out, not measured: a GPU takes 16 million words at a time, of 4 bytes each; three such pieces wait or train,
+# one is done, and one lies there in parts
+_GPU_PIECES_BYTES = 5 * 4 * (16 << 20)
 
 
 @dataclass(frozen=True)
 class Plan:
     """Resolved parameters with the size of vocabulary, corpus and cluster; `cores` are those of one executor, in local
-    mode those that Spark uses of the machine.
+    mode those that Spark uses of the machine; where GPUs train, `gpus` are those of one executor.
     """
 
     params: Params
@@ -29,6 +34,7 @@ class Plan:
     executors: int
     cores: int
     local: bool
+    gpus: int = 1  # as conf/gpu-cluster.conf has it
 
     @property
     def replicas(self) -> int:
@@ -38,8 +44,12 @@ class Plan:
     @property
     def side_by_side(self) -> int:
         """The most replicas that one executor trains at once."""
-        # local mode counts tasks and not their threads
-        room = self.cores if self.local else self.cores // (self.params.threads_per_replica or 1)
+        if self.local:  # which counts tasks, and neither their threads nor their GPUs
+            room = self.cores
+        elif self._on_gpus:
+            room = min(self.gpus, self.cores)
+        else:
+            room = self.cores // (self.params.threads_per_replica or 1)
         return min(self.replicas, max(1, room))
 
     @property
@@ -54,22 +64,42 @@ class Plan:
 
     @property
     def replica_bytes(self) -> int:
-        """Memory of one replica's Python worker, outside the JVM: the model, the noise distribution, a bucket of the
-        corpus, and itself.
+        """Memory of one replica's Python worker, outside the JVM and any GPU: the model, tables of the vocabulary, a
+        bucket of the corpus, what waits for the GPU, and itself.
         """
         # a longer bucket than those that were measured: as read, without the rows of its neighbours, and as ids
         bucket = 3 * 4 * max(0, self.words // bucket_count(self.words) - BUCKET_WORDS)
-        return self.vocabulary * self._word_bytes + bucket + _REPLICA_BYTES
+        pieces = _GPU_PIECES_BYTES if self._on_gpus else 0
+        return self.vocabulary * self._word_bytes + bucket + pieces + _REPLICA_BYTES
 
     @property
     def _word_bytes(self) -> int:
-        """Memory that a word of the vocabulary takes in a replica: as it trains it, how often its rows are trained
-        where that weighs what changed, and as all last agreed on it.
+        """Memory that a word of the vocabulary takes in a replica: as it trains it, unless a GPU's memory has that, as
+        all last agreed on it, and in tables.
         """
-        from w2v_spark.kernels.cpu_sgns import padded_size
-
         size = self.params.vector_size
-        return 2 * 4 * padded_size(size) + 12 + 2 * 8 * weighs(self.params) + (2 * 4 * size if self._direct else 0)
+        trained = 0 if self._on_gpus else 2 * 4 * padded_size(size)
+        agreed = 2 * 4 * size if self._direct else 0
+        return trained + agreed + self._table_bytes
+
+    @property
+    def _table_bytes(self) -> int:
+        """Memory that a word takes in tables: its count and how often it is kept, what its loss needs (kernels/cpu.py,
+        `Outputs`), and how often its rows are trained where that weighs what changed.
+        """
+        weighed = 2 * 8 if weighs(self.params) else 8 * (self.params.merge_rule == "count_weighted")
+        return 8 + 4 + self._loss_bytes + weighed
+
+    @property
+    def _loss_bytes(self) -> int:
+        """Memory that a word takes in the tables of the loss: a slot of the alias table, or its way from the root of
+        the Huffman tree.
+        """
+        if self.params.loss != "hierarchical_softmax":
+            return 8 * (self.params.loss == "negative_sampling")
+        # to count how often nodes are trained takes two numbers of 8 bytes for each step of a way, for a moment
+        counting = 2 * 8 * (weighs(self.params) or self._on_gpus)
+        return 8 + (8 + counting) * estimated_code_length(self.vocabulary)
 
     def words_that_fit(self, memory: int) -> int:
         """How many words a vocabulary may have for its replicas to fit into so many bytes of an executor."""
@@ -87,6 +117,11 @@ class Plan:
         one block of 1 MB after another, however large the model is.
         """
         return self.cores - self.side_by_side if self.replicas > 1 and not self._direct else 0
+
+    @property
+    def _on_gpus(self) -> bool:
+        """Whether GPUs train the replicas."""
+        return self.params.device == "cuda"
 
     @property
     def _direct(self) -> bool:

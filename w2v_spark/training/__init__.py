@@ -1,1 +1,1 @@
-"""One replica, when to merge, how to merge; no Spark."""
+"""One replica, when to merge, how to merge, what each round measured; no Spark."""

@@ -26,7 +26,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from w2v_spark import workdir
-from w2v_spark.errors import ExchangeError
+from w2v_spark.errors import ExchangeError, one_line
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.replica import ModelRows
 from w2v_spark.training.sequential import Weights
@@ -257,5 +257,5 @@ def _to_the_end(stream: Iterator[pa.RecordBatch]) -> None:
 
 def _problem(error: Exception) -> str:
     """What another replica said, or what became of it, in one line."""
-    said = " ".join(str(error).split()).partition(". gRPC client debug context")[0].partition(". Detail:")[0]
+    said = one_line(error).partition(". gRPC client debug context")[0].partition(". Detail:")[0]
     return said if _GAVE_UP in said else f"another replica cannot be reached, or was lost: {said[:300]}"

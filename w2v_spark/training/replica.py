@@ -122,7 +122,7 @@ class CpuReplica:
         """A model of zeros."""
         from w2v_spark.kernels.cpu import compile_kernel
         from w2v_spark.kernels.cpu_rows import aligned_matrix
-        from w2v_spark.kernels.cpu_sgns import padded_size
+        from w2v_spark.kernels.sizes import padded_size
 
         sizes = (params.vector_size, params.window_size, params.negative)
         options = (params.cbow_mean, params.exclude_window, sampling.frozen is not None)

@@ -59,10 +59,9 @@ def _round(number: int, rows: Sequence[Mapping[str, Any]]) -> TrainedRound:
         loss=mean_loss(rows),
         seconds=first["seconds_round"],
         seconds_train=max(row["seconds_train"] for row in rows),
-        # the first runs did not measure it
-        bytes_sent=sum(row.get("bytes_sent") or 0 for row in rows),
-        analogies=first.get("analogies"),
-        word_pairs=first.get("word_pairs"),
+        bytes_sent=sum(row["bytes_sent"] for row in rows),
+        analogies=first["analogies"],
+        word_pairs=first["word_pairs"],
     )
 
 
