@@ -11,7 +11,7 @@ from w2v_spark.corpus.docstrings import python_sources, write_docstrings
 
 _CORPUS, _OUTPUT = Path("out/demo-corpus"), Path("out/demo")
 _EPOCHS = "10"  # there are few words for vectors of 100
-_WORDS = ("array", "string", "column", "returns", "file")
+_WORDS = ("array", "string", "column", "maximum", "file")
 
 
 def run(_: argparse.Namespace) -> int:

@@ -38,6 +38,14 @@ def test_help_lists_every_parameter(capsys: pytest.CaptureFixture[str]) -> None:
         (["--input", "x", "--vector-size", "0"], "error: parameter vector_size given invalid value '0': must be"),
         ([], "error: give exactly one of --input, --table and --sql; given: none"),
         (["--input", "x", "--sql", "SELECT 1"], "error: give exactly one of --input, --table and --sql"),
+        (
+            ["--table", "t", "--format", "csv"],
+            "error: input format 'csv' is for files alone: leave it out",
+        ),
+        (
+            ["--sql", "SELECT 1", "--format", "text"],
+            "error: input format 'text' is for files alone: leave it",
+        ),
         (["--input", "x", "--config", "missing.toml"], "error: cannot read the configuration missing.toml"),
         (["--input", "missing.txt"], "missing.txt does not exist"),
     ],
@@ -54,13 +62,17 @@ def test_a_mistake_is_a_sentence_and_status_2(
 def test_options_win_over_the_file(
     spark: SparkSession, small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "train.toml").write_text("vector_size = 7\nlowercase = false\n")
+    (tmp_path / "train.toml").write_text(
+        'vector_size = 7\nlowercase = false\nmin_step_size = 0.06\nloss = "hierarchical_softmax"\nvectors = "output"\n'
+    )
     arguments = ["--config", str(tmp_path / "train.toml"), *SMALL, "--lowercase", "--log-level", "ERROR"]
+    arguments += ["--step-size", "0.1", "--loss", "negative_sampling"]
     output = tmp_path / "out"
     assert cli.main(["train", "--input", str(small_text), "--output", str(output), *arguments]) == 0
     assert json.loads(capsys.readouterr().out)["output"] == output.as_uri().replace("file:///", "file:/")
     stored = json.loads((output / "model.json").read_text())["params"]
     assert stored["vector_size"] == 10 and stored["lowercase"] is True
+    assert (stored["loss"], stored["vectors"]) == ("negative_sampling", "output")
 
 
 def test_plan_prints_and_stops(

@@ -66,6 +66,9 @@ def test_arguments_of_gensim(tmp_path: Path) -> None:
         ("a\t1\t2\nb\t3\t4\n", ["a", "b"]),
         ("2 2\n. . . 1 2\nat name@domain.com 3 4\n", [". . .", "at name@domain.com"]),  # words of GloVe's 840B
         ("2 2\n1 1 2\n2 3 4\n", ["1", "2"]),
+        ("a 1 2\nb 3 4\n\n", ["a", "b"]),
+        ("a 1 2\nb 3 4\n \t\n\r\n\n", ["a", "b"]),
+        ("2 2\na 1 2\nb 3 4\n \t\n\r\n\n", ["a", "b"]),
         ("3 2\na 1 2\nb 3 4\na 5 6\n", ["a", "b"]),  # the first of a repeated word, as in gensim
     ],
 )
@@ -152,6 +155,7 @@ def test_numpy_files(tmp_path: Path) -> None:
         ("1 2\na 1 2\nb 1 2\n", " holds more than the 1 vectors that its first line says: b'b 1 2\\n'"),
         ("2 2\na 1 2\nb 1\n", ", line 3: expected a word and 2 numbers, got b'b 1\\n'"),
         ("2 2\na 1 2\nb 1 x\n", ", line 3: expected 2 numbers after the word, got b'x'"),
+        ("a 1 2\n\nb 1 2\n", ", line 2: expected a word and 2 numbers, got b'\\n'"),
         ("a 1 2\nb x 2\n", ", line 2: expected 2 numbers after the word, got b'x'"),
         ("1 2\na 1 nan\n", ": the vector of 'a' is not finite"),
         ("99999999 300\na 1\n", " is too short for the 99999999 vectors of 300 numbers that its first line says"),

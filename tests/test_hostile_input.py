@@ -16,6 +16,7 @@ from test_hostile_text import SMALL, put, raw_texts
 import w2v_spark
 from w2v_spark.errors import InputError
 from w2v_spark.spark import fit
+from w2v_spark.spark.count import check_vocab_file, ready_words
 from w2v_spark.spark.read import Source, read_documents
 from w2v_spark.vectors.vectors import Vectors
 
@@ -148,10 +149,33 @@ def test_json_that_is_partly_broken(spark: SparkSession, tmp_path: Path, caplog:
 # ---- names of files
 
 
-@pytest.mark.parametrize("path", ["", " ", "\udcff", "\ud800"])
-def test_paths_that_are_none(path: str) -> None:
-    with pytest.raises(InputError, match="is empty or not UTF-8: give the path of a file or a folder$"):
-        Source(paths=("good.txt", path))
+BLANK = "is blank, as of an unset variable: give the path of a file or a folder"
+NOT_UTF8_PATH = "is not UTF-8, which Spark needs: rename it"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("", BLANK), (" ", BLANK), ("\udcff", NOT_UTF8_PATH), ("\ud800", NOT_UTF8_PATH)]
+)
+def test_paths_that_are_none(spark: SparkSession, path: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        read_documents(spark, Source(paths=("good.txt", path)))
+    assert str(error.value) == f"input path {path!r} {message}"
+
+
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [("output", "output directory"), ("vocab", "vocabulary file"), ("start_from", "model to start from")],
+)
+def test_a_blank_path_is_not_the_working_directory(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(Path("in.txt"), GOOD)
+    with pytest.raises(InputError) as error:
+        w2v_spark.train("in.txt", **{"output": "out", option: ""}, **SMALL)
+    assert str(error.value) == f"{what} '' {BLANK}" and os.listdir() == ["in.txt"]
+    with pytest.raises(InputError, match="^file of words to freeze ' ' is blank"):
+        check_vocab_file(spark, " ", "file of words to freeze")
 
 
 def test_a_pattern_that_is_a_name(spark: SparkSession, tmp_path: Path) -> None:
@@ -177,6 +201,11 @@ def test_odd_names_of_folders(spark: SparkSession, tmp_path: Path, monkeypatch: 
 
 
 # ---- vocabulary files
+
+
+def test_a_word_is_the_first_of_its_line(spark: SparkSession, tmp_path: Path) -> None:
+    path = put(tmp_path / "words.txt", "\ufeff\tbegun 3\n\ttab\n \t both\tx\nplain \n\t\n\n".encode())
+    assert sorted(row[0] for row in ready_words(spark, str(path)).collect()) == ["begun", "both", "plain", "tab"]
 
 
 @pytest.mark.parametrize(

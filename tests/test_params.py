@@ -103,8 +103,25 @@ def test_toml(tmp_path: Path) -> None:
         params.read_toml(tmp_path / "missing.toml")
 
 
-def test_the_readme_shows_the_same_table() -> None:
-    assert params.markdown_table() in (ROOT / "README.md").read_text()
+def test_what_toml_says_is_checked_beside_the_options(tmp_path: Path) -> None:
+    file = tmp_path / "train.toml"
+    file.write_text('vectors = "output"\nloss = "hierarchical_softmax"\nmin_step_size = 0.06\n')
+    options = {"loss": "negative_sampling", "step_size": 0.1}
+    together = Params.from_dict(params.read_toml(file) | options)
+    assert (together.vectors, together.min_step_size) == ("output", 0.06)
+    with pytest.raises(ParamError, match=r"min_step_size given invalid value 0\.06: must be at most step_size"):
+        Params.from_dict(params.read_toml(file))
+    file.write_text("step_size = 2\n")
+    with pytest.raises(ParamError, match="step_size given invalid value 2: must be a number from 1e-06 to 1"):
+        params.read_toml(file)
+
+
+def test_the_readme_shows_each_parameter() -> None:
+    rows = ["| parameter | default | allowed | what it does |", "|---|---|---|---|"]
+    for name, spec in params.specs().items():
+        default = params.spelt(name, params.default(name))
+        rows.append(f"| `{name}` | {default} | {spec.allowed()} | {spec.help} |")
+    assert "\n".join(rows) in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from file_systems import LikeAnObjectStore, LikeHdfs, OnDisk, OverANetwork, place_of
 
 from w2v_spark import store
-from w2v_spark.errors import FormatError, StorageError
+from w2v_spark.errors import FormatError, InputError, StorageError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import lease
 
@@ -187,6 +187,15 @@ def test_the_same_directory_however_it_is_written(tmp_path: Path) -> None:
     on_hdfs = [place_of(LikeHdfs(), tmp_path / "a") for _ in range(2)]
     # two clusters may have the same path
     assert not on_hdfs[0].same_as(on_hdfs[1]) and not a.same_as(on_hdfs[0]) and on_hdfs[0].same_as(on_hdfs[0])
+
+
+@pytest.mark.parametrize("address", ["", " "])
+def test_a_blank_path_is_not_the_working_directory(address: str) -> None:
+    with pytest.raises(InputError) as error:
+        Place.open(address)
+    assert str(error.value) == (
+        f"path {address!r} is blank, as of an unset variable: give the path of a file or a folder"
+    )
 
 
 def test_json_that_is_none(tmp_path: Path) -> None:

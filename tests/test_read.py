@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from w2v_spark.errors import InputError
-from w2v_spark.spark import read
+from w2v_spark.spark import fit, read
 from w2v_spark.spark.read import Source, read_documents
 
 if TYPE_CHECKING:
@@ -99,6 +99,26 @@ def test_only_so_many_names_are_looked_at(spark: SparkSession, tmp_path: Path, m
     assert len(read._file_names(spark, [str(tmp_path / "many")] * 2)) == 20
     # nothing is said of what was not seen to its end
     assert read._file_names(spark, [str(tmp_path / "years")]) == []
+
+
+@pytest.mark.parametrize("kind", ["table", "sql", "dataframe"])
+def test_a_format_is_for_files(kind: str) -> None:
+    with pytest.raises(InputError) as error:
+        Source(**{kind: "anything"}, format="csv")
+    assert str(error.value) == f"input format 'csv' is for files alone: leave it out beside {kind}"
+
+
+def test_nothing_beside_a_source_is_left_unread(spark: SparkSession) -> None:
+    source = Source(sql="SELECT 'a' AS text", column="text")
+    assert fit._source(source, None, None) is source
+    for name, options in (("column", ("text", None)), ("format", (None, "text"))):
+        with pytest.raises(InputError) as error:
+            fit._source(source, *options)
+        assert str(error.value) == (
+            f"{name}='text' is given beside a Source, which says that itself: give Source(..., {name}='text')"
+        )
+    with pytest.raises(InputError, match="^input format 'text' is for files alone: leave it out beside dataframe$"):
+        fit._source(spark.range(1), "id", "text")
 
 
 def test_the_fingerprint_is_of_files_alone(spark: SparkSession, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import w2v_spark
+from w2v_spark import cli
 from w2v_spark.cli import main
 from w2v_spark.errors import ParamError
 from w2v_spark.spark.scoring import Scoring, going_on, settings
@@ -101,6 +103,14 @@ def test_what_a_run_that_goes_on_may_change(pairs: Path, tmp_path: Path, caplog:
     assert scoring is not None and scoring.since == 8 == noted["since"]
 
 
+@pytest.mark.parametrize(("options", "words"), [([], 30_000), (["--restrict-vocab", "9"], 9)])
+def test_words_that_are_scored_by(pairs: Path, options: list[str], words: int) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_train_arguments(parser)
+    given = ["--input", "x", "--output", "y", "--evaluate-every", "2", "--pairs", str(pairs), *options]
+    assert cli._scoring(parser.parse_args(given)) == Scoring.of_files(2, pairs=pairs, restrict_vocab=words)
+
+
 def test_what_is_refused(tmp_path: Path, pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
         ParamError, match=r"evaluate_every needs something to score with: give --analogies, --pairs or both"
@@ -110,6 +120,11 @@ def test_what_is_refused(tmp_path: Path, pairs: Path, capsys: pytest.CaptureFixt
         Scoring.of_files(1, pairs=pairs, patience=0)
     assert main(["train", "--input", "x", "--output", str(tmp_path / "out"), "--pairs", str(pairs)]) == 2
     assert "error: --pairs needs --evaluate-every N: every how many rounds to score" in capsys.readouterr().err
+    assert main(["train", "--input", "x", "--output", str(tmp_path / "out"), "--restrict-vocab", "9"]) == 2
+    assert "error: --restrict-vocab needs --evaluate-every N: every how many rounds" in capsys.readouterr().err
+    none = ["--evaluate-every", "1", "--pairs", str(pairs), "--restrict-vocab", "0"]
+    assert main(["train", "--input", "x", "--output", str(tmp_path / "out"), *none]) == 2
+    assert "error: restrict_vocab given invalid value 0: must be an integer of at least 1" in capsys.readouterr().err
     missing = ["--evaluate-every", "1", "--analogies", "nowhere.txt"]
     assert main(["train", "--input", "x", "--output", str(tmp_path / "out"), *missing]) == 2
     assert "error: cannot read nowhere.txt" in capsys.readouterr().err

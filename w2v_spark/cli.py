@@ -120,7 +120,6 @@ def _add_scoring(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--restrict-vocab",
         type=int,
-        default=SCORED_WORDS,
         metavar="N",
         help=f"score by the N most frequent words; default {SCORED_WORDS:,}",
     )
@@ -183,11 +182,13 @@ def _scoring(args: argparse.Namespace) -> Scoring | None:
     from w2v_spark.spark.scoring import Scoring
 
     if args.evaluate_every is None:
-        given = [name for name in ("analogies", "pairs", "patience") if getattr(args, name) is not None]
+        needing = ("analogies", "pairs", "restrict_vocab", "patience")
+        given = [option_name(name) for name in needing if getattr(args, name) is not None]
         if given:
-            raise W2VError(f"--{given[0]} needs --evaluate-every N: every how many rounds to score")
+            raise W2VError(f"{given[0]} needs --evaluate-every N: every how many rounds to score")
         return None
-    return Scoring.of_files(args.evaluate_every, args.analogies, args.pairs, args.restrict_vocab, args.patience)
+    words = SCORED_WORDS if args.restrict_vocab is None else args.restrict_vocab
+    return Scoring.of_files(args.evaluate_every, args.analogies, args.pairs, words, args.patience)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from w2v_spark.errors import ParamError
+from w2v_spark.errors import ParamError, one_line
 
 AUTO = "auto"
 NONE = "none"
@@ -154,11 +154,7 @@ class Params:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> Params:
         """Parameters from plain values; an unknown key is an error that names the nearest known one."""
-        known = specs()
-        for name in values:
-            if name not in known:
-                near = did_you_mean(name, known)
-                raise ParamError(f"unknown parameter {_shown(name)} in {source}{near}; known are: {', '.join(known)}")
+        _check_names(values, source)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -214,7 +210,9 @@ def default(name: str) -> Any:
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The parameters set in a TOML file: top-level keys, named as here."""
+    """The parameters set in a TOML file: top-level keys, named as here. Each is checked by itself, as options may yet
+    change what stands beside it.
+    """
     try:
         with open(path, "rb") as stream:
             text = stream.read(_LONGEST_TOML + 1)
@@ -227,9 +225,20 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as e:
-        raise ParamError(f"the configuration {path} is not valid TOML: {' '.join(str(e).split())[:300]}") from e
-    Params.from_dict(values, source=str(path))
+        raise ParamError(f"the configuration {path} is not valid TOML: {one_line(e)[:300]}") from e
+    _check_names(values, str(path))
+    for name, value in values.items():
+        checked(name, specs()[name], value)
     return values
+
+
+def _check_names(values: Mapping[str, Any], source: str) -> None:
+    """Refuse a name that no parameter has."""
+    known = specs()
+    for name in values:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise ParamError(f"unknown parameter {_shown(name)} in {source}{near}; known are: {', '.join(known)}")
 
 
 def did_you_mean(name: str, known: Any) -> str:
@@ -252,14 +261,6 @@ def spelt(name: str, value: object) -> str:
         return str(value).lower()
     # in short where that is the same number
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-def markdown_table() -> str:
-    """The README's table of parameters."""
-    rows = ["| parameter | default | allowed | what it does |", "|---|---|---|---|"]
-    for name, spec in specs().items():
-        rows.append(f"| `{name}` | {spelt(name, default(name))} | {spec.allowed()} | {spec.help} |")
-    return "\n".join(rows)
 
 
 def _shown(value: Any) -> str:

@@ -20,7 +20,15 @@ from urllib.parse import quote
 import pyarrow as pa
 from pyarrow import fs
 
-from w2v_spark.errors import FormatError, InputError, StorageError
+from w2v_spark.errors import FormatError, InputError, StorageError, one_line
+
+
+def path_text(path: str | os.PathLike[str], what: str = "path") -> str:
+    """A path as text; a blank one, which would be the working directory, is refused by the words of what it is."""
+    text = os.fspath(path)
+    if not text.strip():
+        raise InputError(f"{what} {text!r} is blank, as of an unset variable: give the path of a file or a folder")
+    return text
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Place:
     @classmethod
     def open(cls, address: str | os.PathLike[str]) -> Place:
         """The directory at a local path or a URI; it need not exist yet."""
-        text = os.fspath(address)
+        text = path_text(address)
         if "\0" in text:
             raise InputError(f"cannot open {text!r}: no path holds the character NUL")
         try:
@@ -212,7 +220,7 @@ def _storage_errors(where: str) -> Iterator[None]:
     except (FileNotFoundError, StorageError):
         raise
     except (OSError, pa.ArrowException) as e:
-        raise StorageError(f"{where} cannot be read: {' '.join(str(e).split())}") from e
+        raise StorageError(f"{where} cannot be read: {one_line(e)}") from e
 
 
 class _Stored:

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2v_spark import __version__
-from w2v_spark.errors import FormatError, StorageError
+from w2v_spark.errors import FormatError, StorageError, one_line
 from w2v_spark.place import FileEntry, Place
 
 FORMAT = "w2v_spark"
@@ -140,7 +140,7 @@ def opened(place: Place, entry: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
     except StorageError:
         raise
     except (pa.ArrowException, OSError) as e:
-        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {' '.join(str(e).split())}") from e
+        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {one_line(e)}") from e
 
 
 def lacking(place: Place, files: Iterable[FileEntry]) -> str:

@@ -98,7 +98,7 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, parent: Place, facts: Mapping[str, Any]) -> Vocabulary:
         files = tuple(FileEntry(**f) for f in facts["files"])
-        return cls(facts["words"], facts["total_count"], parent.uri, files, facts.get("frozen", 0))
+        return cls(facts["words"], facts["total_count"], parent.uri, files, facts["frozen"])
 
     def to_dict(self) -> dict[str, Any]:
         """All but the directory."""

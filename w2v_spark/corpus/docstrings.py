@@ -5,7 +5,6 @@ prose that needs no download, and the same whatever else is installed.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import re
 import sysconfig
@@ -26,9 +25,8 @@ _LARGEST_SOURCE = 1 << 20
 def python_sources() -> list[str]:
     """Every .py file of the standard library and of the packages that w2v_spark needs, but tests, in a fixed order."""
     found: list[str] = []
-    specs = filter(None, map(importlib.util.find_spec, _PACKAGES))
-    packages = (folder for spec in specs for folder in spec.submodule_search_locations or ())
-    for root in (sysconfig.get_path("stdlib"), *packages):
+    places = dict.fromkeys(os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
+    for root in (sysconfig.get_path("stdlib"), *(os.path.join(place, name) for place in places for name in _PACKAGES)):
         for folder, below, files in os.walk(root):
             below[:] = [name for name in below if name not in _SKIPPED]
             paths = (os.path.join(folder, name) for name in files if name.endswith(".py"))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from w2v_spark.errors import MissingExtraError, ParamError
+from w2v_spark.errors import MissingExtraError, ParamError, one_line
 
 Tokenizer = Callable[[pa.Array], pa.ListArray]
 
@@ -164,7 +164,7 @@ def load_function(name: str) -> Callable[[str], list[str]]:
             "spark.sparkContext.addPyFile"
         ) from e
     except (Exception, SystemExit) as e:  # whatever the module does when it is imported
-        raise ParamError(f"tokenizer {name!r} cannot be loaded: {type(e).__name__}: {_one_line(e)}") from e
+        raise ParamError(f"tokenizer {name!r} cannot be loaded: {type(e).__name__}: {one_line(e)[:300]}") from e
     if not callable(found):
         raise ParamError(
             f"tokenizer {name!r} is not a function: it must take a document (str) and return a list of words"
@@ -177,17 +177,15 @@ def _from_function(function: Callable[[str], list[str]]) -> Tokenizer:
         try:
             words = [list(function(d)) if d else [] for d in documents.to_pylist()]
         except Exception as e:
-            raise ParamError(f"the tokenizer failed on a document: {type(e).__name__}: {_one_line(e)}") from e
+            raise ParamError(f"the tokenizer failed on a document: {type(e).__name__}: {one_line(e)[:300]}") from e
         try:
             return pa.array(words, pa.list_(pa.string()))
         except (pa.ArrowException, UnicodeEncodeError) as e:
-            raise ParamError(f"the tokenizer returned something else than a list of words (str): {_one_line(e)}") from e
+            raise ParamError(
+                f"the tokenizer returned something else than a list of words (str): {one_line(e)[:300]}"
+            ) from e
 
     return split
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _chinese() -> Tokenizer:

@@ -1,1 +1,1 @@
-"""The road that data takes through Spark; the only folder that imports pyspark."""
+"""The road that data takes through Spark. Beside it only ml/ and the command train need pyspark."""

@@ -214,7 +214,7 @@ def _kept_words(
 
 def check_vocab_file(spark: SparkSession, file: str, kind: str = "vocabulary file") -> None:
     """Refuse a list of words that is not there or has no words to offer, before anything long begins."""
-    if not exists(spark, qualify(spark, file)):
+    if not exists(spark, qualify(spark, file, kind)):
         raise InputError(f"{kind} {file} does not exist")
     ready_words(spark, file)
 
@@ -233,6 +233,7 @@ def ready_words(spark: SparkSession, file: str) -> DataFrame:
                 raise InputError(f"column 'word' of {file} is of type {kind.simpleString()}: must be string")
             words = frame.select("word")
         else:
-            line = F.trim(F.regexp_replace("value", "^\ufeff", ""))  # as editors on Windows begin a file
+            # U+FEFF: as editors on Windows begin a file
+            line = F.regexp_replace("value", "^\ufeff?\\s*", "")
             words = spark.read.text(path).select(F.split(line, r"\s+", 2)[0].alias("word"))
         return words.select(F.make_valid_utf8("word").alias("word")).where(F.length("word") > 0).distinct()

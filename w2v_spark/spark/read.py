@@ -45,12 +45,10 @@ class Source:
         given = [n for n in ("paths", "table", "sql", "dataframe") if getattr(self, n) not in ((), None)]
         if len(given) != 1:
             raise InputError(f"give exactly one of --input, --table and --sql; given: {', '.join(given) or 'none'}")
-        for path in self.paths:
-            # an empty path would be the working directory; Java takes no other names than those in UTF-8
-            if not path.strip() or any("\ud800" <= character <= "\udfff" for character in path):
-                raise InputError(f"input path {path!r} is empty or not UTF-8: give the path of a file or a folder")
         if self.format is not None and self.format not in FORMATS:
             raise InputError(f"input format {self.format!r} is not one of {', '.join(FORMATS)}")
+        if self.format is not None and not self.paths:
+            raise InputError(f"input format {self.format!r} is for files alone: leave it out beside {given[0]}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Documents:
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
     """Open the input; a missing path or column, or a column of the wrong type, is an InputError."""
-    paths = [_literal(spark, qualify(spark, p)) for p in source.paths]
+    paths = [_literal(spark, qualify(spark, p, "input path")) for p in source.paths]
     with _listing_errors(), input_errors():
         frame, kind = _frame(spark, source, paths)
         column = _column(frame, source, kind)

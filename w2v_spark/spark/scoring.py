@@ -156,5 +156,5 @@ def _correlation(vectors: Vectors, pairs: Pairs) -> float | None:
 
 def _worth(row: dict[str, Any]) -> float | None:
     """One number of a round's scores, to tell whether they rise."""
-    known = [value for name in SCORES if (value := row.get(name)) is not None]
+    known = [value for name in SCORES if (value := row[name]) is not None]
     return sum(known) if known else None

@@ -28,6 +28,7 @@ from pyspark.sql import SparkSession, is_remote
 
 from w2v_spark import errors
 from w2v_spark.errors import FormatError, InputError, W2VError
+from w2v_spark.place import path_text
 from w2v_spark.spark.java import find_java
 
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them
@@ -160,15 +161,15 @@ def _settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
             spark.conf.unset(name) if old is None else spark.conf.set(name, old)
 
 
-def qualify(spark: SparkSession, path: str | os.PathLike[str]) -> str:
+def qualify(spark: SparkSession, path: str | os.PathLike[str], what: str = "path") -> str:
     """The path as a URI, resolved against Spark's default file system and, where that is local, the working
-    directory.
+    directory; `what` is what errors call it.
     """
-    text = os.fspath(path)
+    text = path_text(path, what)
     try:
         text.encode()
     except UnicodeEncodeError as e:
-        raise InputError(f"path {text!r} is not UTF-8, which Spark needs: rename it") from e
+        raise InputError(f"{what} {text!r} is not UTF-8, which Spark needs: rename it") from e
     jvm: Any = spark.sparkContext._jvm
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
     try:

@@ -41,7 +41,7 @@ class EarlierModel:
         cls, spark: SparkSession, path: str | os.PathLike[str], params: Params, output: str | os.PathLike[str]
     ) -> EarlierModel:
         """The model at OUT, looked at before anything long begins; an error says why a run cannot start from it."""
-        model = store.open_model(qualify(spark, path))
+        model = store.open_model(qualify(spark, path, "model to start from"))
         size = model.params["vector_size"]
         if size != params.vector_size:
             raise ParamError(

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.errors import FormatError, InputError, MissingExtraError, OutputError, ParamError
+from w2v_spark.errors import FormatError, InputError, MissingExtraError, OutputError, ParamError, one_line
 from w2v_spark.vectors.metrics import Float32Array, Matrix
 from w2v_spark.vectors.vectors import Neighbours, Vectors
 
@@ -75,7 +75,7 @@ class Index:
             if found == expected:
                 (made.view if mmap else made.load)(name)
         except Exception as e:  # usearch raises what it likes
-            raise FormatError(f"{name} is no index of usearch: {' '.join(str(e).split())}") from e
+            raise FormatError(f"{name} is no index of usearch: {one_line(e)}") from e
         if found != expected:
             raise FormatError(
                 f"{name} is an index of {found[0]} vectors of {found[1]} numbers by {found[2].name}, not of these "

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, one_line
 from w2v_spark.vectors.formats.words import read_words, unique
 from w2v_spark.vectors.vectors import Vectors
 
@@ -67,9 +67,7 @@ def _array(path: Path, dimensions: int, kinds: str, mmap: bool) -> np.ndarray:
     except (OSError, MemoryError):
         raise
     except Exception as e:  # a damaged header may end in an error of any kind
-        raise FormatError(
-            f"{path} is no array that numpy can read without pickle: {' '.join(str(e).split())[:300]}"
-        ) from e
+        raise FormatError(f"{path} is no array that numpy can read without pickle: {one_line(e)[:300]}") from e
     if not isinstance(array, np.ndarray) or array.ndim != dimensions or array.dtype.kind not in kinds:
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
         raise FormatError(f"{path} must hold {'numbers, words x size' if dimensions == 2 else 'counts'}, got {found}")

@@ -42,8 +42,8 @@ def write(vectors: Vectors, handles: Sequence[IO[bytes]]) -> None:
 
 
 def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -> Vectors:
-    """A first line of two integers is the header; without one (GloVe) the lines are counted first. A word may hold
-    spaces: the numbers are told from the end of the line.
+    """A first line of two integers is the header; without one (GloVe) the lines are counted first. Blank lines at the
+    end are passed over. A word may hold spaces: the numbers are told from the end of the line.
     """
     with unpacked(path) as stream:
         lines = lines_of(path, stream)
@@ -51,7 +51,7 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
         header = len(first) == 2 and all(field.isdigit() and len(field) < 100 for field in first)
         if not first:
             raise FormatError(f"{path} is empty: expected a line 'words numbers', or a word and its numbers")
-        rows = int(first[0]) if header else 1 + sum(1 for _ in lines)
+        rows = int(first[0]) if header else max((n for n, line in enumerate(lines, 2) if not line.isspace()), default=1)
         size = int(first[1]) if header else len(first) - 1
     if size < 1:
         raise FormatError(f"{path}, line 1: expected 'words numbers', or a word and its numbers, got {first[0][:60]!r}")
