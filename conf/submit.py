@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import re
+import stat
 import sys
 import sysconfig
 import tempfile
@@ -253,13 +255,20 @@ def zip_package() -> Path:
 
 
 def writable_folder() -> Path:
-    """The checkout's build folder, or a temporary one where the checkout cannot be written."""
+    """The checkout's build folder, or where the checkout cannot be written a temporary one that is the user's own."""
     folder = ROOT / "build"
-    try:
+    with contextlib.suppress(OSError):
         folder.mkdir(exist_ok=True)
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="w2v_spark-"))
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="w2v_spark-"))
+        if os.access(folder, os.W_OK):
+            return folder
+    # the same one each time, or each submission would leave one behind
+    private = Path(tempfile.gettempdir(), f"w2v_spark-build-{os.geteuid()}")
+    with contextlib.suppress(OSError):
+        private.mkdir(mode=0o700, exist_ok=True)
+        found = private.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+            return private
+    return Path(tempfile.mkdtemp(prefix="w2v_spark-"))
 
 
 def say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -127,6 +128,22 @@ def test_package_and_environment_travel(checkout: Path) -> None:
     assert "--archives" not in arguments and "--py-files" in arguments and "PYSPARK_DRIVER_PYTHON" not in environ
     arguments, environ, done = submit(checkout, "jobs/train.py", PYSPARK_PYTHON="/opt/python")
     assert environ["PYSPARK_PYTHON"] == "/opt/python" and "--py-files" in arguments
+
+
+def test_a_checkout_that_cannot_be_written_has_one_folder_elsewhere(checkout: Path, tmp_path: Path) -> None:
+    (checkout / "build").write_text("no folder")
+    (tmp_path / "tmp").mkdir()
+
+    def folder_of_what_is_sent() -> Path:
+        arguments, _, _ = submit(checkout, "--master", "spark://host:7077", "job.py", TMPDIR=tmp_path / "tmp")
+        (files,) = options(arguments, "--py-files")
+        return Path(files.removeprefix("file://")).parent
+
+    mine = folder_of_what_is_sent()
+    assert folder_of_what_is_sent() == mine == tmp_path / "tmp" / f"w2v_spark-build-{os.geteuid()}"
+    assert mine.stat().st_mode & 0o777 == 0o700
+    mine.chmod(0o777)
+    assert folder_of_what_is_sent() != mine
 
 
 def test_own_settings_win(checkout: Path, tmp_path: Path) -> None:

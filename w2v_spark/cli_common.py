@@ -58,9 +58,14 @@ def set_texts(parser: argparse.ArgumentParser, description: str, epilog: str) ->
 
 def open_vectors(args: argparse.Namespace, device: str = "cpu") -> Vectors:
     """The vectors of --vectors."""
+    return Vectors.open(vectors_address(args), device=device)
+
+
+def vectors_address(args: argparse.Namespace) -> str:
+    """What --vectors names."""
     if args.vectors is None:
         raise ParamError("no vectors given: add --vectors DIR, the output of a training run")
-    return Vectors.open(args.vectors, device=device)
+    return str(args.vectors)
 
 
 def rounded(value: float | None) -> float | None:

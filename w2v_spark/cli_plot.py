@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2v_spark import store
-from w2v_spark.cli_common import VECTORS_HELP, run_command, set_texts
+from w2v_spark.cli_common import VECTORS_HELP, open_vectors, run_command, set_texts, vectors_address
 from w2v_spark.errors import ParamError
 from w2v_spark.pictures.canvas import ENDINGS, picture_module, save
 from w2v_spark.pictures.files import file_to_write
@@ -60,8 +60,6 @@ def run_plot(args: argparse.Namespace) -> int:
     if args.save is None:
         raise ParamError("no file given: add --save FILE, which ends in .png or .svg")
     path = file_to_write("--save", args.save, ENDINGS)
-    if args.vectors is None:
-        raise ParamError("no vectors given: add --vectors DIR, the output of a training run")
     figure, about = {"map": _map, "heatmap": _heatmap, "rounds": _rounds}[args.picture](args)
     save(figure, path)
     print(f"{about}: {args.save}")
@@ -75,7 +73,7 @@ def _map(args: argparse.Namespace) -> tuple[Figure, str]:
     top = TOP if args.top is None else args.top
     if not 3 <= top <= module.MOST_WORDS:
         raise ParamError(f"--top must be from 3 to {module.MOST_WORDS:,}, got {top}")
-    vectors = Vectors.open(args.vectors)
+    vectors = open_vectors(args)
     words = _spelt(vectors, args.words) if args.words else vectors.index_to_key[:top]
     about = f"map of {len(words):,} words" if args.words else f"map of the {len(words):,} most frequent words"
     title = f"{_name(args.vectors)}: {about}"
@@ -84,7 +82,7 @@ def _map(args: argparse.Namespace) -> tuple[Figure, str]:
 
 def _heatmap(args: argparse.Namespace) -> tuple[Figure, str]:
     module = picture_module("heatmap")
-    vectors = Vectors.open(args.vectors)
+    vectors = open_vectors(args)
     words = _spelt(vectors, args.words)
     about = f"heat map of {len(words)} words"
     return module.heatmap(vectors, words, f"{_name(args.vectors)}: {about}"), about
@@ -92,7 +90,7 @@ def _heatmap(args: argparse.Namespace) -> tuple[Figure, str]:
 
 def _rounds(args: argparse.Namespace) -> tuple[Figure, str]:
     module = picture_module("rounds_chart")
-    rounds = read_rounds(store.open_model(args.vectors))
+    rounds = read_rounds(store.open_model(vectors_address(args)))
     about = f"loss and speed of {len(rounds):,} rounds"
     return module.rounds_chart(rounds, f"{_name(args.vectors)}: {about}"), about
 

@@ -25,12 +25,7 @@ Key = str | int | np.integer[Any]
 
 
 class Words:
-    """Words and their vectors, by id: the most frequent word first.
-
-    A word is looked up as it is spelt, then as the model's text was normalised: NFC, and lower-cased where training did
-    so; an integer is an id. The vectors lie in memory once, as they are, read-only; of the unit vectors only the
-    lengths are kept.
-    """
+    """What `Vectors` hold, and how a word is looked up; see there."""
 
     def __init__(
         self,
