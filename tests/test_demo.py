@@ -47,6 +47,14 @@ def test_the_demo_ends_with_sensible_neighbours(tmp_path: Path) -> None:
         assert expected in [w for w, _ in vectors.most_similar(word, topn=15)], word
 
 
+def test_a_demo_that_cannot_write_says_so(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("no folder")
+    command = [sys.executable, str(ROOT / "jobs" / "demo.py")]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (2, "error: [Errno 20] Not a directory: 'out/demo-corpus'\n")
+
+
 def test_docstrings_lose_examples_and_doubles(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
     source.write_text(
