@@ -16,13 +16,13 @@ from w2v_spark.errors import ParamError
 from w2v_spark.kernels import cuda_centre_model, cuda_device
 from w2v_spark.kernels import reference_models as models
 from w2v_spark.kernels.cpu import Outputs, compile_kernel
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_ROWS
+from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 from w2v_spark.kernels.cuda import CentreReplica, CudaReplica, open_model
 from w2v_spark.kernels.cuda_centre_plan import CentreLayout
 from w2v_spark.kernels.cuda_memory import MATRICES, TOTALS, DeviceModel
 from w2v_spark.kernels.cuda_model import lay_strip
 from w2v_spark.kernels.cuda_plan import BEARABLE, LEAST_TURNS, frozen_crowd
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.sentences import Piece

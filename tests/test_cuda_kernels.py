@@ -10,10 +10,10 @@ from cuda_emulator import BLOCKS_TOGETHER, CARD, COMPILER, EmulatedCupy, emulate
 from w2v_spark.corpus.random import mix64
 from w2v_spark.errors import DeviceError, ParamError
 from w2v_spark.kernels import cuda_compile, cuda_memory, cuda_model
-from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS
 from w2v_spark.kernels.cuda import CudaReplica
 from w2v_spark.kernels.cuda_memory import TOTALS
 from w2v_spark.kernels.cuda_plan import LEAST_TURNS, STRIP_TOKENS, frozen_crowd, plan_layout
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs g++ to emulate the kernels")
 

@@ -10,10 +10,9 @@ from test_kernels import sgns_kernel, slowed, strip_of, tile_pairs
 from w2v_spark.kernels import cuda_model, reference
 from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS
 from w2v_spark.kernels.cuda_model import tile_order
 from w2v_spark.kernels.cuda_plan import BEARABLE, LEAST_TURNS, MOST_SCALED, most_in_flight, row_scale
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
 
 # --- the model against the reference, with the same random numbers ---
 

@@ -14,8 +14,8 @@ from w2v_spark.kernels.cpu import Outputs, compile_kernel
 from w2v_spark.kernels.cpu_rows import aligned_matrix
 from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cpu_strip import STRIP
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.cpu_tile import MOST_UPDATES
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
 
 FULL = 2**32 - 1
 MASK = 2**64 - 1

@@ -18,8 +18,7 @@ from w2v_spark.errors import ParamError
 from w2v_spark.kernels.checks import MAX_VOCABULARY
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
 from w2v_spark.kernels.cpu_strip import STRIP
-from w2v_spark.kernels.cpu_tile import TILE_ROWS
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
 
 # skip-gram with negative sampling has its own tests
 NEW = [(a, loss) for loss in LOSSES for a in ARCHITECTURES if (a, loss) != ("skip_gram", "negative_sampling")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from device_arrays import CupyOnHost, DeviceArray, in_place_of_cupy
 from make_model_v1 import MODEL_V1
 
@@ -166,6 +168,11 @@ def test_cupy_and_a_gpu_are_looked_for_before_anything_is_read(
     )
     with pytest.raises(ParamError, match="^device must be one of cpu, cuda, got 'gpu'$"):
         Vectors.open("/nowhere", device="gpu")
+
+
+def test_looking_for_a_gpu_loads_no_compiler() -> None:
+    code = "import sys, w2v_spark.kernels.cuda_device; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_stand_in_refuses_what_cupy_refuses() -> None:

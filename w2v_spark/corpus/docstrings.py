@@ -42,7 +42,7 @@ def write_docstrings(folder: str | Path, sources: Iterable[str]) -> int:
     words = 0
     unfinished = folder / ".docstrings.txt"
     with open(unfinished, "w", encoding="utf-8") as out:
-        for line in _all_docstrings(list(sources)):
+        for line in _all_docstrings(sources):
             if line not in seen:
                 seen.add(line)
                 words += line.count(" ") + 1
@@ -51,7 +51,7 @@ def write_docstrings(folder: str | Path, sources: Iterable[str]) -> int:
     return words
 
 
-def _all_docstrings(sources: list[str]) -> Iterator[str]:
+def _all_docstrings(sources: Iterable[str]) -> Iterator[str]:
     with ProcessPoolExecutor() as pool:
         for lines in pool.map(file_docstrings, sources, chunksize=100):
             yield from lines

@@ -168,7 +168,7 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc, unused-ignore]
         forget: Any = self.flush
         try:
             return load(sig, target_context)
-        except Exception:  # whatever reading what is no longer whole may raise
+        except Exception:  # damaged pickle raises what it likes, and to compile once more is right in any case
             with contextlib.suppress(OSError):
                 forget()
             return None

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS, Cut, Tile
+from w2v_spark.kernels.cpu_tile import Cut, Tile
 from w2v_spark.kernels.simd import count_bits, find, lowest_bit
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
 
 _ONE = np.uint64(1)
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS, Cut, Model, Slab, Tile
+from w2v_spark.kernels.cpu_tile import Cut, Model, Slab, Tile
 from w2v_spark.kernels.simd import add_combination
 from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
-from w2v_spark.kernels.sizes import LANES
+from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
 
 
 @inner

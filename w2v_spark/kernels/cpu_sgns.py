@@ -33,20 +33,8 @@ from w2v_spark.kernels.cpu_strip import (
     read_only,
     training_signature,
 )
-from w2v_spark.kernels.cpu_tile import (
-    TILE_NEGATIVES,
-    TILE_ROWS,
-    Model,
-    Slab,
-    count_pairs,
-    cut_tile,
-    differentiate,
-    gather,
-    loss,
-    make_tile,
-    score,
-)
-from w2v_spark.kernels.sizes import LANES, padded_size
+from w2v_spark.kernels.cpu_tile import Model, Slab, count_pairs, cut_tile, differentiate, gather, loss, make_tile, score
+from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS, padded_size
 
 MEASURED = 64  # the loss is measured on one tile in so many
 

@@ -15,7 +15,7 @@ from numba import types
 from w2v_spark.corpus.random import GOLDEN
 from w2v_spark.kernels.cache import inner
 from w2v_spark.kernels.simd import count_bits, find
-from w2v_spark.kernels.sizes import LANES
+from w2v_spark.kernels.sizes import padded_size
 
 Ids = npt.NDArray[np.int32]
 
@@ -26,6 +26,8 @@ AHEAD = 32
 
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+whole_vectors = inner(padded_size)  # for compiled functions
+
 _ONE, _HALF, _LOW = np.uint64(1), np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
@@ -107,18 +109,12 @@ def occurrences(words: Any, first: Any, last: Any, word: Any) -> Any:
 
 
 @inner
-def band_of(window: Any) -> Any:
-    """How many words of the strip are scored with a context: those that its window may reach, up to whole vectors."""
-    return -(-(2 * window + 1) // LANES) * LANES
-
-
-@inner
 def make_strip(offsets: Any, window: Any) -> Strip:
     """An empty strip that has room for the longest sentence behind a nearly full one."""
     longest = 0
     for s in range(len(offsets) - 1):
         longest = max(longest, offsets[s + 1] - offsets[s])
-    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + band_of(window) + AHEAD + 1
+    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + whole_vectors(2 * window + 1) + AHEAD + 1
     return Strip(np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int64))
 
 
@@ -150,6 +146,6 @@ def lay_sentences(strip: Strip, ids: Any, offsets: Any, sentence: Any, keep: Any
         filled = _lay(strip, filled, ids, offsets[sentence], offsets[sentence + 1], offsets[0], keep, window, key)
         sentence += 1
     end = window + filled
-    strip.left[end : end + band_of(window)] = 0
-    strip.right[end : end + band_of(window)] = 0
+    strip.left[end : end + whole_vectors(2 * window + 1)] = 0
+    strip.right[end : end + whole_vectors(2 * window + 1)] = 0
     return sentence, filled

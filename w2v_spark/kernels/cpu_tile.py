@@ -16,14 +16,12 @@ from w2v_spark.kernels.cache import inlined, inner
 from w2v_spark.kernels.cpu_rows import Floats, aligned_zeros
 from w2v_spark.kernels.cpu_strip import Ids, Strip, occurrences
 from w2v_spark.kernels.simd import add_dots, copy, logistic_gradient, mark_pairs
-from w2v_spark.kernels.simd_tile import LINES, ROWS, multiply, turn
-from w2v_spark.kernels.sizes import LANES
+from w2v_spark.kernels.simd_tile import LINES, multiply, turn
+from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
 
-TILE_ROWS = ROWS  # contexts in a tile
 # a word in n of a tile's rows gets about n * (window + 1) * (negative + 1) updates at once; measured on English and on
 # few items, training diverges where these times the learning rate add up to 11
 MOST_UPDATES = 6.0
-TILE_NEGATIVES = 64  # negatives that a tile's pairs share
 
 _NEVER = 1 << 30  # further than any window reaches
 _TILE_VECTORS = TILE_ROWS // LANES

@@ -12,9 +12,10 @@ from w2v_spark.kernels import reference
 from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cpu_strip import Ids
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_ROWS
+from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 from w2v_spark.kernels.cuda_model import Strip, Vectors, draw, lay_strip, tile_order
 from w2v_spark.kernels.cuda_plan import Float32s, row_scale
+from w2v_spark.kernels.sizes import TILE_ROWS
 
 
 @dataclass(frozen=True)

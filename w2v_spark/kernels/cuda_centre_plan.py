@@ -14,9 +14,8 @@ import numpy.typing as npt
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.cpu import Outputs
-from w2v_spark.kernels.cpu_tile import TILE_ROWS
 from w2v_spark.kernels.cuda_plan import BEARABLE, GRANULE, RESERVED_BYTES, TILE_BYTES, Float32s, Shared
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
 
 _BLOCKS_TOGETHER = 4  # on a multiprocessor
 

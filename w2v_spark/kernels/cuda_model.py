@@ -17,8 +17,9 @@ from w2v_spark.corpus.random import GOLDEN, mix64
 from w2v_spark.kernels import reference
 from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cpu_strip import Ids
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
+from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 from w2v_spark.kernels.cuda_plan import Float32s, row_scale
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
 
 UInt64s = npt.NDArray[np.uint64]
 Vectors = npt.NDArray[Any]

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels.cpu_tile import TILE_NEGATIVES, TILE_ROWS
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
 
 Float32s = npt.NDArray[np.float32]
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from numba import types
 
 from w2v_spark.kernels.emitter import INT64, Emitter, lanes, literal, micro_kernel
-from w2v_spark.kernels.sizes import LANES
+from w2v_spark.kernels.sizes import LANES, TILE_ROWS
 
-ROWS = 32  # columns of what `multiply` adds to: two vectors
+ROWS = TILE_ROWS  # columns of what `multiply` adds to: two vectors
 LINES = 8  # rows that `multiply` takes
 TOGETHER = 3  # rows that `add_combinations` changes
 
