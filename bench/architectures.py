@@ -24,8 +24,8 @@ from gensim.models import Word2Vec
 
 from w2v_spark.corpus.random import random_key
 from w2v_spark.corpus.vocab import initial_vectors
+from w2v_spark.kernels.aligned import aligned_matrix
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
-from w2v_spark.kernels.cpu_rows import aligned_matrix
 from w2v_spark.kernels.sizes import padded_size
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling

@@ -18,12 +18,12 @@ from gpu_checks import Task, row
 from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda import open_model
-from w2v_spark.kernels.cuda_centre_model import CentreModel
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding
+from w2v_spark.kernels.cuda_centre_reference import CentreReference
 from w2v_spark.kernels.cuda_device import open_card
-from w2v_spark.kernels.cuda_memory import DeviceModel
-from w2v_spark.kernels.cuda_model import CudaModel
+from w2v_spark.kernels.cuda_model import DeviceModel
 from w2v_spark.kernels.cuda_plan import crowding, plan_layout
+from w2v_spark.kernels.cuda_reference import TileReference
 from w2v_spark.vectors import metrics, search
 from w2v_spark.vectors.metrics import Rows
 
@@ -47,7 +47,7 @@ def parity(data: Path, short: bool) -> bool:
         replica = task.replica(plan_layout(size, window, open_card(0).shared, tensor), blocks=1)
         crowds = crowding(task.corpus.counts, task.keep, task.noise, window, negative)
         tables = (task.keep, task.noise.probability, task.noise.alias)
-        model = CudaModel(window, negative, *tables, crowds, rounded=tensor)
+        model = TileReference(window, negative, *tables, crowds, rounded=tensor)
         title = f"{'bf16' if tensor else 'float'} {size} {window} {negative} {name}"
         passed &= _compare(title, task.corpus, replica, model, size, 2e-3 if tensor else 1e-4)
     return passed
@@ -65,7 +65,7 @@ def centres(data: Path, short: bool) -> bool:
         replica = open_model(open_card(0), architecture, (size, window, negative), counts, task.keep, outputs, 1 << 16)
         replica.blocks_for = lambda tokens, step: 1  # type: ignore[method-assign]
         crowds = centre_crowding(architecture, outputs, counts, task.keep, window, negative)
-        model = CentreModel(architecture == "cbow", window, negative, task.keep, outputs, crowds)
+        model = CentreReference(architecture == "cbow", window, negative, task.keep, outputs, crowds)
         title = f"{architecture} {loss[:12]} {size} {window} {negative} {name}"
         passed &= _compare(title, task.corpus, replica, model, size, 1e-4)
     return passed

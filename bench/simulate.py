@@ -12,6 +12,7 @@ from itertools import repeat
 import numpy as np
 from encoded import EncodedRun
 
+from w2v_spark.array_types import Floats
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.params import Params
 from w2v_spark.training.merge import fold, weighs
@@ -20,7 +21,7 @@ from w2v_spark.training.schedule import Round, plan_rounds
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
 from w2v_spark.training.sequential import Terms, Weights
 from w2v_spark.training.shard import change_of
-from w2v_spark.workdir import MATRICES, CorpusReader, Float32Matrix, rows_per_block
+from w2v_spark.workdir import MATRICES, CorpusReader, rows_per_block
 
 
 class Simulation:
@@ -41,7 +42,7 @@ class Simulation:
         self.weights: Weights | None = None
         self.readers = [CorpusReader(corpus.parent, corpus.index) for _ in self.replicas]
 
-    def run(self, stretches: list[Round], threads: int) -> Float32Matrix:
+    def run(self, stretches: list[Round], threads: int) -> Floats:
         """Train and merge; syn0 at the end."""
         words, step = len(self.corpus.words), rows_per_block(self.params.vector_size)
         blocks = [(m, slice(i, min(i + step, words))) for m in (0, 1) for i in range(0, words, step)]
@@ -57,7 +58,7 @@ class Simulation:
                         counts[:] = 0
         return self.base[0]
 
-    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+    def rows(self, matrix: str, first: int, stop: int) -> Floats:
         """Of the model that all start from."""
         return self.base[MATRICES.index(matrix)][first:stop]
 
@@ -80,7 +81,7 @@ class Simulation:
             replica.write(name, rows.start, base)
 
 
-def simulate(corpus: EncodedRun, params: Params, threads: int = 2) -> Float32Matrix:
+def simulate(corpus: EncodedRun, params: Params, threads: int = 2) -> Floats:
     """syn0 after training with params.num_replicas replicas, merged as the product merges them."""
     rounds = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, params.num_replicas or 1)
     return Simulation(corpus, params).run(rounds, threads)

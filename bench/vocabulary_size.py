@@ -23,9 +23,9 @@ from encoded import EncodedText
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from w2v_spark.kernels.aligned import aligned_matrix
 from w2v_spark.kernels.checks import MAX_VOCABULARY
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
-from w2v_spark.kernels.cpu_rows import aligned_matrix
 from w2v_spark.kernels.cpu_sgns import cpu_name
 from w2v_spark.kernels.sizes import padded_size
 from w2v_spark.params import Params

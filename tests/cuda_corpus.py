@@ -6,10 +6,10 @@ import numpy as np
 
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
 from w2v_spark.kernels.cpu import Outputs
-from w2v_spark.kernels.cuda_centre_model import CentreModel
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding
-from w2v_spark.kernels.cuda_model import CudaModel
+from w2v_spark.kernels.cuda_centre_reference import CentreReference
 from w2v_spark.kernels.cuda_plan import crowding
+from w2v_spark.kernels.cuda_reference import TileReference
 
 FULL = 2**32 - 1
 KEY = 77
@@ -35,7 +35,7 @@ class Corpus:
 
     def model(self, **settings):
         tables = (self.keep, self.noise.probability, self.noise.alias)
-        return CudaModel(self.window, self.negative, *tables, **({"crowding": self.crowding} | settings))
+        return TileReference(self.window, self.negative, *tables, **({"crowding": self.crowding} | settings))
 
     def train(self, model, precision=np.float64, step_from=0.05, step_to=0.02):
         syn0, syn1 = self.syn0.astype(precision), self.syn1.astype(precision)
@@ -84,7 +84,7 @@ class Centres:
         corpus = self.corpus
         of = (self.architecture == "cbow", corpus.window, corpus.negative, corpus.keep, self.outputs)
         given = {"crowding": self.crowding, "mean": self.mean, "exclude_window": self.exclude} | settings
-        return CentreModel(*of, **given)
+        return CentreReference(*of, **given)
 
     def uncrowded(self, **settings):
         return self.model(crowding=tuple(0 * crowd for crowd in self.crowding), **settings)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from w2v_spark.kernels import cuda_compile, cuda_device, cuda_memory
+from w2v_spark.kernels import cuda_compile, cuda_device, cuda_model
 from w2v_spark.kernels.cuda_device import Card
 from w2v_spark.kernels.cuda_plan import Shared
 
@@ -136,7 +136,7 @@ CARD = Card(0, "emulated", 90, 4, Shared(227 << 10, 228 << 10))
 def emulate(monkeypatch: Any, order: int = 0, free_bytes: int = 1 << 34) -> EmulatedCupy:
     """Let the product use the stand-in."""
     cupy = EmulatedCupy(order, free_bytes)
-    for module in (cuda_memory, cuda_device):
+    for module in (cuda_model, cuda_device):
         monkeypatch.setattr(module, "import_cupy", lambda: cupy)
-    monkeypatch.setattr(cuda_memory, "compiled", lambda layout, capability: layout)
+    monkeypatch.setattr(cuda_model, "compiled", lambda layout, capability: layout)
     return cupy

@@ -13,15 +13,15 @@ from cuda_emulator import BLOCKS_TOGETHER, CARD, COMPILER, emulate
 from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.corpus.random import mix64
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels import cuda_centre_model, cuda_device
+from w2v_spark.kernels import cuda_centre_reference, cuda_device
 from w2v_spark.kernels import reference_models as models
 from w2v_spark.kernels.cpu import Outputs, compile_kernel
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 from w2v_spark.kernels.cuda import CentreReplica, CudaReplica, open_model
 from w2v_spark.kernels.cuda_centre_plan import CentreLayout
-from w2v_spark.kernels.cuda_memory import MATRICES, TOTALS, DeviceModel
-from w2v_spark.kernels.cuda_model import lay_strip
+from w2v_spark.kernels.cuda_model import MATRICES, TOTALS, DeviceModel
 from w2v_spark.kernels.cuda_plan import BEARABLE, LEAST_TURNS, frozen_crowd
+from w2v_spark.kernels.cuda_reference import lay_strip
 from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling, open_replica
@@ -54,7 +54,7 @@ def replica_of(task, slab=None, frozen=None):
 
 @pytest.mark.parametrize("keep", [1.0, 0.3])
 def test_model_is_the_cpu_kernel_in_the_order_of_the_text(monkeypatch, keep):
-    monkeypatch.setattr(cuda_centre_model, "tile_order", range)
+    monkeypatch.setattr(cuda_centre_reference, "tile_order", range)
     task = Centres.of("skip_gram", "hierarchical_softmax", [30, 1, 200, 10, 0, 3] * 3, 200, 100, keep=keep)
     corpus = task.corpus
     syn0, syn1, found = corpus.train(task.uncrowded(), step_to=0.05)
@@ -104,7 +104,7 @@ def replay(task, step):
 @pytest.mark.parametrize("mean", [True, False])
 @pytest.mark.parametrize("vocabulary", [2, 60])
 def test_model_is_the_reference_in_float64(monkeypatch, architecture, loss, mean, vocabulary):
-    monkeypatch.setattr(cuda_centre_model, "tile_order", range)
+    monkeypatch.setattr(cuda_centre_reference, "tile_order", range)
     options = {"mean": mean, "exclude": loss == "negative_sampling" and mean}
     task = Centres.of(architecture, loss, [*MIXED, 100], vocabulary, 12, window=20, keep=0.9, **options)
     # a step at which words that a window repeats are damped

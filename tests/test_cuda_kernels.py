@@ -9,9 +9,9 @@ from cuda_emulator import BLOCKS_TOGETHER, CARD, COMPILER, EmulatedCupy, emulate
 
 from w2v_spark.corpus.random import mix64
 from w2v_spark.errors import DeviceError, ParamError
-from w2v_spark.kernels import cuda_compile, cuda_memory, cuda_model
+from w2v_spark.kernels import cuda_compile, cuda_model, cuda_reference
 from w2v_spark.kernels.cuda import CudaReplica
-from w2v_spark.kernels.cuda_memory import TOTALS
+from w2v_spark.kernels.cuda_model import TOTALS
 from w2v_spark.kernels.cuda_plan import LEAST_TURNS, STRIP_TOKENS, frozen_crowd, plan_layout
 from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
 
@@ -130,13 +130,13 @@ def test_emulated_kernels_equal_the_model_for_other_tiles(monkeypatch, rows, neg
 @pytest.mark.parametrize("lengths", [[3 * STRIP_TOKENS + 5], [1] * (STRIP_TOKENS + 1), [100] * 200])
 def test_emulated_subsampling_over_many_blocks(monkeypatch, keep, lengths):
     emulate(monkeypatch, order=2)
-    for module in (cuda_memory, cuda_compile):
+    for module in (cuda_model, cuda_compile):
         monkeypatch.setattr(module, "SCAN_THREADS", 4)  # less than there are blocks
     corpus = make_corpus(lengths, 40, 16, keep=keep)
     replica = replica_of(corpus, plan_layout(16, 5, CARD.shared, False))
     chunk = replica.upload(corpus.ids, corpus.offsets)
     kept = replica.train_chunk(chunk, 0.0, 0.0, KEY)[0]
-    strip = cuda_model.lay_strip(corpus.ids, corpus.offsets, corpus.keep, 5, mix64(np.uint64(KEY)))
+    strip = cuda_reference.lay_strip(corpus.ids, corpus.offsets, corpus.keep, 5, mix64(np.uint64(KEY)))
     assert kept == len(strip.words)
     assert (chunk.words.content[:kept] == strip.words).all()
     where = chunk.where.content[:kept]

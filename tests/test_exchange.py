@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from pyarrow import flight
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ExchangeError
 from w2v_spark.training.exchange import Exchange, Gather
 from w2v_spark.training.merge import fold
 from w2v_spark.training.sequential import Weights
 from w2v_spark.training.shard import change_of
-from w2v_spark.workdir import MATRICES, Float32Matrix
+from w2v_spark.workdir import MATRICES
 
 WORDS, SIZE, REPLICAS = 300, 8, 5
 
@@ -25,12 +26,12 @@ WORDS, SIZE, REPLICAS = 300, 8, 5
 class Matrices:
     """A replica that is only its rows."""
 
-    syn: dict[str, Float32Matrix] = field(default_factory=dict)
+    syn: dict[str, Floats] = field(default_factory=dict)
 
-    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+    def rows(self, matrix: str, first: int, stop: int) -> Floats:
         return self.syn[matrix][first:stop]
 
-    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+    def write(self, matrix: str, first: int, rows: Floats) -> None:
         self.syn[matrix][first : first + len(rows)] = rows
 
 
@@ -51,12 +52,12 @@ def together(run: Callable[[int, Gather], None]) -> list[BaseException | None]:
         return [future.exception(60) for future in futures]
 
 
-def start() -> dict[str, Float32Matrix]:
+def start() -> dict[str, Floats]:
     random = np.random.default_rng(1)
     return {matrix: random.standard_normal((WORDS, SIZE)).astype(np.float32) for matrix in MATRICES}
 
 
-def trained(number: int, sync: int, syn: dict[str, Float32Matrix]) -> None:
+def trained(number: int, sync: int, syn: dict[str, Floats]) -> None:
     """Move two thirds of the rows, as a replica would in a stretch of training."""
     random = np.random.default_rng([number, sync])
     for matrix in MATRICES:
@@ -77,7 +78,7 @@ def weights_of(rule: str, sync: int) -> Weights | None:
 @pytest.mark.parametrize("rule", ["sequential", "adasum", "mean"])
 def test_every_replica_ends_with_the_rows_that_a_fold_in_their_order_gives(rule: str) -> None:
     syncs = 3
-    ends: list[dict[str, Float32Matrix]] = [{}] * REPLICAS
+    ends: list[dict[str, Floats]] = [{}] * REPLICAS
 
     def run(number: int, gather: Gather) -> None:
         replica, base = Matrices(start()), start()

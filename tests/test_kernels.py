@@ -10,8 +10,8 @@ import pytest
 
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
 from w2v_spark.kernels import reference
+from w2v_spark.kernels.aligned import aligned_matrix
 from w2v_spark.kernels.cpu import Outputs, compile_kernel
-from w2v_spark.kernels.cpu_rows import aligned_matrix
 from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cpu_strip import STRIP
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from w2v_spark.array_types import Floats
 from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.kernels.axes import add_second_moment, principal_axes, weigh_along
 from w2v_spark.params import Params
@@ -15,10 +16,10 @@ from w2v_spark.training.merge import RULES, Change, fold, weighs
 from w2v_spark.training.replica import Sampling
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sequential import Terms
-from w2v_spark.workdir import MATRICES, SYN0, SYN1, Float32Matrix, rows_per_block
+from w2v_spark.workdir import MATRICES, SYN0, SYN1, rows_per_block
 
 
-def moment_of(rows: Float32Matrix, weights: np.ndarray) -> np.ndarray:
+def moment_of(rows: Floats, weights: np.ndarray) -> np.ndarray:
     total = np.zeros((rows.shape[1], rows.shape[1]))
     add_second_moment(rows, weights, total)
     return total
@@ -174,7 +175,7 @@ def test_axes_come_from_the_rows_that_train_most(loss: str, monkeypatch: pytest.
     params = Params(num_replicas=2, vector_size=4, loss=loss)
     found = Terms.of_sampling(Sampling.of_counts(np.arange(words, 0, -1), params), params, 10**6, 10**4)
 
-    def rows(matrix: str, first: int, stop: int) -> Float32Matrix:
+    def rows(matrix: str, first: int, stop: int) -> Floats:
         read.append((matrix, first, stop))
         return np.ones((stop - first, 4), np.float32)
 

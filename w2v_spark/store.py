@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,8 +37,6 @@ VOCAB, VECTORS, METRICS, WORK = "vocab", "vectors", "metrics", "work"
 
 VOCAB_SCHEMA = pa.schema([("id", pa.int32()), ("word", pa.string()), ("count", pa.int64())])
 VECTORS_SCHEMA = pa.schema([*VOCAB_SCHEMA, ("vector", pa.list_(pa.float32()))])
-
-Float32Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,6 @@ from w2v_spark import store
 from w2v_spark.corpus.vocab import decode
 from w2v_spark.errors import FormatError, StorageError
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.store import Float32Matrix as Float32Matrix
 
 RUN, CURRENT, METRICS = "run.json", "CURRENT", "metrics"
 COUNTS, CORPUS, CORPUS_INDEX, ROUNDS = "counts", "corpus", "corpus.json", "rounds"

@@ -10,16 +10,14 @@ import functools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
+from w2v_spark.array_types import Doubles, Floats
+from w2v_spark.kernels.aligned import aligned_matrix, aligned_zeros
 from w2v_spark.kernels.cache import compile_now, inner
-from w2v_spark.kernels.cpu_rows import add_rows, aligned_matrix, aligned_zeros, slabs
 from w2v_spark.kernels.cpu_strip import read_only
+from w2v_spark.kernels.simd import add_combination
 from w2v_spark.kernels.sizes import padded_size
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 
 # changes travel with 11 bits, so axes need no more than this; a matrix of 300 takes 5 sweeps
 _ENOUGH = 1e-6
@@ -65,7 +63,6 @@ def _padded(matrix: Doubles) -> Floats:
 
 @functools.cache
 def _adder(width: int) -> Any:
-    wide, vectors, narrow, fewer = slabs(width)
     read = types.Array(types.float32, 2, "C", readonly=True)
 
     @compile_now(types.void(read, read_only(types.float64), types.float64[:, ::1]))
@@ -81,7 +78,7 @@ def _adder(width: int) -> Any:
                     weighed[i * width + d] = weight * rows[first + i, d]
             moment[:] = 0.0
             for d in range(size):
-                add_rows(moment, d * width, weighed, d, width, part, 0, width, count, wide, vectors, narrow, fewer)
+                add_combination(moment, d * width, weighed, d, width, part, 0, width, count, width)
             for d in range(size):
                 for e in range(size):
                     total[d, e] += moment[d * width + e]
@@ -122,20 +119,7 @@ def _rotator() -> Any:
 
 
 @inner
-def _multiply(
-    product: Any,
-    left: Any,
-    start: Any,
-    pitch: Any,
-    count: Any,
-    right: Any,
-    size: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
-) -> None:
+def _multiply(product: Any, left: Any, start: Any, pitch: Any, count: Any, right: Any, size: Any, width: Any) -> None:
     """The product of `count` rows, the first at left[start] and all `pitch` apart, with a square matrix of `size` rows,
     a part of which stays in the first cache for all of them.
     """
@@ -144,12 +128,11 @@ def _multiply(
         some = min(_PART, size - k)
         for i in range(count):
             at, row = start + i * pitch + k, i * width
-            add_rows(product, row, left, at, 1, right, k * width, width, some, wide, vectors, narrow, fewer)
+            add_combination(product, row, left, at, 1, right, k * width, width, some, width)
 
 
 @functools.cache
 def _weigher(width: int) -> Any:
-    wide, vectors, narrow, fewer = slabs(width)
     read, doubles, floats = read_only(types.float32), read_only(types.float64), types.float32[::1]
 
     @compile_now(types.void(read, floats, floats, doubles, doubles, types.int64, types.float32[:, ::1]))
@@ -157,12 +140,12 @@ def _weigher(width: int) -> Any:
         size, along, rows = out.shape[1], aligned_zeros(_PART * width), aligned_zeros(_PART * width)
         for first in range(0, len(out), _PART):
             count = min(_PART, len(out) - first)
-            _multiply(along, values, first * size, size, count, columns, size, width, wide, vectors, narrow, fewer)
+            _multiply(along, values, first * size, size, count, columns, size, width)
             for i in range(count):
                 for axis in range(size):
                     x = exposure[first + i] * rates[axis]
                     along[i * width + axis] *= np.float32(replicas * (1.0 + x) / (1.0 + replicas * x))
-            _multiply(rows, along, 0, width, count, axes, size, width, wide, vectors, narrow, fewer)
+            _multiply(rows, along, 0, width, count, axes, size, width)
             for i in range(count):
                 for d in range(size):  # a slice at once takes seconds to compile
                     out[first + i, d] = rows[i * width + d]

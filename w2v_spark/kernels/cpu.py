@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats, Ids
 from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.corpus.noise import alias_table, noise_distribution
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.checks import check_sentences, check_sizes, check_softmax
 from w2v_spark.kernels.cpu_cbow import compile_cbow
 from w2v_spark.kernels.cpu_hs import compile_hierarchical
-from w2v_spark.kernels.cpu_rows import Floats
 from w2v_spark.kernels.cpu_sgns import compile_sgns
 from w2v_spark.kernels.cpu_softmax import compile_softmax
-from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.sizes import LANES, padded_size
 from w2v_spark.params import specs
 

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from w2v_spark.array_types import Floats
+from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row
 from w2v_spark.kernels.cpu_strip import Strip, occurrences
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES
+from w2v_spark.kernels.simd import add_combination, copy
 
 ROWS = 32  # centres in a bag
 
@@ -57,26 +59,14 @@ def count_samples(strip: Strip, at: Any, rows: Any, window: Any) -> Any:
 
 @inner
 def fill_bag(
-    bag: Bag,
-    strip: Strip,
-    at: Any,
-    rows: Any,
-    filled: Any,
-    syn0: Any,
-    mean: Any,
-    window: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
+    bag: Bag, strip: Strip, at: Any, rows: Any, filled: Any, syn0: Any, mean: Any, window: Any, width: Any
 ) -> None:
     """Read the rows of syn0 around the centres `at` words into a strip of `filled`, and form the hidden vectors."""
     reach = 2 * window
     band = reach + 1
     words = strip.words
     for j in range(max(0, window - at), min(rows + reach, filled + window - at)):
-        copy_row(bag.context, j * width, syn0, np.int64(words[at + j]) * width, wide, vectors, narrow, fewer)
+        copy(bag.context, j * width, syn0, np.int64(words[at + j]) * width, width)
     bag.hidden[:] = 0
     bag.steps[:] = 0
     bag.shares[:] = 0
@@ -89,12 +79,8 @@ def fill_bag(
             bag.shares[k] = share
         bag.shares[middle] = 0
         first, after = (i + window - left) * width, (i + window + 1) * width
-        add_rows(
-            bag.hidden, i * width, bag.pooling, i, 0, bag.context, first, width, left, wide, vectors, narrow, fewer
-        )
-        add_rows(
-            bag.hidden, i * width, bag.pooling, i, 0, bag.context, after, width, right, wide, vectors, narrow, fewer
-        )
+        add_combination(bag.hidden, i * width, bag.pooling, i, 0, bag.context, first, width, left, width)
+        add_combination(bag.hidden, i * width, bag.pooling, i, 0, bag.context, after, width, right, width)
 
 
 @inner
@@ -109,10 +95,6 @@ def spread_steps(
     updates: Any,
     window: Any,
     width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
 ) -> None:
     """Add to each context's row of syn0 its share of the steps by the hidden vectors that it is part of; words that are
     frozen are left as they are.
@@ -135,4 +117,4 @@ def spread_steps(
             for k in range(end - i):
                 bag.shares[shares + k * reach] *= MOST_UPDATES / (times * updates)
         steps, count = i * width, end - i
-        add_rows(syn0, row, bag.shares, shares, reach, bag.steps, steps, width, count, wide, vectors, narrow, fewer)
+        add_combination(syn0, row, bag.shares, shares, reach, bag.steps, steps, width, count, width)

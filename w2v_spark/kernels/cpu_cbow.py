@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from w2v_spark.array_types import Floats, Ids
+from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import compile_now, inlined, inner
 from w2v_spark.kernels.cpu_bag import ROWS, Bag, count_samples, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_exclude import spread
-from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
 from w2v_spark.kernels.cpu_strip import (
-    Ids,
     Strip,
     draw_negatives,
     lay_sentences,
@@ -30,9 +30,9 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import Model, softplus
-from w2v_spark.kernels.simd import add_combination, add_dots, find, logistic_gradient, lowest_bit
+from w2v_spark.kernels.simd import add_combination, add_dots, copy, find, logistic_gradient, lowest_bit
 from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
-from w2v_spark.kernels.sizes import LANES
+from w2v_spark.kernels.sizes import LANES, slabs
 
 NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
 SHARE = 32  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
@@ -98,32 +98,19 @@ def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any,
 
 
 @inner
-def score(
-    scores: Scores,
-    bag: Bag,
-    now: Any,
-    words: Any,
-    first: Any,
-    rows: Any,
-    syn1: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
-) -> None:
+def score(scores: Scores, bag: Bag, now: Any, words: Any, first: Any, rows: Any, syn1: Any, width: Any) -> None:
     """Dot products of each hidden vector with its centre, words[first + i], and with the negatives."""
     for j in range(NEGATIVES):
         row = np.int64(scores.negatives[now + j]) * width
-        copy_row(scores.rows, j * width, syn1, row, wide, vectors, narrow, fewer)
+        copy(scores.rows, j * width, syn1, row, width)
     scores.negative[:] = 0
     scores.positive[:] = 0
     for i in range(rows):
         x, row = i * width, np.int64(words[first + i]) * width
-        add_dots(scores.positive, i, bag.hidden, x, syn1, row, width, 1, width // LANES)
+        add_dots(scores.positive, i, bag.hidden, x, syn1, row, width, 1, width)
         for k in range(0, SHARE, LANES):
             at, own = i * SHARE + k, (share_of(i) + k) * width
-            add_dots(scores.negative, at, bag.hidden, x, scores.rows, own, width, LANES, width // LANES)
+            add_dots(scores.negative, at, bag.hidden, x, scores.rows, own, width, LANES, width)
 
 
 @inner
@@ -150,26 +137,14 @@ def differentiate(scores: Scores, rows: Any, step: Any, negative: Any) -> None:
 
 
 @inner
-def update_centres(
-    scores: Scores,
-    bag: Bag,
-    words: Any,
-    first: Any,
-    rows: Any,
-    syn1: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
-) -> None:
+def update_centres(scores: Scores, bag: Bag, words: Any, first: Any, rows: Any, syn1: Any, width: Any) -> None:
     """Form the steps of the hidden vectors by their centres, words[first + i], and change the centres' rows of syn1."""
     for i in range(rows):
         x, row = i * width, np.int64(words[first + i]) * width
-        add_rows(bag.steps, x, scores.positive, i, 0, syn1, row, width, 1, wide, vectors, narrow, fewer)
+        add_combination(bag.steps, x, scores.positive, i, 0, syn1, row, width, 1, width)
     for i in range(rows):
         x, row = i * width, np.int64(words[first + i]) * width
-        add_rows(syn1, row, scores.positive, i, 0, bag.hidden, x, width, 1, wide, vectors, narrow, fewer)
+        add_combination(syn1, row, scores.positive, i, 0, bag.hidden, x, width, 1, width)
 
 
 @inner
@@ -184,7 +159,7 @@ def update_negatives(
     model: Model,
     column: Any,
     width: Any,
-    vectors: Any,
+    columns: Any,
 ) -> None:
     """Add to the steps of the hidden vectors what the negatives make of them, and change the negatives' rows of syn1;
     for the columns of one slab.
@@ -192,7 +167,7 @@ def update_negatives(
     Meanwhile the rows of the next bag are asked for, `ASKED` lines at a time: its negatives, the contexts, the centres.
     """
     syn1, weights, far, apart = model.syn1, scores.negative, SHARES * SHARE, SHARES * width
-    lines = -(-vectors // ASKED)
+    lines = -(-columns // (ASKED * LANES))
     for share in range(SHARES):
         count, drawn = (rows - share + SHARES - 1) // SHARES, share * SHARE
         own, x = drawn * width + column, share * width + column
@@ -201,21 +176,21 @@ def update_negatives(
             sums = Rows(bag.steps, column, scores.order, share * (ROWS // SHARES) + k, width)
             soon = Rows(syn1, column + part % lines * ASKED * LANES, scores.negatives, NEGATIVES - now + drawn, width)
             at = (share + k * SHARES) * SHARE
-            add_combinations(sums, weights, at, far, 1, scores.rows, own, width, SHARE, vectors, soon, ASKED)
+            add_combinations(sums, weights, at, far, 1, scores.rows, own, width, SHARE, columns, soon, ASKED)
         for k in range(count - count % TOGETHER, count):
             i = share + k * SHARES
             to, at = i * width + column, i * SHARE
-            add_combination(bag.steps, to, weights, at, 1, scores.rows, own, width, SHARE, vectors)
+            add_combination(bag.steps, to, weights, at, 1, scores.rows, own, width, SHARE, columns)
         soon_matrix, later = (syn1, next_centres) if share else (model.syn0, next_centres + window)
         for part in range(SHARE // TOGETHER):
             j, line = part * TOGETHER, part % lines * ASKED * LANES
             sums = Rows(syn1, column, scores.negatives, now + drawn + j, width)
             soon = Rows(soon_matrix, column + line, words, later + part // lines % SHARES * count, width)
             at = share * SHARE + j
-            add_combinations(sums, weights, at, 1, far, bag.hidden, x, apart, count, vectors, soon, ASKED)
+            add_combinations(sums, weights, at, 1, far, bag.hidden, x, apart, count, columns, soon, ASKED)
         for j in range(SHARE - SHARE % TOGETHER, SHARE):
             row = np.int64(scores.negatives[now + drawn + j]) * width + column
-            add_combination(syn1, row, weights, share * SHARE + j, far, bag.hidden, x, apart, count, vectors)
+            add_combination(syn1, row, weights, share * SHARE + j, far, bag.hidden, x, apart, count, columns)
 
 
 @functools.cache
@@ -223,7 +198,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
     """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
     are made by `cpu.Kernel`.
     """
-    wide, vectors, narrow, fewer = slabs(width)
+    wide, columns, narrow, fewer = slabs(width)
     has_narrow = narrow > 0  # else the code for them is not even compiled
 
     tables = read_only(types.uint32), read_only(types.int32)
@@ -266,9 +241,9 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
                 if found == 0:
                     continue
                 samples += found
-                fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width, wide, vectors, narrow, fewer)
+                fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width)
                 choose_negatives(scores, now, strip, at, rows, window, exclude)
-                score(scores, bag, now, words, first, rows, outputs, width, wide, vectors, narrow, fewer)
+                score(scores, bag, now, words, first, rows, outputs, width)
                 unmeasured += 1
                 if unmeasured > MEASURED:
                     unmeasured = 1
@@ -276,21 +251,19 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
                     loss_samples += found
                 step = learning_rate(step_from, slope, strip.places[first])
                 differentiate(scores, rows, step, negative)
-                update_centres(scores, bag, words, first, rows, outputs, width, wide, vectors, narrow, fewer)
+                update_centres(scores, bag, words, first, rows, outputs, width)
                 column = 0
                 for _ in range(wide):
-                    update_negatives(scores, bag, now, words, first + rows, window, rows, model, column, width, vectors)
-                    column += vectors * LANES
+                    update_negatives(scores, bag, now, words, first + rows, window, rows, model, column, width, columns)
+                    column += columns
                 if has_narrow:
                     for _ in range(narrow):
                         update_negatives(
                             scores, bag, now, words, first + rows, window, rows, model, column, width, fewer
                         )
-                        column += fewer * LANES
+                        column += fewer
                 updates = step * (window + 1) * (negative + 1)
-                spread_steps(
-                    bag, strip, at, rows, filled, inputs, frozen, updates, window, width, wide, vectors, narrow, fewer
-                )
+                spread_steps(bag, strip, at, rows, filled, inputs, frozen, updates, window, width)
         return words_kept, samples, loss_sum, loss_samples
 
     return train

@@ -17,7 +17,6 @@ from numba import types
 
 from w2v_spark.kernels.cache import compile_now
 from w2v_spark.kernels.cpu_bag import ROWS, count_samples, fill_bag, make_bag, spread_steps
-from w2v_spark.kernels.cpu_rows import slabs
 from w2v_spark.kernels.cpu_strip import (
     lay_sentences,
     learning_rate,
@@ -36,8 +35,6 @@ def compile_hierarchical(width: int, bags: bool, freezing: bool) -> Any:
     """The compiled kernel for rows of `width` floats, CBOW's if `bags`, with frozen words or without; its arguments are
     made by `cpu.Kernel`.
     """
-    wide, vectors, narrow, fewer = slabs(width)
-
     tables = read_only(types.int64), read_only(types.int32), read_only(types.float32)
 
     @compile_now(training_signature(freezing, *tables, types.int64, types.boolean))
@@ -71,7 +68,7 @@ def compile_hierarchical(width: int, bags: bool, freezing: bool) -> Any:
                 rows, decisions = min(ROWS, filled - at), np.int64(0)
                 found = count_samples(strip, at, rows, window)
                 if bags and found > 0:
-                    fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width, wide, vectors, narrow, fewer)
+                    fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width)
                 for i in range(rows):
                     centre = at + window + i
                     around = np.int64(strip.left[centre] + strip.right[centre])
@@ -90,57 +87,16 @@ def compile_hierarchical(width: int, bags: bool, freezing: bool) -> Any:
                         word, x = words[centre], i * width
                         decisions += starts[word + 1] - starts[word]
                         loss_sum += train_hidden(
-                            way,
-                            tree,
-                            word,
-                            bag.hidden,
-                            bag.steps,
-                            x,
-                            step,
-                            measure,
-                            outputs,
-                            width,
-                            wide,
-                            vectors,
-                            narrow,
-                            fewer,
+                            way, tree, word, bag.hidden, bag.steps, x, step, measure, outputs, width
                         )
                     else:
                         loss_sum += train_contexts(
-                            way,
-                            tree,
-                            strip,
-                            centre,
-                            step,
-                            measure,
-                            inputs,
-                            frozen,
-                            outputs,
-                            width,
-                            wide,
-                            vectors,
-                            narrow,
-                            fewer,
+                            way, tree, strip, centre, step, measure, inputs, frozen, outputs, width
                         )
                 if bags and found > 0:
                     step = learning_rate(step_from, slope, strip.places[at + window])
                     updates = step * (window + 1) * decisions / found
-                    spread_steps(
-                        bag,
-                        strip,
-                        at,
-                        rows,
-                        filled,
-                        inputs,
-                        frozen,
-                        updates,
-                        window,
-                        width,
-                        wide,
-                        vectors,
-                        narrow,
-                        fewer,
-                    )
+                    spread_steps(bag, strip, at, rows, filled, inputs, frozen, updates, window, width)
         return words_kept, samples, loss_sum, loss_samples
 
     return train

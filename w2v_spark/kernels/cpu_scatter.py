@@ -24,7 +24,7 @@ def scatter_outputs(
     band: Any,
     width: Any,
     pitch: Any,
-    vectors: Any,
+    columns: Any,
 ) -> None:
     """Add the changes of a slab's columns to the rows of syn1, of the words around and of the negatives.
 
@@ -37,18 +37,18 @@ def scatter_outputs(
         # the contexts that have word j in their band: in each further row it is one column to the left
         i, end = max(0, j - 2 * window), min(cut.rows, j + 1)
         at = i * band + j - i
-        add_combination(syn1, row, tile.scores, at, band - 1, context, x + i * pitch, pitch, end - i, vectors)
+        add_combination(syn1, row, tile.scores, at, band - 1, context, x + i * pitch, pitch, end - i, columns)
     drawn, pulls, parts, j = cut.negatives, tile.negative_scores, TILE_NEGATIVES // TOGETHER // 2, 0
     for half in range(2):
         soon_matrix, later = (syn1, next_contexts + window) if half else (model.syn0, next_contexts)
         for part in range(parts):
             sums = Rows(syn1, slab.column, tile.negatives, drawn + j, width)
-            soon = Rows(soon_matrix, slab.column + part % vectors * LANES, words, later, width)
-            add_combinations(sums, pulls, j * TILE_ROWS, TILE_ROWS, 1, context, x, pitch, cut.rows, vectors, soon, 1)
+            soon = Rows(soon_matrix, slab.column + part * LANES % columns, words, later, width)
+            add_combinations(sums, pulls, j * TILE_ROWS, TILE_ROWS, 1, context, x, pitch, cut.rows, columns, soon, 1)
             j += TOGETHER
     for rest in range(j, TILE_NEGATIVES):
         row = np.int64(tile.negatives[drawn + rest]) * width + slab.column
-        add_combination(syn1, row, pulls, rest * TILE_ROWS, 1, context, x, pitch, cut.rows, vectors)
+        add_combination(syn1, row, pulls, rest * TILE_ROWS, 1, context, x, pitch, cut.rows, columns)
 
 
 @inner
@@ -63,7 +63,7 @@ def scatter_contexts(
     band: Any,
     width: Any,
     pitch: Any,
-    vectors: Any,
+    columns: Any,
 ) -> None:
     """Add the changes of a slab's columns to the contexts' rows of syn0, but for words that are frozen.
 
@@ -79,16 +79,16 @@ def scatter_contexts(
             if frozen[words[first + i]]:
                 continue
         row = np.int64(words[first + i]) * width + slab.column
-        add_combination(syn0, row, tile.scores, i * band, 1, output, u + i * pitch, pitch, 2 * window + 1, vectors)
+        add_combination(syn0, row, tile.scores, i * band, 1, output, u + i * pitch, pitch, 2 * window + 1, columns)
     whole = 0 if frozen is not None else cut.rows // TOGETHER
     for part in range(whole):
-        i, line = part * TOGETHER, slab.column + part % vectors * LANES
+        i, line = part * TOGETHER, slab.column + part * LANES % columns
         sums = Rows(syn0, slab.column, words, first + i, width)
         soon = Rows(model.syn1, line, tile.negatives, following, width)
-        add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors, soon, 1)
+        add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, columns, soon, 1)
     for i in range(whole * TOGETHER, cut.rows):
         if frozen is not None:
             if frozen[words[first + i]]:
                 continue
         row = np.int64(words[first + i]) * width + slab.column
-        add_combination(syn0, row, pulls, i, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, vectors)
+        add_combination(syn0, row, pulls, i, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, columns)

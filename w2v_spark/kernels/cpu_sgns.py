@@ -22,7 +22,6 @@ from numba import types
 
 from w2v_spark.kernels.cache import compile_now
 from w2v_spark.kernels.cpu_exclude import drop_clashes, drop_seen
-from w2v_spark.kernels.cpu_rows import slabs
 from w2v_spark.kernels.cpu_scatter import scatter_contexts, scatter_outputs
 from w2v_spark.kernels.cpu_strip import (
     draw_negatives,
@@ -34,7 +33,7 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import Model, Slab, count_pairs, cut_tile, differentiate, gather, loss, make_tile, score
-from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS, padded_size
+from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS, padded_size, slabs
 
 MEASURED = 64  # the loss is measured on one tile in so many
 
@@ -49,8 +48,7 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
     """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
     are made by `cpu.Kernel`.
     """
-    wide, vectors, narrow, fewer = slabs(width)
-    pitch = vectors * LANES
+    wide, pitch, narrow, fewer = slabs(width)
     has_narrow = narrow > 0  # else the code for them is not even compiled
     band = padded_size(2 * window + 1)
     rest = (2 * window + 1) % LANES
@@ -97,11 +95,11 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 tile.negative_scores[:] = 0
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
-                    gather(tile, cut, words, model, slab, window, width, pitch, vectors)
-                    score(tile, cut, slab, window, band, rest, pitch, vectors)
+                    gather(tile, cut, words, model, slab, window, width, pitch, pitch)
+                    score(tile, cut, slab, window, band, rest, pitch, pitch)
                 if has_narrow:
                     for s in range(narrow):
-                        slab = Slab(wide + s, wide * pitch + s * fewer * LANES)
+                        slab = Slab(wide + s, wide * pitch + s * fewer)
                         gather(tile, cut, words, model, slab, window, width, pitch, fewer)
                         score(tile, cut, slab, window, band, rest, pitch, fewer)
                 unmeasured += 1
@@ -114,11 +112,11 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 )
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
-                    scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, vectors)
-                    scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, vectors)
+                    scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, pitch)
+                    scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, pitch)
                 if has_narrow:
                     for s in range(narrow):
-                        slab = Slab(wide + s, wide * pitch + s * fewer * LANES)
+                        slab = Slab(wide + s, wide * pitch + s * fewer)
                         scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, fewer)
                         scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, fewer)
         return words_kept, pairs, loss_sum, loss_pairs

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from w2v_spark.array_types import Floats
+from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import compile_now, inner
-from w2v_spark.kernels.cpu_bag import ROWS, fill_bag, make_bag, spread_steps
-from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row, slabs
+from w2v_spark.kernels.cpu_bag import ROWS, Bag, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_strip import (
     Strip,
     lay_sentences,
@@ -28,7 +29,7 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import slowing
-from w2v_spark.kernels.simd import add_dots
+from w2v_spark.kernels.simd import add_combination, add_dots, copy
 from w2v_spark.kernels.simd_exp import exponentials
 from w2v_spark.kernels.sizes import LANES
 
@@ -60,18 +61,53 @@ def meets(strip: Strip, context: Any, centre: Any) -> Any:
 
 
 @inner
+def count_predicted(softmax: Softmax, strip: Strip, at: Any, rows: Any, window: Any, bags: Any, filled: Any) -> Any:
+    """Note how many words each hidden vector predicts; how many all of them do."""
+    found = 0
+    for i in range(rows):
+        own, count = at + window + i, 0
+        if bags:
+            count = int(strip.left[own] + strip.right[own] > 0)
+        else:
+            for j in range(max(window, own - window), min(filled + window, own + window + 1)):
+                count += meets(strip, own, j)
+        softmax.predicted[i] = count
+        found += count
+    return found
+
+
+@inner
+def copy_contexts(bag: Bag, words: Any, first: Any, rows: Any, syn0: Any, width: Any) -> None:
+    """Skip-gram: the hidden vectors are the rows of syn0 of words[first : first + rows]."""
+    bag.steps[:] = 0
+    for i in range(rows):
+        copy(bag.hidden, i * width, syn0, np.int64(words[first + i]) * width, width)
+
+
+@inner
+def add_steps(bag: Bag, words: Any, first: Any, rows: Any, syn0: Any, frozen: Any, width: Any) -> None:
+    """Skip-gram: add the steps to the rows of syn0 of words[first : first + rows], but for words that are frozen."""
+    for i in range(rows):
+        if frozen is not None:
+            if frozen[words[first + i]]:
+                continue
+        row = np.int64(words[first + i]) * width
+        add_combination(syn0, row, bag.ones, 0, 0, bag.steps, i * width, width, 1, width)
+
+
+@inner
 def score(softmax: Softmax, hidden: Any, rows: Any, syn1: Any, words: Any, width: Any) -> None:
     """Dot products of each hidden vector with the vector of each word."""
-    scores, columns, vectors = softmax.scores, softmax.columns, width // LANES
+    scores, columns = softmax.scores, softmax.columns
     scores[:] = 0
     whole = words // LANES * LANES
     for k in range(0, whole, LANES):
         for i in range(rows):
-            add_dots(scores, i * columns + k, hidden, i * width, syn1, k * width, width, LANES, vectors)
+            add_dots(scores, i * columns + k, hidden, i * width, syn1, k * width, width, LANES, width)
     for k in range(whole, words):
         for i in range(rows):
             # it also adds zeros to the lanes behind, the first of the next row among them
-            add_dots(scores, i * columns + k, hidden, i * width, syn1, k * width, width, 1, vectors)
+            add_dots(scores, i * columns + k, hidden, i * width, syn1, k * width, width, 1, width)
     for i in range(rows):
         scores[i * columns + words : (i + 1) * columns] = _NOTHING
 
@@ -87,28 +123,16 @@ def normalise(softmax: Softmax, i: Any, words: Any) -> Any:
 
 
 @inner
-def update_outputs(
-    softmax: Softmax,
-    hidden: Any,
-    steps: Any,
-    rows: Any,
-    syn1: Any,
-    words: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
-) -> None:
+def update_outputs(softmax: Softmax, hidden: Any, steps: Any, rows: Any, syn1: Any, words: Any, width: Any) -> None:
     """Form the steps of the hidden vectors, and make those of syn1, block by block."""
     scores, columns = softmax.scores, softmax.columns
     for k in range(0, words, _BLOCK):
         end = min(words, k + _BLOCK)
         for i in range(rows):
             at = i * columns + k
-            add_rows(steps, i * width, scores, at, 1, syn1, k * width, width, end - k, wide, vectors, narrow, fewer)
+            add_combination(steps, i * width, scores, at, 1, syn1, k * width, width, end - k, width)
         for v in range(k, end):
-            add_rows(syn1, v * width, scores, v, columns, hidden, 0, width, rows, wide, vectors, narrow, fewer)
+            add_combination(syn1, v * width, scores, v, columns, hidden, 0, width, rows, width)
 
 
 @inner
@@ -142,7 +166,6 @@ def compile_softmax(width: int, bags: bool, freezing: bool) -> Any:
     """The compiled kernel for rows of `width` floats, CBOW's if `bags`, with frozen words or without; its arguments are
     made by `cpu.Kernel`.
     """
-    wide, vectors, narrow, fewer = slabs(width)
 
     @compile_now(training_signature(freezing, types.int64, types.boolean))
     def train(
@@ -170,27 +193,15 @@ def compile_softmax(width: int, bags: bool, freezing: bool) -> Any:
             sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
             for at in range(0, filled, together):
-                rows, found = min(together, filled - at), 0
-                for i in range(rows):
-                    own = at + window + i
-                    if bags:
-                        count = int(strip.left[own] + strip.right[own] > 0)
-                    else:
-                        count = 0
-                        for j in range(max(window, own - window), min(filled + window, own + window + 1)):
-                            count += meets(strip, own, j)
-                    softmax.predicted[i] = count
-                    found += count
+                rows = min(together, filled - at)
+                found = count_predicted(softmax, strip, at, rows, window, bags, filled)
                 if found == 0:
                     continue
                 samples += found
                 if bags:
-                    fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width, wide, vectors, narrow, fewer)
+                    fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width)
                 else:
-                    bag.steps[:] = 0
-                    for i in range(rows):
-                        row = np.int64(words[at + window + i]) * width
-                        copy_row(bag.hidden, i * width, inputs, row, wide, vectors, narrow, fewer)
+                    copy_contexts(bag, words, at + window, rows, inputs, width)
                 score(softmax, bag.hidden, rows, outputs, size, width)
                 first = at + window
                 step = learning_rate(step_from, slope, strip.places[first])
@@ -201,32 +212,11 @@ def compile_softmax(width: int, bags: bool, freezing: bool) -> Any:
                         continue
                     scaled = step if bags else step * slowing(strip, first, first + rows, first + i, updates)
                     loss_sum += differentiate(softmax, strip, at, i, scaled, window, size, bags, filled)
-                update_outputs(softmax, bag.hidden, bag.steps, rows, outputs, size, width, wide, vectors, narrow, fewer)
+                update_outputs(softmax, bag.hidden, bag.steps, rows, outputs, size, width)
                 if bags:
-                    spread_steps(
-                        bag,
-                        strip,
-                        at,
-                        rows,
-                        filled,
-                        inputs,
-                        frozen,
-                        updates,
-                        window,
-                        width,
-                        wide,
-                        vectors,
-                        narrow,
-                        fewer,
-                    )
+                    spread_steps(bag, strip, at, rows, filled, inputs, frozen, updates, window, width)
                 else:
-                    for i in range(rows):
-                        if frozen is not None:
-                            if frozen[words[at + window + i]]:
-                                continue
-                        row, one = np.int64(words[at + window + i]) * width, bag.ones
-                        x = i * width
-                        add_rows(inputs, row, one, 0, 0, bag.steps, x, width, 1, wide, vectors, narrow, fewer)
+                    add_steps(bag, words, first, rows, inputs, frozen, width)
         return words_kept, samples, loss_sum, samples
 
     return train

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from w2v_spark.array_types import Ids
 from w2v_spark.corpus.random import GOLDEN
 from w2v_spark.kernels.cache import inner
 from w2v_spark.kernels.simd import count_bits, find
 from w2v_spark.kernels.sizes import padded_size
-
-Ids = npt.NDArray[np.int32]
 
 STRIP = 8192  # words laid end to end before their tiles are trained
 # words past the last one and its margins that may be looked at, such as those that a next tile would have; what lies

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from w2v_spark.array_types import Floats, Ids
+from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inlined, inner
-from w2v_spark.kernels.cpu_rows import Floats, aligned_zeros
-from w2v_spark.kernels.cpu_strip import Ids, Strip, occurrences
+from w2v_spark.kernels.cpu_strip import Strip, occurrences
 from w2v_spark.kernels.simd import add_dots, copy, logistic_gradient, mark_pairs
 from w2v_spark.kernels.simd_tile import LINES, multiply, turn
 from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
@@ -24,7 +25,6 @@ from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
 MOST_UPDATES = 6.0
 
 _NEVER = 1 << 30  # further than any window reaches
-_TILE_VECTORS = TILE_ROWS // LANES
 
 
 class Tile(NamedTuple):
@@ -67,7 +67,7 @@ class Cut(NamedTuple):
 
 
 class Slab(NamedTuple):
-    """A range of columns that the registers hold; its width is the literal `vectors` of the functions that take it."""
+    """A range of columns that the registers hold; the literal `columns` of the functions that take it is how many."""
 
     number: int
     column: int  # the first
@@ -117,30 +117,30 @@ def count_pairs(tile: Tile, strip: Strip, cut: Cut, band: Any) -> Any:
         tile.pairs_of[i] = np.float32(count)
         total += count
     for row in range(0, TILE_NEGATIVES * TILE_ROWS, TILE_ROWS):
-        copy(tile.negative_pairs, row, tile.pairs_of, 0, _TILE_VECTORS)
+        copy(tile.negative_pairs, row, tile.pairs_of, 0, TILE_ROWS)
     return total
 
 
 @inner
 def gather(
-    tile: Tile, cut: Cut, words: Any, model: Model, slab: Slab, window: Any, width: Any, pitch: Any, vectors: Any
+    tile: Tile, cut: Cut, words: Any, model: Model, slab: Slab, window: Any, width: Any, pitch: Any, columns: Any
 ) -> None:
     """Copy a slab's columns of the tile's rows."""
     around = TILE_ROWS + 2 * window
     x, u = slab.number * TILE_ROWS * pitch, slab.number * (around + TILE_NEGATIVES) * pitch
     for i in range(cut.rows):
         row = np.int64(words[cut.at + window + i]) * width
-        copy(tile.context, x + i * pitch, model.syn0, row + slab.column, vectors)
+        copy(tile.context, x + i * pitch, model.syn0, row + slab.column, columns)
     for j in range(cut.first, cut.last):
         row = np.int64(words[cut.at + j]) * width
-        copy(tile.output, u + j * pitch, model.syn1, row + slab.column, vectors)
+        copy(tile.output, u + j * pitch, model.syn1, row + slab.column, columns)
     for j in range(TILE_NEGATIVES):
         row = np.int64(tile.negatives[cut.negatives + j]) * width
-        copy(tile.output, u + (around + j) * pitch, model.syn1, row + slab.column, vectors)
+        copy(tile.output, u + (around + j) * pitch, model.syn1, row + slab.column, columns)
 
 
 @inner
-def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, pitch: Any, vectors: Any) -> None:
+def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, pitch: Any, columns: Any) -> None:
     """Add a slab's part of the dot products of each context with the words around it and with the negatives.
 
     The last vector of a band has `rest` words in it.
@@ -151,14 +151,14 @@ def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, p
     for i in range(cut.rows):
         x, row, last = first + i * pitch, i * band, band - LANES
         for k in range(0, last, LANES):
-            add_dots(scores, row + k, context, x, output, u + (i + k) * pitch, pitch, LANES, vectors)
-        add_dots(scores, row + last, context, x, output, u + (i + last) * pitch, pitch, rest, vectors)
+            add_dots(scores, row + k, context, x, output, u + (i + k) * pitch, pitch, LANES, columns)
+        add_dots(scores, row + last, context, x, output, u + (i + last) * pitch, pitch, rest, columns)
     for i in range(0, TILE_ROWS, LANES):
-        for k in range(0, vectors * LANES, LANES):
+        for k in range(0, columns, LANES):
             turn(tile.turned, k * TILE_ROWS + i, context, first + i * pitch + k, pitch)
     for j in range(0, TILE_NEGATIVES, LINES):
         row = u + (around + j) * pitch
-        multiply(tile.negative_scores, j * TILE_ROWS, output, row, pitch, tile.turned, 0, vectors * LANES)
+        multiply(tile.negative_scores, j * TILE_ROWS, output, row, pitch, tile.turned, 0, columns)
 
 
 @inner

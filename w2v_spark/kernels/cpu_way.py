@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from w2v_spark.array_types import Floats, Ids
+from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inlined
-from w2v_spark.kernels.cpu_rows import Floats, add_rows, aligned_zeros, copy_row
-from w2v_spark.kernels.cpu_strip import Ids, Strip
+from w2v_spark.kernels.cpu_strip import Strip
 from w2v_spark.kernels.cpu_tile import slowing, softplus
-from w2v_spark.kernels.simd import add_combination, logistic_gradient, prefetch
+from w2v_spark.kernels.simd import add_combination, copy, logistic_gradient, prefetch
 from w2v_spark.kernels.simd_ways import dots_with_rows, exchange
 from w2v_spark.kernels.sizes import LANES
 
@@ -66,22 +67,11 @@ def prefetch_way(tree: Tree, word: Any, syn1: Any, width: Any) -> None:
 
 
 @inlined
-def copy_nodes(
-    way: Way,
-    tree: Tree,
-    start: Any,
-    length: Any,
-    syn1: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
-) -> None:
+def copy_nodes(way: Way, tree: Tree, start: Any, length: Any, syn1: Any, width: Any) -> None:
     """Read the nodes points[start : start + length]."""
     for k in range(length):
         row = np.int64(tree.points[start + k]) * width
-        copy_row(way.nodes, k * width, syn1, row, wide, vectors, narrow, fewer)
+        copy(way.nodes, k * width, syn1, row, width)
 
 
 @inlined
@@ -120,29 +110,17 @@ def differentiate(way: Way, tree: Tree, at: Any, start: Any, length: Any, step: 
     way.rate[0] = rate
     for k in range(0, length, LANES):
         logistic_gradient(way.scores, at + k, way.ones, 0, 0, rate)
-        add_combination(way.scores, at + k, way.rate, 0, 0, tree.labels, start + k, 0, 1, 1)
+        add_combination(way.scores, at + k, way.rate, 0, 0, tree.labels, start + k, 0, 1, LANES)
 
 
 @inlined
 def add_to_nodes(
-    way: Way,
-    tree: Tree,
-    start: Any,
-    length: Any,
-    inputs: Any,
-    x: Any,
-    rows: Any,
-    syn1: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
+    way: Way, tree: Tree, start: Any, length: Any, inputs: Any, x: Any, rows: Any, syn1: Any, width: Any
 ) -> None:
     """Add the changes by `rows` inputs from x on to the nodes' rows of syn1."""
     for k in range(length):
         row = np.int64(tree.points[start + k]) * width
-        add_rows(syn1, row, way.scores, k, way.longest, inputs, x, width, rows, wide, vectors, narrow, fewer)
+        add_combination(syn1, row, way.scores, k, way.longest, inputs, x, width, rows, width)
 
 
 @inlined
@@ -157,21 +135,17 @@ def train_contexts(
     frozen: Any,
     syn1: Any,
     width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
 ) -> Any:
     """Skip-gram: train every context of the centre words[centre]; the loss of all of them if it is to be measured."""
     word = strip.words[centre]
     start, length = tree.starts[word], tree.starts[word + 1] - tree.starts[word]
     first, last = centre - strip.left[centre], centre + strip.right[centre] + 1
-    copy_nodes(way, tree, start, length, syn1, width, wide, vectors, narrow, fewer)
+    copy_nodes(way, tree, start, length, syn1, width)
     total, rows = 0.0, 0
     for j in range(first, last):
         if j != centre:
             row = np.int64(strip.words[j]) * width
-            copy_row(way.inputs, rows * width, syn0, row, wide, vectors, narrow, fewer)
+            copy(way.inputs, rows * width, syn0, row, width)
             rows += 1
     for i in range(rows):
         score(way, i * way.longest, way.inputs, i * width, length, way.nodes, way.order, 0, width)
@@ -191,40 +165,19 @@ def train_contexts(
                 if frozen[strip.words[j]]:
                     continue
             row, at = np.int64(strip.words[j]) * width, (i - 1) * way.longest
-            add_rows(syn0, row, way.scores, at, 1, way.nodes, 0, width, length, wide, vectors, narrow, fewer)
-    add_to_nodes(way, tree, start, length, way.inputs, 0, rows, syn1, width, wide, vectors, narrow, fewer)
+            add_combination(syn0, row, way.scores, at, 1, way.nodes, 0, width, length, width)
+    add_to_nodes(way, tree, start, length, way.inputs, 0, rows, syn1, width)
     return total
 
 
 @inlined
 def train_hidden(
-    way: Way,
-    tree: Tree,
-    word: Any,
-    hidden: Any,
-    steps: Any,
-    x: Any,
-    step: Any,
-    measure: Any,
-    syn1: Any,
-    width: Any,
-    wide: Any,
-    vectors: Any,
-    narrow: Any,
-    fewer: Any,
+    way: Way, tree: Tree, word: Any, hidden: Any, steps: Any, x: Any, step: Any, measure: Any, syn1: Any, width: Any
 ) -> Any:
     """CBOW: train the hidden vector at x to predict the word; adds to its steps; the loss if it is to be measured."""
     start, length = tree.starts[word], tree.starts[word + 1] - tree.starts[word]
     score(way, 0, hidden, x, length, syn1, tree.points, start, width)
     total = loss(way, tree, 0, start, length) if measure else 0.0
     differentiate(way, tree, 0, start, length, step)
-    column = 0
-    for _ in range(wide):
-        to = x + column
-        exchange(steps, to, hidden, to, way.scores, 0, syn1, column, tree.points, start, width, length, vectors)
-        column += vectors * LANES
-    for _ in range(narrow):
-        to = x + column
-        exchange(steps, to, hidden, to, way.scores, 0, syn1, column, tree.points, start, width, length, fewer)
-        column += fewer * LANES
+    exchange(steps, x, hidden, x, way.scores, 0, syn1, 0, tree.points, start, width, length)
     return total

@@ -17,7 +17,7 @@ from w2v_spark.kernels.checks import check_sizes
 from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding, plan_centres
 from w2v_spark.kernels.cuda_device import Card
-from w2v_spark.kernels.cuda_memory import DeviceModel, Task
+from w2v_spark.kernels.cuda_model import DeviceModel, Task
 from w2v_spark.kernels.cuda_plan import NO_SOFTMAX, Layout, crowding, plan_layout
 
 Sizes = tuple[int, int, int]  # vector_size, window_size, negative

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.cpu import Outputs
-from w2v_spark.kernels.cuda_plan import BEARABLE, GRANULE, RESERVED_BYTES, TILE_BYTES, Float32s, Shared
+from w2v_spark.kernels.cuda_plan import BEARABLE, GRANULE, RESERVED_BYTES, TILE_BYTES, Shared
 from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
 
 _BLOCKS_TOGETHER = 4  # on a multiprocessor
@@ -101,7 +102,7 @@ def centre_crowding(
     keep: npt.NDArray[np.uint32],
     window_size: int,
     negative: int,
-) -> tuple[Float32s, Float32s]:
+) -> tuple[Floats, Floats]:
     """How crowded each row of syn0 and of syn1 is: see `cuda_plan.crowding`.
 
     Each word kept is a context in window_size + 1 windows on average, and each time gets a change by every decision of

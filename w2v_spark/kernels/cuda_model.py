@@ -1,184 +1,235 @@
-"""What the CUDA kernels compute, in numpy: with one block of threads they give these numbers, up to rounding.
+"""A model on one GPU: matrices, tables and words in the card's memory, and the kernels that train it.
 
-Same random numbers, same tiles in the same order. The precision is that of the vectors: float64 to compare with
-`reference.py`, float32 to compare with a GPU element by element.
+What is trained is said by `cuda.py`. CUDA starts when a device is opened, never on import: a process that forks later
+must not have done so.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.corpus.random import GOLDEN, mix64
-from w2v_spark.kernels import reference
-from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_strip import Ids
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
-from w2v_spark.kernels.cuda_plan import Float32s, row_scale
-from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
+from w2v_spark.array_types import Floats, Ids
+from w2v_spark.corpus.random import mix64
+from w2v_spark.kernels.checks import check_sentences, check_sizes
+from w2v_spark.kernels.cuda_compile import STRIP_KERNELS, AnyLayout, compiled
+from w2v_spark.kernels.cuda_device import Card, import_cupy, refuse_if_too_large, told
+from w2v_spark.kernels.cuda_plan import (
+    MAX_TOKENS,
+    SCAN_THREADS,
+    STRIP_THREADS,
+    STRIP_TOKENS,
+    device_bytes,
+    frozen_crowd,
+    most_in_flight,
+)
+from w2v_spark.kernels.sizes import padded_size
 
-UInt64s = npt.NDArray[np.uint64]
-Vectors = npt.NDArray[Any]
+MATRICES = ("syn0", "syn1")
 
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+# the fields of struct Totals in cuda_common.cu
+_COUNTS = ("turns", "kept", "tiles", "stride", "pairs", "loss_pairs")
+TOTALS = np.dtype([*((name, "<u8") for name in _COUNTS), ("loss", "<f8")])
 
-
-class Strip(NamedTuple):
-    """What subsampling keeps of a call's words, end to end."""
-
-    words: Ids
-    sentence: npt.NDArray[np.int64]
-    reach: npt.NDArray[np.int64]  # how far the word's window reaches as a centre
+_MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
 
 @dataclass(frozen=True)
-class CudaModel:
-    """Trains as the CUDA kernels do, with one block of threads or, like many at once, with `blocks` of them.
+class Task:
+    """What is to be trained, beside the two matrices and the words."""
 
-    Blocks of the model take turns: as many tiles as there are blocks start from the same vectors.
-    """
+    layout: AnyLayout
+    sizes: tuple[int, int, int]  # vector_size, window_size, negative
+    crowding: tuple[Floats, Floats]  # of the rows of syn0 and of syn1, see cuda_plan.crowding
+    tables: tuple[npt.NDArray[Any], ...]  # of the loss, in the order of the kernel's arguments
+    numbers: tuple[Any, ...] = ()  # what the kernel takes behind the learning rates
 
-    window_size: int
-    negative: int
-    keep: npt.NDArray[np.uint32]
-    noise_probability: npt.NDArray[np.uint32]
-    noise_alias: Ids
-    crowding: tuple[Float32s, Float32s]  # of the rows of syn0 and of syn1, see cuda_plan.crowding
-    rows: int = TILE_ROWS
-    negatives: int = TILE_NEGATIVES
-    exclude_window: bool = False
-    rounded: bool = False  # operands of products to bf16, as tensor cores take them
-    blocks: int = 1
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sentences in the card's memory, and room for what subsampling keeps of them; arrays are CuPy's."""
+
+    tokens: int
+    ids: Any  # uint32[tokens], the first of each sentence flagged
+    counts: Any  # uint64[blocks that subsample]
+    words: Any  # int32[tokens]
+    where: Any  # uint32[tokens]
+
+
+class DeviceModel:
+    """A model on a GPU; one thread at a time may train it."""
+
+    def __init__(
+        self,
+        card: Card,
+        task: Task,
+        counts: npt.NDArray[np.int64],
+        keep: npt.NDArray[np.uint32],
+        most_tokens: int,
+        frozen: npt.NDArray[np.bool_] | None = None,
+    ):
+        """A model of zeros.
+
+        Args:
+            card: where to train.
+            task: what to train.
+            counts: occurrences of each word in the corpus, int64[V].
+            keep: probability that a word stays in its sentence, uint32[V], as for the CPU kernel.
+            most_tokens: as many as any call will train, to say beforehand whether memory suffices.
+            frozen: words whose rows of syn0 do not change, bool[V].
+        """
+        check_sizes("GPU", *task.sizes)
+        self.vector_size, self.window_size, self.negative = task.sizes
+        if len({len(counts), len(keep), *(() if frozen is None else (len(frozen),))}) != 1:
+            raise ValueError("counts, keep and frozen must be as long as the vocabulary")
+        self.card, self.layout = card, task.layout
+        self.words, self.width = len(counts), padded_size(self.vector_size)
+        self._cupy = import_cupy()
+        self._device = self._cupy.cuda.Device(card.number)
+        self._needed = device_bytes(self.words, self.vector_size, most_tokens) + sum(t.nbytes for t in task.tables)
+        binary = compiled(self.layout, card.capability)
+        crowds = (frozen_crowd(task.crowding[0], frozen), task.crowding[1])
+        self._crowd = float(task.crowding[0].max())
+        self._numbers = task.numbers
+        kept = np.asarray(counts, np.float64) @ (keep / np.float64(2**32 - 1))
+        self._kept_share = float(kept / max(1, counts.sum()))
+        with self._on_device():
+            refuse_if_too_large(self._needed, self.card)
+            self._load(binary)
+            self._matrices = {m: self._cupy.zeros((self.words, self.width), np.float32) for m in MATRICES}
+            self._tables = [self._put(t) for t in (*crowds, *task.tables)]
+            self._keep = self._put(keep)
+            self._totals = self._cupy.zeros(TOTALS.itemsize, np.uint8)
+            self._cupy.cuda.runtime.deviceSynchronize()
+
+    def write_rows(self, matrix: str, first: int, rows: Floats) -> None:
+        """Set rows of syn0 or syn1 from float32[n, vector_size or more]; what is past vector_size is left out."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        self._copy(matrix, first, rows, upload=True)
+
+    def read_rows(self, matrix: str, first: int, stop: int) -> Floats:
+        """Rows of syn0 or syn1, float32[stop - first, vector_size]."""
+        rows = np.empty((stop - first, self.vector_size), np.float32)
+        self._copy(matrix, first, rows, upload=False)
+        return rows
+
+    def upload(self, ids: Ids, offsets: npt.NDArray[np.int64]) -> Chunk:
+        """Sentences, as the CPU kernel takes them, put into the card's memory to be trained as often as one likes."""
+        self._check(ids, offsets)
+        used, tokens = ids[offsets[0] : offsets[-1]], int(offsets[-1] - offsets[0])
+        with self._on_device():
+            empty = self._cupy.empty
+            chunk = Chunk(
+                tokens,
+                self._put(np.ascontiguousarray(used, np.int32).view(np.uint32)),
+                empty(-(-tokens // STRIP_TOKENS), np.uint64),
+                empty(tokens, np.int32),
+                empty(tokens, np.uint32),
+            )
+            if tokens:
+                sentences = len(offsets) - 1
+                arguments = (
+                    chunk.ids,
+                    np.uint32(tokens),
+                    self._put(np.asarray(offsets, np.int64)),
+                    np.uint32(sentences),
+                )
+                self._launch("mark_starts", min(4096, -(-sentences // STRIP_THREADS)), STRIP_THREADS, arguments)
+        return chunk
 
     def train(
-        self,
-        ids: Ids,
-        offsets: npt.NDArray[np.int64],
-        syn0: Vectors,
-        syn1: Vectors,
-        step_from: float,
-        step_to: float,
-        key: int,
+        self, ids: Ids, offsets: npt.NDArray[np.int64], step_from: float, step_to: float, key: int
     ) -> tuple[int, int, float, int]:
-        """Train in place; the arguments and what is returned are those of `CudaReplica.train`."""
-        strip = lay_strip(ids, offsets, self.keep, self.window_size, mix64(np.uint64(key)))
-        noise_key = mix64(~np.uint64(key))
-        order = tile_order(-(-len(strip.words) // self.rows))
-        pairs, loss_sum, loss_pairs = 0, 0.0, 0
-        last = np.float32(max(1, len(order) - 1))
-        for first in range(0, len(order), self.blocks):
-            before0, before1 = (syn0, syn1) if self.blocks == 1 else (syn0.copy(), syn1.copy())
-            for turn in range(first, min(first + self.blocks, len(order))):
-                step = np.float32(step_from) + np.float32(step_to - step_from) * (np.float32(turn) / last)
-                step = max(np.float32(0), step)
-                tile = self.cut_tile(strip, order[turn], noise_key)
-                found = int(tile.seen.sum())
-                if found == 0:
-                    continue
-                pairs += found
-                loss = self.train_tile(tile, (before0, before1), (syn0, syn1), float(step), len(order))
-                if turn % MEASURED == 0:
-                    loss_sum += loss
-                    loss_pairs += found
-        return len(strip.words), pairs, loss_sum, loss_pairs
+        """Train every sample of the sentences once; see `cpu.Kernel.__call__` for arguments and result.
 
-    def cut_tile(self, strip: Strip, number: int, noise_key: np.uint64) -> Tile:
-        """Tile `number` of a strip."""
-        rows = np.arange(number * self.rows, min((number + 1) * self.rows, len(strip.words)))
-        around = np.arange(max(0, rows[0] - self.window_size), min(len(strip.words), rows[-1] + self.window_size + 1))
-        distance = np.abs(rows[:, None] - around)
-        seen = (distance > 0) & (distance <= strip.reach[around]) & _same(strip.sentence[rows], strip.sentence[around])
-        numbers = np.arange(number * self.negatives, (number + 1) * self.negatives).astype(np.uint64)
-        drawn = draw(mix64(noise_key + numbers * GOLDEN), self.noise_probability, self.noise_alias)
-        return Tile(strip.words[rows], strip.words[around], seen, drawn)
+        The learning rate falls in the order in which tiles are trained, which is not that of the text. Many words in
+        one call train faster than few: at most one in LEAST_TURNS of them is trained at one time.
+        """
+        return self.train_chunk(self.upload(ids, offsets), step_from, step_to, key)
 
-    def train_tile(
-        self,
-        tile: Tile,
-        before: tuple[Vectors, Vectors],
-        after: tuple[Vectors, Vectors],
-        step: float,
-        tiles: int,
-    ) -> float:
-        """Add to syn0 and syn1 in `after` what the tile changes, computed from `before`; returns the tile's loss."""
-        # with a pair whose centre it equals, a negative is not used
-        used: Vectors = tile.seen.astype(np.int64) @ ~_same(tile.centres, tile.negatives)
-        if self.exclude_window:
-            pairs = tile.seen.sum(axis=1)[:, None]
-            left = used == pairs
-            used = left * pairs * (self.negatives / np.maximum(1, left.sum(axis=1)))[:, None]
-        columns = np.concatenate([tile.centres, tile.negatives])
-        label = np.repeat([1.0, 0.0], [len(tile.centres), len(tile.negatives)])
-        weight = np.concatenate([tile.seen, used * (self.negative / self.negatives)], axis=1)
-        times = _same(tile.contexts, tile.contexts).sum(axis=1)
-        most = MOST_UPDATES / ((self.window_size + 1) * (self.negative + 1) * step) if step else math.inf
-        steps = step * np.minimum(1.0, most / times)
-        in_flight = min(self.blocks, tiles) * self.rows
-        scale0, scale1 = (row_scale(crowd, in_flight, step) for crowd in self.crowding)
+    def train_chunk(self, chunk: Chunk, step_from: float, step_to: float, key: int) -> tuple[int, int, float, int]:
+        """Train what was uploaded."""
+        if chunk.tokens == 0:
+            return 0, 0, 0.0, 0
+        stream_key, noise_key = mix64(np.uint64(key)), mix64(~np.uint64(key))
+        strip = (chunk.ids, np.uint32(chunk.tokens), self._keep, stream_key, chunk.counts)
+        blocks = len(chunk.counts)
+        with self._on_device():
+            self._launch("count_kept", blocks, STRIP_THREADS, strip)
+            self._launch("scan_counts", 1, SCAN_THREADS, (chunk.counts, np.uint32(blocks), self._totals))
+            window = np.uint32(self.window_size)
+            self._launch("lay_strip", blocks, STRIP_THREADS, (*strip, window, chunk.words, chunk.where))
+            sizes = (np.uint32(self.words), np.uint32(self.width), np.uint32(self.layout.slab))
+            numbers = (np.float32(self.negative), np.float32(step_from), np.float32(step_to))
+            arguments = (
+                *(self._matrices[m] for m in MATRICES),
+                *(chunk.words, chunk.where),
+                *self._tables,
+                self._totals,
+                noise_key,
+                *sizes,
+                np.int32(self.window_size),
+                *numbers,
+                *self._numbers,
+            )
+            blocks = self.blocks_for(chunk.tokens, max(step_from, step_to))
+            self._launch(self.layout.kernel, blocks, self.layout.threads, arguments, self.layout.shared_bytes)
+            totals = self._totals.get().view(TOTALS)[0]
+        return int(totals["kept"]), int(totals["pairs"]), float(totals["loss"]), int(totals["loss_pairs"])
 
-        x, u = self._operand(before[0][tile.contexts]), self._operand(before[1][columns])
-        scores = x @ u.T
-        change = self._operand((steps[:, None] * weight * (label - reference.sigmoid(scores))).astype(x.dtype))
-        np.add.at(after[0], tile.contexts, scale0[tile.contexts, None] * (change @ u))
-        np.add.at(after[1], columns, scale1[columns, None] * (change.T @ x))
-        return float((weight * reference.log_loss(scores, label)).sum())
+    def blocks_for(self, tokens: int, step: float) -> int:
+        """How many blocks train so many tokens: each has a tile, or a centre, in flight."""
+        words = most_in_flight(tokens * self._kept_share, self._crowd, step)
+        return max(1, min(self._resident_blocks, words // self.layout.words_together))
 
-    def _operand(self, vectors: Vectors) -> Vectors:
-        return round_bf16(vectors) if self.rounded else vectors
+    @contextlib.contextmanager
+    def _on_device(self) -> Iterator[None]:
+        with told(self._needed), self._device:
+            yield
 
+    def _load(self, binary: bytes) -> None:
+        cuda = self._cupy.cuda
+        module = cuda.function.Module()
+        module.load(binary)
+        self._functions = {name: module.get_function(name) for name in (*STRIP_KERNELS, self.layout.kernel)}
+        train = self._functions[self.layout.kernel].ptr
+        cuda.driver.funcSetAttribute(train, _MAX_DYNAMIC_SHARED, self.layout.shared_bytes)
+        together = cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
+            train, self.layout.threads, self.layout.shared_bytes
+        )
+        self._resident_blocks = int(together) * self.card.multiprocessors
 
-class Tile(NamedTuple):
-    """The words of a tile."""
+    def _launch(self, kernel: str, blocks: int, threads: int, arguments: tuple[Any, ...], shared: int = 0) -> None:
+        self._functions[kernel]((blocks, 1, 1), (threads, 1, 1), arguments, shared)
 
-    contexts: Ids
-    centres: Ids  # all words around
-    seen: npt.NDArray[np.bool_]  # whether context and centre are a pair, [contexts, centres]
-    negatives: Ids
+    def _put(self, array: npt.NDArray[Any]) -> Any:
+        on_device = self._cupy.empty(array.shape, array.dtype)
+        on_device.set(np.ascontiguousarray(array))
+        return on_device
 
+    def _copy(self, matrix: str, first: int, rows: Floats, upload: bool) -> None:
+        """Copy vector_size columns between the host's rows and the device's, which are padded."""
+        if not 0 <= first <= first + len(rows) <= self.words or rows.shape[1] < self.vector_size:
+            raise ValueError(
+                f"rows {first} to {first + len(rows)} of {rows.shape[1]} floats are not among {self.words} of "
+                f"{self.vector_size}"
+            )
+        if len(rows) == 0:
+            return
+        with self._on_device():
+            runtime = self._cupy.cuda.runtime
+            here = (rows.ctypes.data, rows.strides[0])
+            there = (self._matrices[matrix].data.ptr + 4 * first * self.width, 4 * self.width)
+            to, source = (there, here) if upload else (here, there)
+            kind = runtime.memcpyHostToDevice if upload else runtime.memcpyDeviceToHost
+            runtime.memcpy2D(*to, *source, 4 * self.vector_size, len(rows), kind)
 
-def below(number: UInt64s, limit: int) -> npt.NDArray[np.int64]:
-    """Numbers of 32 random bits as numbers in [0, limit)."""
-    return ((number * np.uint64(limit)) >> _HALF).astype(np.int64)
-
-
-def draw(number: UInt64s, probability: npt.NDArray[np.uint32], alias: Ids) -> Ids:
-    """The words that an alias table gives for 64 random bits each."""
-    slot = below(number >> _HALF, len(probability))
-    return np.where((number & _LOW) <= probability[slot], slot, alias[slot]).astype(np.int32)
-
-
-def lay_strip(
-    ids: Ids, offsets: npt.NDArray[np.int64], keep: npt.NDArray[np.uint32], window: int, key: np.uint64
-) -> Strip:
-    """What subsampling keeps: words, sentences and reaches."""
-    used = ids[offsets[0] : offsets[-1]]
-    with np.errstate(over="ignore"):
-        number = mix64(key + np.arange(len(used), dtype=np.uint64) * GOLDEN)
-    sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    kept = (number >> _HALF) <= keep[used]
-    return Strip(used[kept], sentence[kept], 1 + below(number & _LOW, window)[kept])
-
-
-def tile_order(tiles: int) -> list[int]:
-    """The tile of each turn: far apart in the text, as scan_counts in cuda_strip.cu plans it."""
-    stride = tiles * 618 // 1000 + 1
-    while math.gcd(stride, tiles) > 1:
-        stride += 1
-    return [turn * stride % tiles for turn in range(tiles)]
-
-
-def round_bf16(x: Vectors) -> Vectors:
-    """The nearest bf16 numbers, ties to even, in the type of x."""
-    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
-    return rounded.view(np.float32).astype(x.dtype)
-
-
-def _same(left: Any, right: Any) -> npt.NDArray[np.bool_]:
-    """Which of `left` equal which of `right`, bool[left, right]."""
-    equal: npt.NDArray[np.bool_] = left[:, None] == right
-    return equal
+    def _check(self, ids: Ids, offsets: npt.NDArray[np.int64]) -> None:
+        check_sentences(ids, offsets, self.words)
+        if offsets[-1] - offsets[0] > MAX_TOKENS:
+            raise ValueError(f"a call can train at most {MAX_TOKENS:,} tokens, not {offsets[-1] - offsets[0]:,}")

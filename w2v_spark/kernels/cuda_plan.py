@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
-
-Float32s = npt.NDArray[np.float32]
 
 THREADS = 128  # of a block that trains
 STRIP_THREADS, SCAN_THREADS = 256, 1024  # of a block that subsamples, and of the one that sums up
@@ -28,8 +27,8 @@ NO_SOFTMAX = (
 )
 
 # A row whose updates in flight are more than BEARABLE / step**2 changes by so much less. What many tiles at one time do
-# was simulated with all of them starting from one model, the worst that can happen (cuda_model.CudaModel.blocks): on
-# English at step 0.05, 8,448 words in flight diverge without it and do not with it.
+# was simulated with all of them starting from one model, the worst that can happen (`blocks` of
+# cuda_reference.TileReference): on English at step 0.05, 8,448 words in flight diverge without it and do not with it.
 BEARABLE = 0.16
 # Words in flight are limited so that no context's row is scaled down further than MOST_SCALED times. In simulations of
 # texts of which one word makes up 40 %, 14 times cost 3 % of the loss, 29 times 20 %, and 115 times diverged.
@@ -129,7 +128,7 @@ def crowding(
     noise: AliasTable,
     window_size: int,
     negative: int,
-) -> tuple[Float32s, Float32s]:
+) -> tuple[Floats, Floats]:
     """How crowded each row of syn0 and of syn1 is.
 
     Of B words in flight, a row expects B * BEARABLE * crowd updates; so with step size r its changes are scaled by
@@ -155,11 +154,11 @@ def crowding(
     )
 
 
-def row_scale(crowd: Float32s, words_in_flight: int, step: float) -> Float32s:
+def row_scale(crowd: Floats, words_in_flight: int, step: float) -> Floats:
     """How much of a row's change is added: what the kernel computes from `crowding`; nothing where that is infinite."""
     with np.errstate(invalid="ignore"):  # infinity times a step of 0
         updates = np.float32(words_in_flight) * np.float32(step) * np.float32(step) * crowd
-    scale: Float32s = np.float32(1) / np.fmax(np.float32(1), updates)
+    scale: Floats = np.float32(1) / np.fmax(np.float32(1), updates)
     return scale
 
 
@@ -175,7 +174,7 @@ def most_in_flight(words: float, crowd: float, step: float) -> int:
     return int(max(1.0, min(words / LEAST_TURNS, bearable)))
 
 
-def frozen_crowd(crowd: Float32s, frozen: npt.NDArray[np.bool_] | None) -> Float32s:
+def frozen_crowd(crowd: Floats, frozen: npt.NDArray[np.bool_] | None) -> Floats:
     """The crowding of syn0 where words are frozen: infinite, so that their rows do not change."""
     return crowd if frozen is None else np.where(frozen, np.float32(np.inf), crowd)
 

@@ -11,7 +11,7 @@ from numba.core.cgutils import unpack_tuple
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
-from w2v_spark.kernels.sizes import LANES
+from w2v_spark.kernels.sizes import LANES, slabs
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INTEGERS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
@@ -45,6 +45,10 @@ class Emitter:
     def integer(self, which: int) -> Any:
         """The argument as int64."""
         return self.context.cast(self.builder, self.arguments[which], self.kinds[which], types.int64)
+
+    def vectors(self, which: int) -> Any:
+        """How many vectors the argument's floats are, as int64."""
+        return self.builder.lshr(self.integer(which), INT64(LANES.bit_length() - 1))
 
     def single(self, which: int) -> Any:
         """The argument as float32."""
@@ -120,17 +124,37 @@ class Emitter:
         builder.position_at_end(body)
         index, before = builder.phi(INT64), [builder.phi(value.type) for value in start]
         after = step(index, list(before))
+        last = builder.block
         following = builder.add(index, INT64(1))
         for phi, first, again in zip([index, *before], [INT64(0), *start], [following, *after], strict=True):
             phi.add_incoming(first, entry)
-            phi.add_incoming(again, body)
+            phi.add_incoming(again, last)
         builder.cbranch(builder.icmp_signed("<", following, count), body, end)
         builder.position_at_end(end)
         results = [builder.phi(value.type) for value in start]
         for phi, first, again in zip(results, start, after, strict=True):
             phi.add_incoming(first, entry)
-            phi.add_incoming(again, body)
+            phi.add_incoming(again, last)
         return results
+
+    def slabs(self, width: int, work: Callable[[Any, int], None]) -> None:
+        """`work(column, vectors)` for each slab of a row of `width` floats: its first column, and its vectors."""
+        if width % LANES:
+            raise ValueError(f"a row must be whole vectors of {LANES} floats, not {width}")
+        wide, columns, narrow, fewer = slabs(width)
+
+        def run(first: int, count: int, columns: int) -> None:
+            def step(i: Any, _: list[Any]) -> list[Any]:
+                work(self.builder.add(INT64(first), self.builder.mul(i, INT64(columns))), columns // LANES)
+                return []
+
+            if count == 1:
+                step(INT64(0), [])
+            elif count > 1:
+                self.loop(INT64(count), [], step)
+
+        run(0, wide, columns)
+        run(wide * columns, narrow, fewer)
 
     def prefetch(self, pointer: Any) -> None:
         """Ask for a cache line that is to be written soon."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from w2v_spark.array_types import Floats
 from w2v_spark.kernels.cache import compile_now, inner
 
-Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
 _WRITTEN = types.Array(types.float32, 2, "C")

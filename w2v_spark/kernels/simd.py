@@ -46,9 +46,9 @@ _TANH_Q = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.8
 
 @micro_kernel
 def add_dots(
-    typing: Any, scores: Any, _at: Any, x: Any, _x: Any, rows: Any, _rows: Any, pitch: Any, count: Any, vectors: Any
+    typing: Any, scores: Any, _at: Any, x: Any, _x: Any, rows: Any, _rows: Any, pitch: Any, count: Any, width: Any
 ) -> Any:
-    """Dot products: scores[j] += x . rows[j * pitch] for j < count <= 16, each of 16 * `vectors` floats.
+    """Dot products: scores[j] += x . rows[j * pitch] for j < count <= 16, each of `width` floats.
 
     `pitch` and `count` are literals.
     """
@@ -56,7 +56,7 @@ def add_dots(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
-        scores, x, rows, vectors = emit.start(0), emit.start(2), emit.start(4), emit.integer(8)
+        scores, x, rows, vectors = emit.start(0), emit.start(2), emit.start(4), emit.vectors(8)
 
         def dots(first: int, rows_here: int, lane: int, kind: Any) -> list[Any]:
             """The products of some rows and some lanes of each vector, summed over vectors."""
@@ -84,7 +84,7 @@ def add_dots(
         emit.store(builder.fadd(emit.load(scores), total), scores)
         return context.get_dummy_value()
 
-    return types.void(scores, _at, x, _x, rows, _rows, pitch, count, vectors), generate
+    return types.void(scores, _at, x, _x, rows, _rows, pitch, count, width), generate
 
 
 @micro_kernel
@@ -99,46 +99,54 @@ def add_combination(
     _rows: Any,
     pitch: Any,
     count: Any,
-    vectors: Any,
+    width: Any,
 ) -> Any:
-    """Weighted sum: y += sum of weights[j * step] * rows[j * pitch] over j < count, each of 16 * `vectors` floats.
+    """Weighted sum: y += sum of weights[j * step] * rows[j * pitch] over j < count, each of `width` floats, a literal.
 
-    `vectors` is a literal. y is read and written at the end only: with other threads at work on the same row, little
-    time passes in between.
+    y is read and written at the end only: with other threads at work on the same row, little time passes in between.
     """
-    vectors_ = literal(vectors)
+    width_ = literal(width)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         y, weights, rows = emit.start(0), emit.start(2), emit.start(5)
         step, pitch, count = emit.integer(4), emit.integer(7), emit.integer(8)
 
-        def add(j: Any, sums: list[Any]) -> list[Any]:
-            weight = emit.broadcast(builder.load(emit.at(weights, builder.mul(j, step))))
-            row = emit.at(rows, builder.mul(j, pitch))
-            return [emit.fma(weight, emit.load(row, c * LANES), s) for c, s in enumerate(sums)]
+        def add_slab(column: Any, vectors: int) -> None:
+            to, start = emit.at(y, column), emit.at(rows, column)
 
-        sums = emit.loop(count, [emit.constant(0.0)] * vectors_, add)
-        for c, s in enumerate(sums):
-            emit.store(builder.fadd(emit.load(y, c * LANES), s), y, c * LANES)
+            def add(j: Any, sums: list[Any]) -> list[Any]:
+                weight = emit.broadcast(builder.load(emit.at(weights, builder.mul(j, step))))
+                row = emit.at(start, builder.mul(j, pitch))
+                return [emit.fma(weight, emit.load(row, c * LANES), s) for c, s in enumerate(sums)]
+
+            for c, s in enumerate(emit.loop(count, [emit.constant(0.0)] * vectors, add)):
+                emit.store(builder.fadd(emit.load(to, c * LANES), s), to, c * LANES)
+
+        emit.slabs(width_, add_slab)
         return context.get_dummy_value()
 
-    return types.void(y, _y, weights, _w, step, rows, _rows, pitch, count, vectors), generate
+    return types.void(y, _y, weights, _w, step, rows, _rows, pitch, count, width), generate
 
 
 @micro_kernel
-def copy(typing: Any, y: Any, _y: Any, x: Any, _x: Any, vectors: Any) -> Any:
-    """Copy y = x, 16 * `vectors` floats, `vectors` a literal."""
-    vectors_ = literal(vectors)
+def copy(typing: Any, y: Any, _y: Any, x: Any, _x: Any, width: Any) -> Any:
+    """Copy y = x, `width` floats, a literal."""
+    width_ = literal(width)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         y, x = emit.start(0), emit.start(2)
-        for c, value in enumerate([emit.load(x, c * LANES) for c in range(vectors_)]):
-            emit.store(value, y, c * LANES)
+
+        def copy_slab(column: Any, vectors: int) -> None:
+            to, start = emit.at(y, column), emit.at(x, column)
+            for c, value in enumerate([emit.load(start, c * LANES) for c in range(vectors)]):
+                emit.store(value, to, c * LANES)
+
+        emit.slabs(width_, copy_slab)
         return context.get_dummy_value()
 
-    return types.void(y, _y, x, _x, vectors), generate
+    return types.void(y, _y, x, _x, width), generate
 
 
 @micro_kernel

@@ -98,18 +98,18 @@ def add_combinations(
     _rows: Any,
     pitch: Any,
     count: Any,
-    vectors: Any,
+    columns: Any,
     soon: Any,
     lines: Any,
 ) -> Any:
     """Weighted sums of the same rows: for each k < TOGETHER, row k of `sums` += the sum over j < count of
-    weights[k * across + j * step] * rows[j * pitch], 16 * `vectors` floats.
+    weights[k * across + j * step] * rows[j * pitch], for the `columns` floats of one slab.
 
     A row is read and written at the end only, as `add_combination` does. Memory is slow and this is not: with each j
-    the number of row j of `soon` is read, and the first `lines` cache lines of that row are asked for. `vectors` and
+    the number of row j of `soon` is read, and the first `lines` cache lines of that row are asked for. `columns` and
     `lines` are literals.
     """
-    vectors_, lines_ = literal(vectors), literal(lines)
+    vectors, lines_ = literal(columns) // LANES, literal(lines)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
@@ -129,17 +129,17 @@ def add_combinations(
                         emit.prefetch(emit.at(asked, line * LANES))
                 row, at = emit.at(rows, builder.mul(j, pitch)), builder.mul(j, step)
                 parts = [emit.broadcast(builder.load(emit.at(head, at))) for head in heads]
-                values = [emit.load(row, c * LANES) for c in range(vectors_)]
+                values = [emit.load(row, c * LANES) for c in range(vectors)]
                 return [emit.fma(part, x, s) for (part, x), s in zip(product(parts, values), before, strict=True)]
 
-            found = iter(emit.loop(count, [emit.constant(0.0)] * (together * vectors_), add))
+            found = iter(emit.loop(count, [emit.constant(0.0)] * (together * vectors), add))
             for k in range(together):
                 y = emit.row(matrix, ids, first + k, width)
-                for c in range(vectors_):
+                for c in range(vectors):
                     emit.store(builder.fadd(emit.load(y, c * LANES), next(found)), y, c * LANES)
 
         for first in range(0, TOGETHER, at_once := TOGETHER if emit.has_wide_registers() else 1):
             combine(first, at_once)
         return context.get_dummy_value()
 
-    return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, vectors, soon, lines), generate
+    return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, columns, soon, lines), generate

@@ -1,6 +1,6 @@
 """Micro-kernels on rows that lie scattered in a matrix, for one vector at a time: `simd.py` says how they are called.
 
-`rows` are int32 numbers of rows of `width` floats, and `start` is where in the matrix row 0 starts: a slab's column.
+`rows` are int32 numbers of rows of `width` floats, and `start` is where in the matrix row 0 starts.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def dots_with_rows(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
-        scores, x, matrix, rows, width = emit.start(0), emit.start(2), emit.start(4), emit.start(6), emit.integer(8)
+        scores, x, matrix, rows = (emit.start(which) for which in (0, 2, 4, 6))
+        width, vectors = emit.integer(8), emit.vectors(8)
         found = [emit.row(matrix, rows, j, width) for j in range(count_)]
-        vectors = builder.lshr(width, INT64(LANES.bit_length() - 1))
 
         def dots(first: int, last: int, lane: int, kind: Any) -> list[Any]:
             """The products of some rows and some lanes of each vector, summed over vectors."""
@@ -82,31 +82,33 @@ def exchange(
     _rows: Any,
     width: Any,
     count: Any,
-    vectors: Any,
 ) -> Any:
-    """For each j < count: y += weights[j] * row rows[j], then that row += weights[j] * x; 16 * `vectors` floats.
+    """For each j < count: y += weights[j] * row rows[j], then that row += weights[j] * x.
 
-    `vectors` is a literal; no row may occur twice.
+    `width` is a literal; no row may occur twice.
     """
-    vectors_ = literal(vectors)
+    width_ = literal(width)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         y, x, weights, matrix, rows = (emit.start(which) for which in (0, 2, 4, 6, 8))
         width, count = emit.integer(10), emit.integer(11)
-        given = [emit.load(x, c * LANES) for c in range(vectors_)]
 
-        def step(j: Any, sums: list[Any]) -> list[Any]:
-            weight, row = emit.broadcast(builder.load(emit.at(weights, j))), emit.row(matrix, rows, j, width)
-            found = [emit.load(row, c * LANES) for c in range(vectors_)]
-            for c, (u, v) in enumerate(zip(found, given, strict=True)):
-                emit.store(emit.fma(weight, v, u), row, c * LANES)
-            return [emit.fma(weight, u, s) for u, s in zip(found, sums, strict=True)]
+        def exchange_slab(column: Any, vectors: int) -> None:
+            to, given_at, start = (emit.at(pointer, column) for pointer in (y, x, matrix))
+            given = [emit.load(given_at, c * LANES) for c in range(vectors)]
 
-        sums = emit.loop(count, [emit.constant(0.0)] * vectors_, step)
-        for c, s in enumerate(sums):
-            emit.store(builder.fadd(emit.load(y, c * LANES), s), y, c * LANES)
+            def step(j: Any, sums: list[Any]) -> list[Any]:
+                weight, row = emit.broadcast(builder.load(emit.at(weights, j))), emit.row(start, rows, j, width)
+                found = [emit.load(row, c * LANES) for c in range(vectors)]
+                for c, (u, v) in enumerate(zip(found, given, strict=True)):
+                    emit.store(emit.fma(weight, v, u), row, c * LANES)
+                return [emit.fma(weight, u, s) for u, s in zip(found, sums, strict=True)]
+
+            for c, s in enumerate(emit.loop(count, [emit.constant(0.0)] * vectors, step)):
+                emit.store(builder.fadd(emit.load(to, c * LANES), s), to, c * LANES)
+
+        emit.slabs(width_, exchange_slab)
         return context.get_dummy_value()
 
-    kinds = (y, _y, x, _x, weights, _w, matrix, start, rows, _rows, width, count, vectors)
-    return types.void(*kinds), generate
+    return types.void(y, _y, x, _x, weights, _w, matrix, start, rows, _rows, width, count), generate

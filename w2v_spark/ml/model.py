@@ -11,6 +11,7 @@ from pyspark.ml.linalg import _convert_to_vector
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame, SparkSession
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ParamError
 from w2v_spark.ml.columns import checked_columns
 from w2v_spark.ml.files import read_vectors
@@ -18,7 +19,6 @@ from w2v_spark.ml.params import Word2VecParams
 from w2v_spark.ml.sentences import mean_vector_column
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.ml.synonyms import nearest_words, vector_of
-from w2v_spark.vectors.metrics import Float32Array
 from w2v_spark.vectors.vectors import Vectors
 
 
@@ -108,9 +108,9 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
         size = {"ml_attr": {"num_attrs": self.getOrDefault("vectorSize")}}
         return dataset.select("*", mean_vector_column(self.directory, column).alias(output, metadata=size))
 
-    def _query(self, vector: Any) -> Float32Array:
+    def _query(self, vector: Any) -> Floats:
         """A vector of Spark or numpy, or a list of numbers, as (D,) float32."""
-        query: Float32Array = _convert_to_vector(vector).toArray().astype(np.float32)
+        query: Floats = _convert_to_vector(vector).toArray().astype(np.float32)
         size = self.getOrDefault("vectorSize")
         if query.shape != (size,) or not np.isfinite(query).all():
             raise ParamError(f"a vector of {len(query)} numbers was given: must be {size} finite numbers")

@@ -9,12 +9,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import UnknownWordError
 from w2v_spark.vectors import search
-from w2v_spark.vectors.metrics import Float32Array, Rows
+from w2v_spark.vectors.metrics import Rows
 
 
-def vector_of(model: DataFrame, word: str, words: int) -> Float32Array:
+def vector_of(model: DataFrame, word: str, words: int) -> Floats:
     """The vector of a word, (D,) float32, from the rows of a model; UnknownWordError where it has none."""
     found = model.where(F.col("word") == word).select("vector").head()
     if found is None:
@@ -22,7 +23,7 @@ def vector_of(model: DataFrame, word: str, words: int) -> Float32Array:
     return np.array(found[0], np.float32)
 
 
-def nearest_words(model: DataFrame, query: Float32Array, num: int) -> DataFrame:
+def nearest_words(model: DataFrame, query: Floats, num: int) -> DataFrame:
     """word, similarity: the num words with the highest cosine to the query (D,) float32, best first."""
 
     def nearest(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

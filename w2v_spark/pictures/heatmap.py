@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ParamError
 from w2v_spark.pictures.canvas import SIGNED, style, written
-from w2v_spark.vectors.metrics import Float32Array, float32, unit
+from w2v_spark.vectors.metrics import float32, unit
 from w2v_spark.vectors.vectors import Vectors
 
 MOST_WORDS = 60
@@ -42,7 +43,7 @@ def heatmap(vectors: Vectors, words: Sequence[str], title: str) -> Figure:
     return figure
 
 
-def _draw_vectors(axes: Axes, rows: Float32Array, words: Sequence[str], height: float) -> None:
+def _draw_vectors(axes: Axes, rows: Floats, words: Sequence[str], height: float) -> None:
     # a few numbers far out would leave the others without colour
     far = float(np.percentile(np.abs(rows), 99)) or 1.0
     drawn = axes.imshow(rows, cmap=SIGNED, vmin=-far, vmax=far, aspect="auto", interpolation="nearest")
@@ -54,7 +55,7 @@ def _draw_vectors(axes: Axes, rows: Float32Array, words: Sequence[str], height: 
     scale.set_label("value (no unit)")
 
 
-def _draw_cosines(axes: Axes, rows: Float32Array, words: Sequence[str], height: float) -> None:
+def _draw_cosines(axes: Axes, rows: Floats, words: Sequence[str], height: float) -> None:
     units = unit(rows)
     cosines = units @ units.T
     drawn = axes.imshow(cosines, cmap=SIGNED, vmin=-1, vmax=1)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from w2v_spark import store
+from w2v_spark.array_types import Floats
 from w2v_spark.place import Place
-from w2v_spark.vectors.metrics import Float32Array, unit
+from w2v_spark.vectors.metrics import unit
 
 # 100,000 words of 100 numbers: a quarter of a second
 NUMBERS = 10_000_000
@@ -82,7 +83,7 @@ def _is_telling(word: str) -> bool:
     return word.isalpha() and len(word.encode()) > 3
 
 
-def _rows_of(output: Place, manifest: Mapping[str, Any], ids: Sequence[int], size: int) -> Float32Array:
+def _rows_of(output: Place, manifest: Mapping[str, Any], ids: Sequence[int], size: int) -> Floats:
     """The vectors of some ids, (ids, size)."""
     found, wanted = np.empty((len(ids), size), np.float32), np.asarray(ids)
     for start, block in _blocks(output, manifest, max(ids) + 1, size):
@@ -91,7 +92,7 @@ def _rows_of(output: Place, manifest: Mapping[str, Any], ids: Sequence[int], siz
     return found
 
 
-def _blocks(output: Place, manifest: Mapping[str, Any], rows: int, size: int) -> Iterator[tuple[int, Float32Array]]:
+def _blocks(output: Place, manifest: Mapping[str, Any], rows: int, size: int) -> Iterator[tuple[int, Floats]]:
     """The first rows of the matrix, block by block, each with its first id."""
     start = 0
     for batch in _first_rows(output, manifest, ["vector"], rows):

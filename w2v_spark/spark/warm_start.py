@@ -16,13 +16,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from w2v_spark import store
+from w2v_spark.array_types import Floats
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.errors import FormatError, ParamError
 from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.session import qualify
 from w2v_spark.spark.tables import read_table
-from w2v_spark.workdir import BASE, MATRICES, SYN0, Float32Matrix, Vocabulary, block_batch, rows_per_block
+from w2v_spark.workdir import BASE, MATRICES, SYN0, Vocabulary, block_batch, rows_per_block
 
 _WORDS = (pa.string(), pa.large_string())
 BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
@@ -87,7 +88,7 @@ class EarlierModel:
         return placed.groupBy("block").applyInArrow(start, BLOCK_COLUMNS)
 
 
-def start_blocks(block: int, syn0: Float32Matrix) -> Iterator[pa.RecordBatch]:
+def start_blocks(block: int, syn0: Floats) -> Iterator[pa.RecordBatch]:
     """A block of each matrix before any round: syn0 as given, syn1 zero."""
     for matrix in MATRICES:
         yield block_batch(matrix, block, BASE, syn0 if matrix == SYN0 else np.zeros_like(syn0))
@@ -110,7 +111,7 @@ def _check(vectors: Place, file: FileEntry) -> None:
         )
 
 
-def _first_vectors(table: pa.Table, vector_size: int, seed: int) -> Float32Matrix:
+def _first_vectors(table: pa.Table, vector_size: int, seed: int) -> Floats:
     """float32[words, vector_size] of the columns id, word and vector: random where vector is null."""
     if pc.count_distinct(table["id"]).as_py() < len(table):
         raise FormatError("the model to start from is damaged: it has a word more than once")

@@ -26,12 +26,13 @@ import pyarrow as pa
 from pyarrow import flight
 
 from w2v_spark import workdir
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ExchangeError, one_line
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.replica import ModelRows
 from w2v_spark.training.sequential import Weights
 from w2v_spark.training.shard import change_of, in_threads
-from w2v_spark.workdir import MATRICES, Float32Matrix
+from w2v_spark.workdir import MATRICES
 
 # puts a word before all replicas, and gives everyone's in the order of their numbers
 Gather = Callable[[str], list[str]]
@@ -59,7 +60,7 @@ class Exchange:
     def __init__(
         self,
         replica: ModelRows,
-        base: dict[str, Float32Matrix],
+        base: dict[str, Floats],
         counts: npt.NDArray[np.int64] | None,
         rule: str,
         number: int,
@@ -164,7 +165,7 @@ class Exchange:
             self._set(block, np.frombuffer(next(stream)["values"][0].as_buffer(), "<f4").reshape(-1, self._size))
         _to_the_end(stream)
 
-    def _set(self, block: _Rows, rows: Float32Matrix) -> None:
+    def _set(self, block: _Rows, rows: Floats) -> None:
         """Go on from merged rows."""
         self._base(block)[:] = rows
         self.replica.write(block.matrix, block.first, rows)
@@ -176,7 +177,7 @@ class Exchange:
         blocks = [_Rows(m, i, min(i + step, rows)) for m in MATRICES for i in range(0, rows, step)]
         return blocks[owner :: self.replicas]
 
-    def _base(self, block: _Rows) -> Float32Matrix:
+    def _base(self, block: _Rows) -> Floats:
         return self.base[block.matrix][block.first : block.stop]
 
     def _change(self, block: _Rows) -> Change:

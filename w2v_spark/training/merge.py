@@ -13,9 +13,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats
 from w2v_spark.params import Params
 
-Block = npt.NDArray[np.float32]
 Shape = tuple[int, int]
 
 
@@ -42,14 +42,14 @@ def weighs(params: Params) -> bool:
     return params.merge_rule == "sequential" and (params.num_replicas or 1) > 1
 
 
-def fold(rule: str, base: Block, changes: Iterable[Change], replicas: int) -> Block:
+def fold(rule: str, base: Floats, changes: Iterable[Change], replicas: int) -> Floats:
     """The merged block: base (rows x vector_size) changed by what the replicas, `replicas` in all, changed; the changes
     come in the order of the replicas, and one that changed nothing here may be missing.
     """
     return base + RULES[rule]((base.shape[0], base.shape[1]), changes, replicas)
 
 
-def mean(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+def mean(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
     """Sum of changes / number of replicas: parameter averaging (McDonald et al. 2010; Spark MLlib, BlazingText)."""
     total = np.zeros(shape, np.float64)
     for change in changes:
@@ -57,7 +57,7 @@ def mean(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
     return (total / replicas).astype(np.float32)
 
 
-def mean_touched(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+def mean_touched(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
     """Sum of changes / number of replicas that changed the row (Spark MLlib since 2.4.5; FedSubAvg, Ding et al.
     2021).
     """
@@ -68,7 +68,7 @@ def mean_touched(shape: Shape, changes: Iterable[Change], replicas: int) -> Bloc
     return (total / np.maximum(touched, 1)).astype(np.float32)
 
 
-def count_weighted(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+def count_weighted(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
     """Sum of n * change / sum of n, n how many of the row's words the replica trained (FedAvg, McMahan et al. 2017,
     here per row). A row that changed as a negative alone counts as one word.
     """
@@ -82,7 +82,7 @@ def count_weighted(shape: Shape, changes: Iterable[Change], replicas: int) -> Bl
     return (total / np.maximum(weight, 1)).astype(np.float32)
 
 
-def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
+def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
     """AdaSum, row by row (Maleki et al. 2021, arXiv 2006.02924): adds what is orthogonal and averages what is parallel.
 
     merge(a, b) = (1 - a.b / 2|a|^2) a + (1 - a.b / 2|b|^2) b, along a binary tree over the replicas that changed the
@@ -97,7 +97,7 @@ def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Block:
     return adasum_total(levels, seen)
 
 
-RULES: dict[str, Callable[[Shape, Iterable[Change], int], Block]] = {
+RULES: dict[str, Callable[[Shape, Iterable[Change], int], Floats]] = {
     # of changes that the replicas have weighed: training/sequential.py
     "sequential": mean,
     "adasum": adasum,

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from w2v_spark.array_types import Floats
 from w2v_spark.corpus.noise import keep_probability
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import replica_step_size, step_at
 from w2v_spark.training.sentences import PIECE_WORDS, Piece
-from w2v_spark.workdir import SYN0, SYN1, Float32Matrix, Vocabulary
+from w2v_spark.workdir import SYN0, SYN1, Vocabulary
 
 if TYPE_CHECKING:
     from w2v_spark.kernels.cpu import Outputs
@@ -28,16 +29,16 @@ _GPU_PIECE_WORDS = 16 << 20
 # words kept, pairs, loss summed over sampled pairs, sampled pairs
 Result = tuple[int, int, float, int]
 # number and rows of each block of a matrix
-Blocks = Iterable[tuple[int, Float32Matrix]]
+Blocks = Iterable[tuple[int, Floats]]
 
 
 class ModelRows(Protocol):
     """A model whose rows are read and set."""
 
-    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+    def write(self, matrix: str, first: int, rows: Floats) -> None:
         """Set rows of syn0 or syn1 from float32[n, vector_size]."""
 
-    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+    def rows(self, matrix: str, first: int, stop: int) -> Floats:
         """Rows of syn0 or syn1, at least vector_size columns."""
 
 
@@ -110,8 +111,8 @@ class CpuReplica:
     """A model as two matrices, words x padded vector size, which threads train together (Hogwild)."""
 
     params: Params
-    syn0: Float32Matrix
-    syn1: Float32Matrix
+    syn0: Floats
+    syn1: Floats
     sampling: Sampling
     kernel: Any
     step_size: float
@@ -120,8 +121,8 @@ class CpuReplica:
     @classmethod
     def empty(cls, params: Params, sampling: Sampling) -> CpuReplica:
         """A model of zeros."""
+        from w2v_spark.kernels.aligned import aligned_matrix
         from w2v_spark.kernels.cpu import compile_kernel
-        from w2v_spark.kernels.cpu_rows import aligned_matrix
         from w2v_spark.kernels.sizes import padded_size
 
         sizes = (params.vector_size, params.window_size, params.negative)
@@ -137,10 +138,10 @@ class CpuReplica:
 
         return cpu_name()
 
-    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+    def write(self, matrix: str, first: int, rows: Floats) -> None:
         self._matrix(matrix)[first : first + len(rows), : rows.shape[1]] = rows
 
-    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
+    def rows(self, matrix: str, first: int, stop: int) -> Floats:
         return self._matrix(matrix)[first:stop]
 
     def train(self, piece: Piece) -> Result:
@@ -149,7 +150,7 @@ class CpuReplica:
         result: Result = self.kernel(*sentences, *model, *tables, *steps, piece.key, self.sampling.frozen)
         return result
 
-    def _matrix(self, name: str) -> Float32Matrix:
+    def _matrix(self, name: str) -> Floats:
         return self.syn0 if name == SYN0 else self.syn1
 
 
@@ -181,11 +182,11 @@ class GpuReplica:
     def processor(self) -> str:
         return str(self.model.card.name)
 
-    def write(self, matrix: str, first: int, rows: Float32Matrix) -> None:
+    def write(self, matrix: str, first: int, rows: Floats) -> None:
         self.model.write_rows(matrix, first, rows)
 
-    def rows(self, matrix: str, first: int, stop: int) -> Float32Matrix:
-        rows: Float32Matrix = self.model.read_rows(matrix, first, stop)
+    def rows(self, matrix: str, first: int, stop: int) -> Floats:
+        rows: Floats = self.model.read_rows(matrix, first, stop)
         return rows
 
     def train(self, piece: Piece) -> Result:

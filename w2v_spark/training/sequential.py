@@ -25,17 +25,17 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Doubles, Floats
 from w2v_spark.corpus.noise import noise_distribution
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import Round, step_at
-from w2v_spark.workdir import MATRICES, SYN0, SYN1, Float32Matrix, rows_per_block
+from w2v_spark.workdir import MATRICES, SYN0, SYN1, rows_per_block
 
 if TYPE_CHECKING:
     from w2v_spark.training.replica import Sampling
 
-Doubles = npt.NDArray[np.float64]
 # rows of a matrix, from first to stop
-ReadRows = Callable[[str, int, int], Float32Matrix]
+ReadRows = Callable[[str, int, int], Floats]
 
 # x = 0.16 * step * terms * eigenvalue**0.7, fitted to what one model made of the shares of 8 and of 32 replicas
 # (bench/results/merge.md). By theory the power is 1; long vectors predict surely, and the surer, the less they pull
@@ -59,7 +59,7 @@ class Weights:
     axes: Mapping[str, Doubles]
     rates: Mapping[str, Doubles]
 
-    def weighed(self, matrix: str, rows: npt.NDArray[np.integer], values: Float32Matrix) -> Float32Matrix:
+    def weighed(self, matrix: str, rows: npt.NDArray[np.integer], values: Floats) -> Floats:
         """The changes `values`, float32[n, D], of these rows, between once and `replicas` times."""
         from w2v_spark.kernels.axes import weigh_along  # here, so that a driver loads no compiler
 

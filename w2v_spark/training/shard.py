@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from w2v_spark import store, workdir
+from w2v_spark.array_types import Floats
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.training.merge import Change, weighs
@@ -27,7 +28,7 @@ from w2v_spark.training.replica import Blocks, Replica, open_replica, read_sampl
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sentences import joined, replica_buckets, replica_pieces
 from w2v_spark.training.sequential import ReadRows, Terms, Weights
-from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Float32Matrix, Pointer, Vocabulary
+from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Pointer, Vocabulary
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -152,7 +153,7 @@ def change_of(
     now: ReadRows,
     matrix: str,
     first: int,
-    before: Float32Matrix,
+    before: Floats,
     counts: npt.NDArray[np.int64] | None,
     weights: Weights | None,
 ) -> Change:
@@ -185,7 +186,7 @@ def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     """
     step = workdir.rows_per_block(shard.job.params.vector_size)
 
-    def change(block: tuple[str, int, Float32Matrix]) -> Change:
+    def change(block: tuple[str, int, Floats]) -> Change:
         matrix, first, before = block
         return change_of(shard.replica.rows, matrix, first, before, shard.counts, shard.weights)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from w2v_spark import workdir
+from w2v_spark.array_types import Floats
 from w2v_spark.training.exchange import Exchange, Gather
 from w2v_spark.training.shard import Shard, ShardJob
-from w2v_spark.workdir import MATRICES, Float32Matrix
+from w2v_spark.workdir import MATRICES
 
 
 def train_together(
@@ -40,7 +41,7 @@ def train_together(
     yield shard.metrics.to_batch()
 
 
-def _base(shard: Shard, matrix: str) -> Float32Matrix:
+def _base(shard: Shard, matrix: str) -> Floats:
     """The model that the round starts from, in one array."""
     base = np.empty((shard.words, shard.job.params.vector_size), np.float32)
     for first, rows in shard.base_rows(matrix):

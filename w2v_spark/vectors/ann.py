@@ -13,8 +13,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import FormatError, InputError, MissingExtraError, OutputError, ParamError, one_line
-from w2v_spark.vectors.metrics import Float32Array, Matrix
+from w2v_spark.vectors.metrics import Matrix
 from w2v_spark.vectors.vectors import Neighbours, Vectors
 
 METRICS = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
@@ -83,7 +84,7 @@ class Index:
             )
         return cls(vectors, made, metric)
 
-    def search(self, queries: Matrix, k: int) -> tuple[npt.NDArray[np.int64], Float32Array]:
+    def search(self, queries: Matrix, k: int) -> tuple[npt.NDArray[np.int64], Floats]:
         """Ids and the metric's values of the k words nearest to each query, by and large: (n, size) -> (n, k), best
         first.
         """

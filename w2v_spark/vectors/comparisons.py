@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors import metrics, search
-from w2v_spark.vectors.metrics import Float32Array, Matrix, Rows
+from w2v_spark.vectors.metrics import Matrix, Rows
 from w2v_spark.vectors.words import Key, Words
 
 logger = logging.getLogger("w2v_spark")
@@ -32,17 +33,17 @@ class Comparisons(Words):
         """1 - the cosine of two words."""
         return 1 - self.similarity(w1, w2)
 
-    def distances(self, word_or_vector: Key | Matrix, other_words: Sequence[Key] = ()) -> Float32Array:
+    def distances(self, word_or_vector: Key | Matrix, other_words: Sequence[Key] = ()) -> Floats:
         """1 - the cosines of a word or vector with each of the other words, or with all, (words,) float32."""
         query = self._row(word_or_vector)
         rows = Rows.of(self.vectors[[self.get_index(word) for word in other_words]]) if other_words else self.rows
-        distances: Float32Array = 1 - search.values(rows, query[None])[0]
+        distances: Floats = 1 - search.values(rows, query[None])[0]
         return distances
 
     @staticmethod
-    def cosine_similarities(vector_1: Matrix, vectors_all: Matrix) -> Float32Array:
+    def cosine_similarities(vector_1: Matrix, vectors_all: Matrix) -> Floats:
         """The cosines of a vector (D,) with each row of (n, D), (n,) float32."""
-        cosines: Float32Array = metrics.between("cosine", vectors_all, vector_1)
+        cosines: Floats = metrics.between("cosine", vectors_all, vector_1)
         return cosines
 
     def n_similarity(self, ws1: Sequence[Key], ws2: Sequence[Key]) -> float:

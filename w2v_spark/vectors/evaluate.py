@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors import metrics, search
 from w2v_spark.vectors.correlation import pearson, spearman
 from w2v_spark.vectors.testsets import Pairs, Questions, read_odd_ones, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
-
-Float32Array = npt.NDArray[np.float32]
 
 RESTRICT_VOCAB = 300_000
 # by how many of the most frequent words a model is scored while it is trained
@@ -196,7 +195,7 @@ def evaluate_pairs(
 
 def rated_pairs(
     vectors: Vectors, path: str | os.PathLike[str], restrict_vocab: int, case_insensitive: bool
-) -> tuple[npt.NDArray[np.float64], Float32Array, npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.float64], Floats, npt.NDArray[np.bool_]]:
     """Of each pair of a file its rating (n,) float64, its cosine (n,) float32, and whether both words are known, (n,);
     the cosine of an unknown pair means nothing.
     """
@@ -205,7 +204,7 @@ def rated_pairs(
 
 def compare_pairs(
     vectors: Vectors, pairs: Pairs, restrict_vocab: int = RESTRICT_VOCAB, case_insensitive: bool = True
-) -> tuple[npt.NDArray[np.float64], Float32Array, npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.float64], Floats, npt.NDArray[np.bool_]]:
     """As `rated_pairs`, of pairs that have been read."""
     ids, _ = _vocabulary(vectors, restrict_vocab, case_insensitive)
     found = np.array([[ids.get(_form(w, case_insensitive), -1) for w in (a, b)] for a, b, _ in pairs], np.int64)

@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.arrays import HOST, Arrays
 
-Float32Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.floating]
 # scores of all queries with the rows start..stop, (queries, stop - start) float32, where the rows lie: higher is nearer
 Scorer = Callable[[int, int], Any]
@@ -47,7 +47,7 @@ def float32(rows: Any) -> Any:
     return moved
 
 
-def norms(vectors: Matrix) -> Float32Array:
+def norms(vectors: Matrix) -> Floats:
     """Euclidean length of each row: (rows, size) float32 or float16 -> (rows,) float32."""
     if vectors.dtype == np.float32:
         return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # type: ignore[no-any-return]
@@ -60,10 +60,10 @@ def norms(vectors: Matrix) -> Float32Array:
     return lengths
 
 
-def unit(vectors: Matrix) -> Float32Array:
+def unit(vectors: Matrix) -> Floats:
     """A copy with rows of length one, float32; a row of zeros stays zeros."""
     rows = float32(vectors)
-    units: Float32Array = rows / nonzero(norms(rows))[:, None]
+    units: Floats = rows / nonzero(norms(rows))[:, None]
     return units
 
 
@@ -111,7 +111,7 @@ class Rows:
         return Rows(self.vectors[part], self.lengths[part], self.arrays)
 
 
-def scorer(metric: str, rows: Rows, queries: Float32Array) -> Scorer:
+def scorer(metric: str, rows: Rows, queries: Floats) -> Scorer:
     """Scores of queries (n, size) that have the metric's order: its value, or the negative of a distance; of euclidean
     q.v - |v|^2 / 2, which is a matrix product.
     """
@@ -131,7 +131,7 @@ def scorer(metric: str, rows: Rows, queries: Float32Array) -> Scorer:
     return score
 
 
-def distance_scorer(metric: str, rows: Rows, queries: Float32Array) -> Scorer:
+def distance_scorer(metric: str, rows: Rows, queries: Floats) -> Scorer:
     """The negatives of the distances themselves."""
     xp, asked = rows.arrays.xp, rows.arrays.put(queries)
 
@@ -142,7 +142,7 @@ def distance_scorer(metric: str, rows: Rows, queries: Float32Array) -> Scorer:
     return score
 
 
-def cosmul_scorer(rows: Rows, positive: Sequence[Float32Array], negative: Sequence[Float32Array]) -> Scorer:
+def cosmul_scorer(rows: Rows, positive: Sequence[Floats], negative: Sequence[Floats]) -> Scorer:
     """Scores of 3CosMul (Levy and Goldberg 2014, equation 4, cosines shifted to 0..1): each term holds one vector for
     each query, (n, size) float32, taken as it is.
     """
@@ -161,7 +161,7 @@ def cosmul_scorer(rows: Rows, positive: Sequence[Float32Array], negative: Sequen
     return score
 
 
-def _cosine(rows: Rows, queries: Float32Array) -> Scorer:
+def _cosine(rows: Rows, queries: Floats) -> Scorer:
     """Products of the queries, as they are, with rows of length one."""
     many, asked = len(queries) > queries.shape[1], rows.arrays.put(queries)
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.vectors.metrics import DISTANCES, Float32Array, Rows, Scorer, between, distance_scorer, scorer
+from w2v_spark.array_types import Floats
+from w2v_spark.vectors.metrics import DISTANCES, Rows, Scorer, between, distance_scorer, scorer
 
 IntArray = npt.NDArray[np.int64]
 
@@ -19,7 +20,7 @@ BLOCK_QUERIES = 1024
 SPARE = 16
 
 
-def top_k(rows: Rows, queries: Float32Array, k: int, metric: str = "cosine") -> tuple[IntArray, Float32Array]:
+def top_k(rows: Rows, queries: Floats, k: int, metric: str = "cosine") -> tuple[IntArray, Floats]:
     """The k rows nearest to each query, best first; equal ones go by row number.
 
     queries (n, size) float32; all numbers are finite. Returns row numbers (n, k) int64 and the metric's values (n, k)
@@ -37,7 +38,7 @@ def top_k(rows: Rows, queries: Float32Array, k: int, metric: str = "cosine") -> 
     return ids, found
 
 
-def values(rows: Rows, queries: Float32Array, metric: str = "cosine") -> Float32Array:
+def values(rows: Rows, queries: Floats, metric: str = "cosine") -> Floats:
     """The metric's value of every query with every row, (n, rows) float32."""
     # the scores of euclidean have its order, and are not the distances
     score = (distance_scorer if metric == "euclidean" else scorer)(metric, rows, queries)
@@ -45,7 +46,7 @@ def values(rows: Rows, queries: Float32Array, metric: str = "cosine") -> Float32
     return -found if metric in DISTANCES else found
 
 
-def scores(score: Scorer, rows: Rows, count: int) -> Float32Array:
+def scores(score: Scorer, rows: Rows, count: int) -> Floats:
     """The scores of all rows for each of `count` queries, (count, rows) float32."""
     out = np.empty((count, len(rows)), np.float32)
     with rows.arrays.told():
@@ -55,14 +56,14 @@ def scores(score: Scorer, rows: Rows, count: int) -> Float32Array:
     return out
 
 
-def best(score: Scorer, rows: Rows, count: int, k: int) -> tuple[IntArray, Float32Array]:
+def best(score: Scorer, rows: Rows, count: int, k: int) -> tuple[IntArray, Floats]:
     """The k rows with the highest scores for each of `count` queries, and these scores; k is from 1 to all rows."""
     with rows.arrays.told():
         ids, found = _best(score, rows, count, k)
         return rows.arrays.get(ids), rows.arrays.get(found)
 
 
-def _top_k(rows: Rows, queries: Float32Array, k: int, metric: str) -> tuple[Any, Any]:
+def _top_k(rows: Rows, queries: Floats, k: int, metric: str) -> tuple[Any, Any]:
     """`top_k` for one block of queries and 1 <= k <= rows, where the rows lie."""
     score = scorer(metric, rows, queries)
     if metric != "euclidean":

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark import store
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import ParamError, W2VError
 from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.vectors import metrics, search
 from w2v_spark.vectors.comparisons import Comparisons
-from w2v_spark.vectors.metrics import Float32Array, Matrix
+from w2v_spark.vectors.metrics import Matrix
 from w2v_spark.vectors.words import Key
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Vectors(Comparisons):
         clip_end: int | None = None,
         restrict_vocab: int | None = None,
         metric: str = "cosine",
-    ) -> Float32Array: ...
+    ) -> Floats: ...
     def most_similar(
         self,
         positive: Items | None = None,
@@ -158,7 +159,7 @@ class Vectors(Comparisons):
         indexer: Indexer | None = None,
         *,
         metric: str = "cosine",
-    ) -> Neighbours | Float32Array:
+    ) -> Neighbours | Floats:
         """The topn words nearest to the sum of the positive less the negative items, as (word, cosine), best first;
         with topn=None the cosines of all words, (words,) float32.
 
@@ -218,7 +219,7 @@ class Vectors(Comparisons):
         negative: Item | Sequence[Item] | None = None,
         topn: int | None = 10,
         restrict_vocab: int | None = None,
-    ) -> Neighbours | Float32Array:
+    ) -> Neighbours | Floats:
         """The topn words by 3CosMul: the product of the cosines with the positive items by that with the negative
         ones, all cosines shifted to 0..1; with topn=None the scores of all words, (words,) float32.
         """
@@ -272,7 +273,7 @@ class Vectors(Comparisons):
 
         return word_pairs(self, pairs, encoding, restrict_vocab, case_insensitive, dummy4unknown)
 
-    def _query(self, items: list[tuple[Item, float]], metric: str) -> tuple[Float32Array, set[int]]:
+    def _query(self, items: list[tuple[Item, float]], metric: str) -> tuple[Floats, set[int]]:
         """The vector that the items ask for, (D,) float32, and the ids of those that are words."""
         if not items:
             raise ParamError("most_similar needs at least one positive or negative word or vector, got none")
@@ -296,7 +297,7 @@ class Vectors(Comparisons):
         return min(clip_start, stop), stop
 
     def _nearest(
-        self, queries: Float32Array, given: list[set[int]], topn: int, start: int, stop: int, metric: str
+        self, queries: Floats, given: list[set[int]], topn: int, start: int, stop: int, metric: str
     ) -> list[Neighbours]:
         """The topn words nearest to each query, without the ids given with it."""
         if topn < 1:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from w2v_spark.array_types import Floats
 from w2v_spark.corpus.tokens import normalize_word
 from w2v_spark.errors import FormatError, ParamError, UnknownWordError
 from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.vectors import metrics
-from w2v_spark.vectors.metrics import Float32Array, Matrix, Rows
+from w2v_spark.vectors.metrics import Matrix, Rows
 from w2v_spark.vectors.spelling import near_spellings
 
 # so many words are looked up by scanning, milliseconds each, before a dictionary of all of them is made
@@ -62,7 +63,7 @@ class Words:
         return {word: i for i, word in enumerate(self.index_to_key)}
 
     @cached_property
-    def norms(self) -> Float32Array:
+    def norms(self) -> Floats:
         """Length of each vector, (V,) float32; FormatError where one is not finite."""
         lengths = metrics.norms(self.vectors)
         broken = np.flatnonzero(~np.isfinite(lengths))
@@ -127,9 +128,9 @@ class Words:
         row: Matrix = self.vectors[self.get_index(key)]
         return metrics.unit(row[None])[0] if norm else row
 
-    def get_normed_vectors(self) -> Float32Array:
+    def get_normed_vectors(self) -> Floats:
         """All vectors at length one, (V, D) float32: a second matrix in memory, which no query here needs."""
-        units: Float32Array = self.vectors / metrics.nonzero(self.norms)[:, None]
+        units: Floats = self.vectors / metrics.nonzero(self.norms)[:, None]
         return units
 
     def get_vecattr(self, key: Key, attr: str) -> int:
@@ -147,7 +148,7 @@ class Words:
         pre_normalize: bool = True,
         post_normalize: bool = False,
         ignore_missing: bool = True,
-    ) -> Float32Array:
+    ) -> Floats:
         """The weighted mean of words and vectors, (D,) float32: their weighted sum by the sum of the weights' sizes.
 
         `pre_normalize` takes words (not vectors) at length one, `post_normalize` gives the mean length one. A word that
@@ -178,13 +179,13 @@ class Words:
         """The word as the tokeniser left the words of the model's text."""
         return normalize_word(word, self.lowercase)
 
-    def _checked(self, vector: Matrix) -> Float32Array:
+    def _checked(self, vector: Matrix) -> Floats:
         """A vector that was given, (D,) float32."""
         if vector.shape != (self.vector_size,) or not np.isfinite(vector).all():
             raise ParamError(f"a vector of {vector.shape} was given: must be ({self.vector_size},) finite numbers")
         return vector.astype(np.float32, copy=False)
 
-    def _row(self, item: Key | Matrix) -> Float32Array:
+    def _row(self, item: Key | Matrix) -> Floats:
         """The vector of a word, or the vector given, (D,) float32."""
         return self._checked(item) if isinstance(item, np.ndarray) else self.get_vector(item).astype(np.float32)
 

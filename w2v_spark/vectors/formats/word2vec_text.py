@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from w2v_spark.array_types import Floats
 from w2v_spark.errors import FormatError
 from w2v_spark.vectors.formats.files import check_size, lines_of, unpacked
 from w2v_spark.vectors.formats.words import read_words, unique
-from w2v_spark.vectors.metrics import Float32Array, Matrix
+from w2v_spark.vectors.metrics import Matrix
 from w2v_spark.vectors.vectors import Vectors
 
 SPACES = frozenset(" \t\n\r\v\f")  # what C's isspace knows; word2vec.c and split() cut there
@@ -74,7 +75,7 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
     return unique(path, read_words(words, unicode_errors, path), vectors)
 
 
-def _numbers(path: Path, lines: list[tuple[int, bytes]], size: int, words: list[bytes]) -> Float32Array:
+def _numbers(path: Path, lines: list[tuple[int, bytes]], size: int, words: list[bytes]) -> Floats:
     """The numbers of some lines, (lines, size) float32; their words are appended to `words`."""
     fields = list[bytes]()
     for number, line in lines:
@@ -112,7 +113,7 @@ def line_bytes(rows: Matrix, separator: str, words: pa.StringArray | None = None
     return memoryview(lines.buffers()[2])[int(ends[0]) : int(ends[-1])]
 
 
-def number_lines(path: Path, size: int, limit: int | None = None) -> Iterator[Float32Array]:
+def number_lines(path: Path, size: int, limit: int | None = None) -> Iterator[Floats]:
     """Lines of `size` numbers and nothing else, in blocks of (lines, size) float32."""
     with open(path, "rb") as stream:
         lines = enumerate(islice(lines_of(path, stream), limit), start=1)

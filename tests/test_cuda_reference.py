@@ -7,11 +7,11 @@ import pytest
 from cuda_corpus import KEY, assert_close, make_corpus
 from test_kernels import sgns_kernel, slowed, strip_of, tile_pairs
 
-from w2v_spark.kernels import cuda_model, reference
+from w2v_spark.kernels import cuda_reference, reference
 from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cuda_model import tile_order
 from w2v_spark.kernels.cuda_plan import BEARABLE, LEAST_TURNS, MOST_SCALED, most_in_flight, row_scale
+from w2v_spark.kernels.cuda_reference import tile_order
 from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
 
 # --- the model against the reference, with the same random numbers ---
@@ -63,7 +63,7 @@ def test_model_is_the_reference_where_words_of_the_window_are_no_negatives(vocab
 
 @pytest.mark.parametrize("keep", [1.0, 0.3])
 def test_model_is_the_cpu_kernel_where_one_tile_runs_at_a_time_in_the_order_of_the_text(monkeypatch, keep):
-    monkeypatch.setattr(cuda_model, "tile_order", range)
+    monkeypatch.setattr(cuda_reference, "tile_order", range)
     corpus = make_corpus([30, 1, 200, 10, 0, 3] * 5, 200, 100, keep=keep)
     none = tuple(np.zeros_like(crowd) for crowd in corpus.crowding)
     syn0, syn1, found = corpus.train(corpus.model(crowding=none), step_to=0.05)
@@ -88,8 +88,8 @@ def test_tiles_that_run_together_are_far_apart_and_each_runs_once():
 def test_bf16_rounds_to_the_nearest_and_ties_to_even():
     values = np.array([1.0, 1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-20, -1.75, 0.0, 3e38])
     rounded = np.array([1.0, 1.0, 1 + 2**-6, 1 + 2**-7, -1.75, 0.0, 3e38])
-    assert np.allclose(cuda_model.round_bf16(values), rounded, rtol=1e-2, atol=0)
-    assert cuda_model.round_bf16(values)[:6].tolist() == rounded[:6].tolist()
+    assert np.allclose(cuda_reference.round_bf16(values), rounded, rtol=1e-2, atol=0)
+    assert cuda_reference.round_bf16(values)[:6].tolist() == rounded[:6].tolist()
 
 
 # --- how many tiles may run at one time ---
@@ -99,7 +99,7 @@ def test_crowding_is_the_expected_number_of_updates_of_a_row():
     corpus = make_corpus([20_000], 20, 8, window=3, negative=4, keep=0.7, counts=2 ** np.arange(20, 0, -1))
     corpus.ids = np.random.default_rng(1).choice(20, 20_000, p=corpus.counts / corpus.counts.sum()).astype(np.int32)
     model = corpus.model()
-    strip = cuda_model.lay_strip(corpus.ids, corpus.offsets, corpus.keep, 3, np.uint64(5))
+    strip = cuda_reference.lay_strip(corpus.ids, corpus.offsets, corpus.keep, 3, np.uint64(5))
     updates = np.zeros((2, 20))
     for number in range(len(strip.words) // TILE_ROWS):
         tile = model.cut_tile(strip, number, np.uint64(9))

@@ -1,4 +1,4 @@
-"""What the CUDA kernels that train centre by centre compute, in numpy; see `cuda_model.py`."""
+"""What the CUDA kernels that train centre by centre compute, in numpy; see `cuda_reference.py`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Floats, Ids
 from w2v_spark.corpus.random import GOLDEN, mix64
 from w2v_spark.kernels import reference
 from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_strip import Ids
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES
-from w2v_spark.kernels.cuda_model import Strip, Vectors, draw, lay_strip, tile_order
-from w2v_spark.kernels.cuda_plan import Float32s, row_scale
+from w2v_spark.kernels.cuda_plan import row_scale
+from w2v_spark.kernels.cuda_reference import Strip, Vectors, draw, lay_strip, tile_order
 from w2v_spark.kernels.sizes import TILE_ROWS
 
 
@@ -28,7 +28,7 @@ class Decisions:
 
 
 @dataclass(frozen=True)
-class CentreModel:
+class CentreReference:
     """Trains as the kernel does with one block of threads or, like many at once, with `blocks` of them.
 
     Blocks of the model take turns: as many centres as there are blocks start from the same vectors.
@@ -39,7 +39,7 @@ class CentreModel:
     negative: int
     keep: npt.NDArray[np.uint32]
     outputs: Outputs
-    crowding: tuple[Float32s, Float32s]  # of the rows of syn0 and of syn1, see cuda_centre_plan.centre_crowding
+    crowding: tuple[Floats, Floats]  # of the rows of syn0 and of syn1, see cuda_centre_plan.centre_crowding
     mean: bool = True
     exclude_window: bool = False
     blocks: int = 1
