@@ -66,7 +66,6 @@ def local_vectors(spark: SparkSession, text: Path, tmp_path_factory: pytest.Temp
     return vectors_of(output)
 
 
-@pytest.mark.slow  # the packed job below does so, too
 def test_executors_give_the_bytes_of_local_mode(text: Path, local_vectors: dict[str, bytes], tmp_path: Path) -> None:
     options = ["--master", "local-cluster[2,1,2048]", "--conf", "spark.sql.files.maxPartitionBytes=32768"]
     done = train(options, text, tmp_path / "out", *arguments(SAME))
@@ -112,6 +111,7 @@ def archive() -> str:
     return (ROOT / "build" / "environment.tar.gz").as_uri()
 
 
+@pytest.mark.slow
 def test_the_packed_job_runs_on_workers_without_our_packages(
     standalone: str, archive: str, text: Path, local_vectors: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_the_cores_of_local_mode_are_those_of_its_master(tmp_path: Path) -> None
         assert found[master] == [max(1, cores // 2), 1, cores, 7]
 
 
+@pytest.mark.slow
 def test_the_probe_waits_for_all_executors_and_asks_each(small_text: Path, tmp_path: Path) -> None:
     script, output = tmp_path / "executors.py", tmp_path / "out"
     script.write_text(EXECUTORS)

@@ -76,7 +76,9 @@ def test_storage_that_goes_on_failing_is_told(spark: SparkSession, monkeypatch: 
     assert tried == [1, 2, 3, 4] and paused == [2, 10, 30]
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
+@pytest.mark.parametrize(
+    "damage", [pytest.param("missing", marks=pytest.mark.slow), pytest.param("cut", marks=pytest.mark.slow), "flipped"]
+)
 def test_a_damaged_round_is_left_for_the_one_before(
     spark: SparkSession,
     whole: tuple[Path, bytes, int],

@@ -52,6 +52,7 @@ AIMS = [
 ]
 
 
+@pytest.mark.slow  # and bench/faults.py kills many more
 @pytest.mark.cluster
 @linux
 @pytest.mark.skipif(Path(sys.prefix).resolve() != ROOT / ".venv", reason="needs the environment of tests/run")

@@ -63,7 +63,7 @@ def train(text: str, folder: Path, **params: Any) -> w2v_spark.Vectors:
 
 @pytest.mark.parametrize(
     ("architecture", "loss"),
-    [("skip_gram", "negative_sampling"), ("cbow", "hierarchical_softmax")],
+    [("skip_gram", "negative_sampling"), pytest.param("cbow", "hierarchical_softmax", marks=pytest.mark.slow)],
 )
 def test_a_vocabulary_of_one_word(spark: SparkSession, tmp_path: Path, architecture: str, loss: str) -> None:
     vectors = train("same same same same\n" * 50, tmp_path, architecture=architecture, loss=loss)
@@ -74,7 +74,7 @@ def test_a_vocabulary_of_one_word(spark: SparkSession, tmp_path: Path, architect
     "params",
     [
         {"negative": 32, "num_replicas": 5, "rounds_per_epoch": 2},
-        {"step_size": 1e-6, "min_step_size": 0.0, "max_iter": 2},
+        pytest.param({"step_size": 1e-6, "min_step_size": 0.0, "max_iter": 2}, marks=pytest.mark.slow),
         {"sample": 1e-300},
     ],
     ids=["window, negatives and replicas", "step size", "nothing kept"],

@@ -40,7 +40,7 @@ def test_walks_go_along_edges(walks: ModuleType) -> None:
     assert walks.as_table(found)["walk"][5].as_py() == [f"n{i}" for i in found[5]]
 
 
-@pytest.mark.parametrize(("length", "told"), [(20, False), (30, True)])
+@pytest.mark.parametrize(("length", "told"), [pytest.param(20, False, marks=pytest.mark.slow), (30, True)])
 def test_nearest_neighbours_share_the_community(
     spark: SparkSession, walks: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], length: int, told: bool
 ) -> None:

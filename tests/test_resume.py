@@ -45,9 +45,13 @@ INTERRUPTIONS = {
     "before the manifest": (store, "model_manifest", lambda *_, **__: True),
     "while the model takes its place": (Place, "take", lambda output, name, draft: name == "vectors"),
 }
+# what the others show, too
+ALIKE = ("in the first vectors", "after a round, before its metrics", "in publishing")
 
 
-@pytest.mark.parametrize("where", INTERRUPTIONS)
+@pytest.mark.parametrize(
+    "where", [pytest.param(where, marks=pytest.mark.slow) if where in ALIKE else where for where in INTERRUPTIONS]
+)
 def test_a_run_goes_on_wherever_it_was_interrupted(
     spark: SparkSession,
     whole: tuple[Path, bytes, int],

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
 
 
-@pytest.mark.parametrize("rule", RULES)
+# the others differ in a function of arrays, which test_merge.py has
+@pytest.mark.parametrize(
+    "rule", [rule if rule in ("sequential", "adasum") else pytest.param(rule, marks=pytest.mark.slow) for rule in RULES]
+)
 def test_spark_gives_the_bytes_of_the_simulation(
     spark: SparkSession, small_text: Path, tmp_path: Path, rule: str
 ) -> None:

@@ -54,6 +54,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_rounds_are_committed(
     spark: SparkSession,
     text: Path,
