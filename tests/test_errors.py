@@ -6,6 +6,15 @@ import pytest
 
 from w2v_spark import errors
 
+
+def test_an_extra_is_installed_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors.sys, "executable", "/my checkout/.venv/bin/python")
+    assert str(errors.MissingExtraError("a picture", "plot")) == (
+        "a picture requires extra 'plot': install it with '/my checkout/.venv/bin/python' -m pip install -e '.[plot]' "
+        "in the checkout of w2v_spark"
+    )
+
+
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
 
 

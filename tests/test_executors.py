@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from w2v_spark.errors import pip_install
+
 pytestmark = pytest.mark.cluster
 
 CORES = """
@@ -200,7 +202,7 @@ def test_no_java_is_a_sentence(small_text: Path, tmp_path: Path, without_java: s
     assert done.returncode == 2, done.stdout[-3000:]
     assert done.stdout.endswith(
         "error: Spark could not start Java (its own words are above): it needs Java 17 or newer, in JAVA_HOME or on "
-        "the PATH; pip install 'w2v_spark[jre]' brings one\n"
+        f"the PATH; {pip_install('jre')} brings one\n"
     )
     assert "Traceback" not in done.stdout
 

@@ -24,7 +24,7 @@ from w2v_spark import store
 from w2v_spark.cli import main
 from w2v_spark.cli_evaluate import evaluate_main
 from w2v_spark.cli_plot import plot_main
-from w2v_spark.errors import ParamError, UnknownWordError
+from w2v_spark.errors import ParamError, UnknownWordError, pip_install
 from w2v_spark.pictures import fonts
 from w2v_spark.pictures.heatmap import heatmap
 from w2v_spark.pictures.layout import lay_out
@@ -149,7 +149,7 @@ def test_missing_extra(tmp_path: Path, package: str, arguments: list[str], what:
     )
     options = ["--vectors", str(MODEL_V1), "--save", str(tmp_path / "a.png")]
     done = subprocess.run([sys.executable, "-c", code, *arguments, *options], capture_output=True, text=True)
-    told = f"error: {what} requires extra '{extra}': install it with pip install 'w2v_spark[{extra}]'\n"
+    told = f"error: {what} requires extra '{extra}': install it with {pip_install(extra)}\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from w2v_spark.errors import FormatError, InputError, MissingExtraError, OutputError, ParamError
+from w2v_spark.errors import FormatError, InputError, MissingExtraError, OutputError, ParamError, pip_install
 from w2v_spark.vectors import search
 from w2v_spark.vectors.ann import METRICS, Index
 from w2v_spark.vectors.vectors import Vectors
@@ -92,6 +92,4 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     with pytest.raises(MissingExtraError) as error:
         Index.build(made(5, 2))
-    assert str(error.value) == (
-        "an approximate index requires extra 'ann': install it with pip install 'w2v_spark[ann]'"
-    )
+    assert str(error.value) == f"an approximate index requires extra 'ann': install it with {pip_install('ann')}"

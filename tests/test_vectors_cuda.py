@@ -16,7 +16,7 @@ from device_arrays import CupyOnHost, DeviceArray, in_place_of_cupy
 from make_model_v1 import MODEL_V1
 
 from w2v_spark.cli_evaluate import evaluate_main
-from w2v_spark.errors import DeviceError, MissingExtraError, ParamError
+from w2v_spark.errors import DeviceError, MissingExtraError, ParamError, pip_install
 from w2v_spark.kernels import arrays
 from w2v_spark.kernels.arrays import CudaArrays, arrays_on
 from w2v_spark.vectors import metrics, search
@@ -124,7 +124,7 @@ def test_what_fails_on_the_gpu_is_told(stand_in: CupyOnHost, monkeypatch: pytest
         (
             fails,
             "the GPU failed (cudaErrorIllegalAddress: an illegal memory access): check it with nvidia-smi and CuPy "
-            "with pip install -U 'w2v_spark[gpu-cuda13]' (gpu-cuda12 for older drivers), or search on the CPU",
+            f"with {pip_install('gpu-cuda13')} (gpu-cuda12 for older drivers), or search on the CPU",
         ),
     ):
         monkeypatch.setattr(stand_in, "empty", failing)
@@ -164,7 +164,7 @@ def test_cupy_and_a_gpu_are_looked_for_before_anything_is_read(
         Vectors.open("/nowhere", device="cuda")
     assert str(missing.value) == (
         "a search on a GPU (gpu-cuda12 for drivers older than CUDA 13) requires extra 'gpu-cuda13': install it with "
-        "pip install 'w2v_spark[gpu-cuda13]'"
+        f"{pip_install('gpu-cuda13')}"
     )
     with pytest.raises(ParamError, match="^device must be one of cpu, cuda, got 'gpu'$"):
         Vectors.open("/nowhere", device="gpu")

@@ -1,5 +1,8 @@
 """The errors that a user can cause: one sentence that says what was given, what is allowed and what to do."""
 
+import shlex
+import sys
+
 
 class W2VError(Exception):
     """A mistake in the input, the parameters or the environment; jobs print it and exit with status 2."""
@@ -45,10 +48,16 @@ class DeviceError(W2VError, RuntimeError):
 
 
 class MissingExtraError(W2VError, ImportError):
-    """An optional package is needed: names the extra and the pip line."""
+    """An optional package is needed: names the extra and the command that brings it."""
 
     def __init__(self, what: str, extra: str):
-        super().__init__(f"{what} requires extra '{extra}': install it with pip install 'w2v_spark[{extra}]'")
+        super().__init__(f"{what} requires extra '{extra}': install it with {pip_install(extra)}")
+
+
+def pip_install(extra: str) -> str:
+    """The command that installs an extra, for the Python that lacks it."""
+    # w2v_spark is on no index; and a copy of it, installed without -e, would hide the checkout
+    return f"{shlex.quote(sys.executable)} -m pip install -e '.[{extra}]' in the checkout of w2v_spark"
 
 
 def one_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.errors import DeviceError, ParamError, W2VError, one_line
+from w2v_spark.errors import DeviceError, ParamError, W2VError, one_line, pip_install
 
 DEVICES = ("cpu", "cuda")
 
@@ -75,7 +75,7 @@ class CudaArrays(Arrays):
         except (RuntimeError, ImportError, OSError) as e:
             raise DeviceError(
                 f"the GPU failed ({one_line(e)[:200]}): check it with nvidia-smi and CuPy with "
-                "pip install -U 'w2v_spark[gpu-cuda13]' (gpu-cuda12 for older drivers), or search on the CPU"
+                f"{pip_install('gpu-cuda13')} (gpu-cuda12 for older drivers), or search on the CPU"
             ) from e
 
 

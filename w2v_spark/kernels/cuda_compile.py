@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from w2v_spark.errors import DeviceError
+from w2v_spark.errors import DeviceError, pip_install
 from w2v_spark.kernels.cache import cache_directory
 from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cpu_tile import MOST_UPDATES
@@ -84,7 +84,7 @@ def compile_kernels(layout: AnyLayout, capability: int) -> tuple[bytes, str]:
     except RuntimeError as e:
         raise DeviceError(
             f"CuPy finds no NVRTC, the library that compiles GPU kernels ({_first_line(e)}): install it with "
-            "pip install 'w2v_spark[gpu-cuda12]' or 'w2v_spark[gpu-cuda13]', whichever CuPy is of"
+            f"{pip_install('gpu-cuda12')}, or gpu-cuda13, whichever CuPy is of"
         ) from e
     if capability not in nvrtc.getSupportedArchs():
         raise DeviceError(

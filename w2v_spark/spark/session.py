@@ -27,7 +27,7 @@ from pyspark.errors import (
 from pyspark.sql import SparkSession, is_remote
 
 from w2v_spark import errors
-from w2v_spark.errors import FormatError, InputError, W2VError
+from w2v_spark.errors import FormatError, InputError, W2VError, pip_install
 from w2v_spark.place import path_text
 from w2v_spark.spark.java import find_java
 
@@ -113,7 +113,7 @@ def _active() -> SparkSession | None:
 
 _NO_JAVA = (
     "Spark could not start Java (its own words are above): it needs Java 17 or newer, in JAVA_HOME or on the PATH; "
-    "pip install 'w2v_spark[jre]' brings one"
+    f"{pip_install('jre')} brings one"
 )
 
 
