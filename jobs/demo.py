@@ -4,10 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from w2v_spark.cli import train_main
-from w2v_spark.cli_common import guarded
-from w2v_spark.cli_query import query_main
-from w2v_spark.corpus.docstrings import python_sources, write_docstrings
+try:
+    from w2v_spark.cli import train_main
+    from w2v_spark.cli_common import guarded
+    from w2v_spark.cli_query import query_main
+    from w2v_spark.corpus.docstrings import python_sources, write_docstrings
+except ModuleNotFoundError as e:
+    sys.exit(f"error: {e}: run it with .venv/bin/python, which ./spark-submit.sh makes")
 
 _CORPUS, _OUTPUT = Path("out/demo-corpus"), Path("out/demo")
 _EPOCHS = "10"  # there are few words for vectors of 100

@@ -1,4 +1,4 @@
-"""Test a model with analogy questions and rated word pairs: python jobs/evaluate.py --help."""
+"""Test a model with analogy questions and rated word pairs: .venv/bin/python jobs/evaluate.py --help."""
 
 import importlib.util
 import sys
@@ -7,7 +7,10 @@ from pathlib import Path
 if importlib.util.find_spec("w2v_spark") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from w2v_spark.cli_evaluate import evaluate_main
+try:
+    from w2v_spark.cli_evaluate import evaluate_main
+except ModuleNotFoundError as e:
+    sys.exit(f"error: {e}: run it with .venv/bin/python, which ./spark-submit.sh makes")
 
 if __name__ == "__main__":
     sys.exit(evaluate_main())

@@ -1,4 +1,4 @@
-"""Draw a model's words, or the rounds of its training: python jobs/plot.py --help."""
+"""Draw a model's words, or the rounds of its training: .venv/bin/python jobs/plot.py --help."""
 
 import importlib.util
 import sys
@@ -7,7 +7,10 @@ from pathlib import Path
 if importlib.util.find_spec("w2v_spark") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from w2v_spark.cli_plot import plot_main
+try:
+    from w2v_spark.cli_plot import plot_main
+except ModuleNotFoundError as e:
+    sys.exit(f"error: {e}: run it with .venv/bin/python, which ./spark-submit.sh makes")
 
 if __name__ == "__main__":
     sys.exit(plot_main())

@@ -1,4 +1,4 @@
-"""Ask a model for neighbours, analogies, similarities and vectors of its words: python jobs/query.py --help."""
+"""Ask a model for neighbours, analogies, similarities and vectors: .venv/bin/python jobs/query.py --help."""
 
 import importlib.util
 import sys
@@ -7,7 +7,10 @@ from pathlib import Path
 if importlib.util.find_spec("w2v_spark") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from w2v_spark.cli_query import query_main
+try:
+    from w2v_spark.cli_query import query_main
+except ModuleNotFoundError as e:
+    sys.exit(f"error: {e}: run it with .venv/bin/python, which ./spark-submit.sh makes")
 
 if __name__ == "__main__":
     sys.exit(query_main())

@@ -11,15 +11,18 @@ import argparse
 import sys
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
+try:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
 
-import w2v_spark
-from w2v_spark.cli_common import guarded
-from w2v_spark.errors import ParamError
-from w2v_spark.params import specs
-from w2v_spark.spark.session import own_session
+    import w2v_spark
+    from w2v_spark.cli_common import guarded
+    from w2v_spark.errors import ParamError
+    from w2v_spark.params import specs
+    from w2v_spark.spark.session import own_session
+except ModuleNotFoundError as e:
+    sys.exit(f"error: {e}: run it with .venv/bin/python, which ./spark-submit.sh makes")
 
 Ints = npt.NDArray[np.int64]
 _LARGEST_WINDOW = int(specs()["window_size"].high or 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -205,6 +206,15 @@ assert not found, found
         command = [sys.executable, "-c", code, str(JOBS / name), *V1, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("job", sorted(JOBS.glob("*.py")), ids=lambda job: job.stem)
+def test_a_python_without_the_packages_is_told_of_ours(job: Path) -> None:
+    # -S: a Python without installed packages, as the system's may be
+    done = subprocess.run([sys.executable, "-I", "-S", str(job), "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    advice = "run it with .venv/bin/python, which ./spark-submit.sh makes"
+    assert re.fullmatch(rf"error: No module named '(w2v_spark|numpy|pyarrow)': {re.escape(advice)}\n", done.stderr)
 
 
 def test_closed_pipe_is_quiet(tmp_path: Path) -> None:
