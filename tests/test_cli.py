@@ -16,6 +16,7 @@ from w2v_spark.params import option_name, specs
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+ONE_SOURCE = "give exactly one of paths (--input), table (--table), sql (--sql) and dataframe"
 SMALL = ["--vector-size", "10", "--min-count", "2", "--max-iter", "1"]
 
 
@@ -36,8 +37,8 @@ def test_help_lists_every_parameter(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["--input", "x", "--vector-size", "0"], "error: parameter vector_size given invalid value '0': must be"),
-        ([], "error: give exactly one of --input, --table and --sql; given: none"),
-        (["--input", "x", "--sql", "SELECT 1"], "error: give exactly one of --input, --table and --sql"),
+        ([], f"error: {ONE_SOURCE}; given: none\n"),
+        (["--input", "x", "--sql", "SELECT 1"], f"error: {ONE_SOURCE}; given: paths, sql\n"),
         (
             ["--table", "t", "--format", "csv"],
             "error: input format 'csv' is for files alone: leave it out",

@@ -86,7 +86,7 @@ NO_WORDS = "the input is empty: it has no words; check --input, --column and --t
         ("no.txt.zst", GOOD, ("(Unknown frame descriptor)", "built without zstd support")),
         ("no.parquet", GOOD, "is not a Parquet file. Expected magic number at tail, but found [101, 120, 116, 10])"),
         ("empty.parquet", b"", ("Unable to infer schema for Parquet. It must be", "(length is too low: 0)")),
-        ("no.json", b"nope\n", "which column holds the text? give --column; the json has: _corrupt_record (string)"),
+        ("no.json", b"nope\n", "which column holds the text? give column (--column); the json has: _corrupt_record"),
         ("a:b.txt", GOOD, "Relative path in absolute URI: a:b.txt; Hadoop knows no names with a colon, rename it"),
     ],
 )  # fmt: skip
@@ -101,7 +101,7 @@ def test_files_that_hold_no_text(
     assert any(w in str(error.value) for w in words) and "\n" not in str(error.value)
 
 
-WHICH = "which column holds the text? give --column; the parquet has: text ({})"
+WHICH = "which column holds the text? give column (--column); the parquet has: text ({})"
 
 
 @pytest.mark.parametrize(

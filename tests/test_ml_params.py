@@ -7,11 +7,12 @@ import inspect
 import numpy as np
 import pytest
 from pyspark.ml import feature
+from pyspark.ml.param import shared
 from pyspark.sql import SparkSession
 
 from w2v_spark import Word2Vec, Word2VecModel, params
 from w2v_spark.errors import ParamError
-from w2v_spark.ml.params import _NOT_HERE, camel_case
+from w2v_spark.ml.params import _NOT_HERE, camel_case, settings
 
 PYSPARKS = (
     "vectorSize minCount numPartitions stepSize maxIter seed inputCol outputCol windowSize maxSentenceLength".split()
@@ -76,8 +77,30 @@ def test_values_are_checked_and_numpy_numbers_taken() -> None:
         stage.copy({stage.vectorSize: -5})
     with pytest.raises(ParamError, match="unknown parameter 'vectorsize' .did you mean 'vectorSize'."):
         Word2Vec(vectorsize=5)
-    with pytest.raises(TypeError):
-        Word2Vec(5)
+
+
+def test_gensims_first_call_is_told_where_sentences_go() -> None:
+    with pytest.raises(TypeError) as error:
+        Word2Vec([["king", "queen"]], vector_size=100)
+    assert str(error.value) == (
+        "Word2Vec was given a value of type list without a name: it takes parameters by name, "
+        "Word2Vec(inputCol='words', vectorSize=100), and sentences by .fit(dataframe); w2v_spark.train(paths, output) "
+        "trains on files"
+    )
+
+
+@pytest.mark.parametrize("kind", [shared.HasStepSize, shared.HasMaxIter, shared.HasSeed])
+def test_generic_code_finds_what_pyspark_has(kind: type) -> None:
+    assert issubclass(feature.Word2Vec, kind) and issubclass(feature.Word2VecModel, kind)
+    assert issubclass(Word2Vec, kind) and issubclass(Word2VecModel, kind)
+
+
+def test_pysparks_params_do_not_replace_ours() -> None:
+    stage = Word2Vec(stepSize=np.float32(0.5), maxIter="3", seed=None)
+    assert (stage.getStepSize(), stage.getMaxIter(), stage.getSeed()) == (0.5, 3, 1)
+    for name, setting in settings().items():
+        assert stage.getParam(name).doc == f"{setting.spec.help}; {setting.spec.allowed()}", name
+        assert stage._defaultParamMap[stage.getParam(name)] == setting.default, name
 
 
 def test_what_training_gets() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
+from conftest import ROOT
 
+import w2v_spark
 from w2v_spark.errors import InputError
-from w2v_spark.spark import fit, read
-from w2v_spark.spark.read import Source, read_documents
+from w2v_spark.spark import read
+from w2v_spark.spark.read import Source, read_documents, source_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -72,7 +78,7 @@ def test_what_spark_skips_tells_nothing(spark: SparkSession, tmp_path: Path) -> 
 
 def test_a_mixture_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     put(tmp_path, "b.txt", "a.json")
-    assert refusal(spark, tmp_path) == "the input mixes formats: a.json is json, b.txt is text; give --format"
+    assert refusal(spark, tmp_path) == "the input mixes formats: a.json is json, b.txt is text; give format (--format)"
     assert documents(spark, tmp_path, format="text") == ['{"body": "a.json"}', '{"body": "b.txt"}']
     assert documents(spark, tmp_path, format="json") == ["a.json", "b.txt"]
 
@@ -110,15 +116,63 @@ def test_a_format_is_for_files(kind: str) -> None:
 
 def test_nothing_beside_a_source_is_left_unread(spark: SparkSession) -> None:
     source = Source(sql="SELECT 'a' AS text", column="text")
-    assert fit._source(source, None, None) is source
+    assert source_of(source, None, None) is source
     for name, options in (("column", ("text", None)), ("format", (None, "text"))):
         with pytest.raises(InputError) as error:
-            fit._source(source, *options)
+            source_of(source, *options)
         assert str(error.value) == (
             f"{name}='text' is given beside a Source, which says that itself: give Source(..., {name}='text')"
         )
     with pytest.raises(InputError, match="^input format 'text' is for files alone: leave it out beside dataframe$"):
-        fit._source(spark.range(1), "id", "text")
+        source_of(spark.range(1), "id", "text")
+
+
+HELD = (
+    ": give a path, a list of paths, a Spark DataFrame or a Source; sentences in memory become a DataFrame by "
+    'spark.createDataFrame([(words,) for words in sentences], "words array<string>")'
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ([["king", "queen"], ["man", "woman"]], "list of list"),
+        (("a.txt", b"b.txt"), "tuple of bytes"),
+        ((line.split() for line in ("king queen",)), "generator"),
+        (pa.table({"text": ["king queen"]}), "pyarrow.Table"),
+        (pd.DataFrame({"text": ["king queen"]}), "pandas.DataFrame"),
+        (np.array(["king", "queen"]), "numpy.ndarray"),
+        (b"a.txt", "bytes"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_in_memory_is_refused(source: Any, kind: str) -> None:
+    with pytest.raises(InputError) as error:
+        w2v_spark.train(source, "out")
+    assert str(error.value) == f"cannot train on {kind}{HELD}"
+
+
+def test_sentences_in_memory_are_trained_on_as_the_error_and_the_page_say(spark: SparkSession, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```python\n(sentences = .*?)```", page, re.DOTALL)
+    advice = HELD.partition(" become a DataFrame by ")[2]
+    assert advice in shown
+    exec(shown.replace("out/words", str(tmp_path / "out")), {"spark": spark, "w2v_spark": w2v_spark})
+    assert set(w2v_spark.Vectors.open(tmp_path / "out").index_to_key) == {"king", "queen", "man", "woman"}
+
+
+def test_python_callers_read_pythons_names(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        w2v_spark.train([], tmp_path / "out")
+    assert str(error.value) == (
+        "give exactly one of paths (--input), table (--table), sql (--sql) and dataframe; given: none"
+    )
+    two = spark.createDataFrame([("a", "b")], "title string, body string")
+    with pytest.raises(InputError) as error:
+        read_documents(spark, source_of(two, None, None))
+    assert str(error.value) == (
+        "which column holds the text? give column (--column); the dataframe has: title (string), body (string)"
+    )
 
 
 def test_the_fingerprint_is_of_files_alone(spark: SparkSession, tmp_path: Path) -> None:

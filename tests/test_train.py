@@ -240,7 +240,12 @@ def test_bad_input_is_one_sentence(spark: SparkSession, small_text: Path, tmp_pa
         (small_text, {"min_count": 10**6}, InputError, r"none occurs 1000000 times \(min_count\)"),
         (small_text, {"column": "text"}, InputError, r"column 'text' is not in the text; it has: value \(string\)"),
         (numbers, {"column": "id"}, InputError, r"column 'id' is bigint: must be string or array<string>"),
-        (numbers, {}, InputError, r"which column holds the text\? give --column; the dataframe has: id \(bigint\)"),
+        (
+            numbers,
+            {},
+            InputError,
+            r"which column holds the text\? give column \(--column\); the dataframe has: id \(bigint\)",
+        ),
         (Source(table="no_such_table"), {}, InputError, "Spark cannot read the input: .*no_such_table"),
         (Source(sql="SELEC 1"), {}, InputError, "Spark cannot read the input"),
         (small_text, {"vector_size": 0}, ParamError, "parameter vector_size given invalid value 0"),

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2v_spark import __version__
-from w2v_spark.cli_common import guarded, run_command, set_texts
+from w2v_spark.cli_common import guarded, parsed, run_command, set_texts
 from w2v_spark.cli_convert import add_convert_arguments, run_convert
 from w2v_spark.cli_evaluate import add_evaluate_arguments, run_evaluate
 from w2v_spark.cli_plot import add_plot_arguments, run_plot
 from w2v_spark.cli_query import add_query_arguments, run_query
-from w2v_spark.errors import W2VError
+from w2v_spark.errors import MissingExtraError, W2VError
 from w2v_spark.params import Params, default, option_name, read_toml, specs, spelt
 from w2v_spark.vectors.evaluate import SCORED_WORDS
 
@@ -43,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("convert", add_convert_arguments, run_convert, "to and from the files of other tools"),
         ("plot", add_plot_arguments, run_plot, "draw words, or the rounds of a training"),
     ):
-        command = commands.add_parser(name, help=text)
+        command = commands.add_parser(name, help=text, allow_abbrev=False)
         add(command)
         command.set_defaults(run=run)
-    args = parser.parse_args(argv)
+    args = parsed(parser, argv)
     return guarded(args.run, args)
 
 
@@ -148,7 +148,7 @@ def run_train(args: argparse.Namespace) -> int:
     except ImportError as e:
         if (e.name or "").partition(".")[0] not in ("pyspark", "py4j", "pandas"):
             raise
-        raise W2VError("training requires extra 'spark': install it with pip install 'w2v_spark[spark]'") from e
+        raise MissingExtraError("training", "spark") from e
     _log_to_stderr(args.log_level)
     source = Source(tuple(args.input or ()), args.table, args.sql, None, args.column, args.format)
     Params.from_dict(params)  # a wrong value is told before Spark starts

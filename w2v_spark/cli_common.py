@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from w2v_spark.errors import ParamError, W2VError
+from w2v_spark.names import parameter_hint
+from w2v_spark.params import option_name, specs
 from w2v_spark.vectors.vectors import Vectors
 
 VECTORS_HELP = "the output of a training run, or vectors/ in it: a path or a URI"
@@ -22,9 +24,21 @@ def run_command(
     argv: Sequence[str] | None,
 ) -> int:
     """A command that is a program of its own, `jobs/*.py`: the exit status."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(allow_abbrev=False)
     add_arguments(parser)
-    return guarded(run, parser.parse_args(argv))
+    return guarded(run, parsed(parser, argv))
+
+
+def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; where training does not know an option, the error names the parameter that may be meant."""
+    args, rest = parser.parse_known_args(argv)
+    if not rest:
+        return args
+    known = [option_name(name) for name in specs()] if set(specs()) <= set(vars(args)) else []
+    for option in (word.partition("=")[0] for word in rest if word.startswith("-")):
+        if hint := parameter_hint(option, known, option_name):
+            parser.error(f"unrecognized option {option}{hint}")
+    parser.error(f"unrecognized arguments: {' '.join(rest)}")
 
 
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

@@ -96,7 +96,7 @@ def _rounds(args: argparse.Namespace) -> tuple[Figure, str]:
 
 
 def _picture(pictures: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = pictures.add_parser(name, help=text, description=text)
+    parser: argparse.ArgumentParser = pictures.add_parser(name, help=text, description=text, allow_abbrev=False)
     _options(parser, repeated=True)
     return parser
 

@@ -47,7 +47,7 @@ def add_query_arguments(parser: argparse.ArgumentParser) -> None:
         ("similarity", ("A", "B"), "the cosine of two words, or what --metric says"),
         ("vector", ("WORD",), "the numbers of a word"),
     ):
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         _query_options(command, repeated=True)
         for metavar in names:
             command.add_argument("words", action="append", metavar=metavar)

@@ -7,7 +7,6 @@ one name: `vector_size` in Python and TOML, `--vector-size` on the command line,
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import numbers
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from w2v_spark.errors import ParamError, one_line
+from w2v_spark.names import parameter_hint
 
 AUTO = "auto"
 NONE = "none"
@@ -153,7 +153,7 @@ class Params:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> Params:
-        """Parameters from plain values; an unknown key is an error that names the nearest known one."""
+        """Parameters from plain values; an unknown key is an error that names the one that may be meant."""
         _check_names(values, source)
         return cls(**values)
 
@@ -237,14 +237,8 @@ def _check_names(values: Mapping[str, Any], source: str) -> None:
     known = specs()
     for name in values:
         if name not in known:
-            near = did_you_mean(name, known)
-            raise ParamError(f"unknown parameter {_shown(name)} in {source}{near}; known are: {', '.join(known)}")
-
-
-def did_you_mean(name: str, known: Any) -> str:
-    """A hint for a misspelt name, or nothing."""
-    near = difflib.get_close_matches(name[:80], list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+            hint = parameter_hint(name, known)
+            raise ParamError(f"unknown parameter {_shown(name)} in {source}{hint}; known are: {', '.join(known)}")
 
 
 def option_name(name: str) -> str:

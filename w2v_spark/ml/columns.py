@@ -6,7 +6,7 @@ from pyspark.sql.types import ArrayType, StringType, StructType
 
 from w2v_spark.errors import InputError, ParamError
 from w2v_spark.ml.params import Word2VecParams
-from w2v_spark.params import did_you_mean
+from w2v_spark.names import did_you_mean
 
 
 def checked_columns(stage: Word2VecParams, schema: StructType) -> tuple[str, str]:

@@ -28,8 +28,14 @@ class Word2Vec(Estimator[Word2VecModel], Word2VecParams, DefaultParamsReadable["
     # saved pipelines name the class by it, wherever its file lies
     __module__ = "w2v_spark"
 
-    def __init__(self, **values: Any):
+    def __init__(self, *unnamed: Any, **values: Any):
         super().__init__()
+        if unnamed:
+            raise TypeError(
+                f"Word2Vec was given a value of type {type(unnamed[0]).__name__} without a name: it takes parameters "
+                "by name, Word2Vec(inputCol='words', vectorSize=100), and sentences by .fit(dataframe); "
+                "w2v_spark.train(paths, output) trains on files"
+            )
         self._set(**values)
 
     def setParams(self, **values: Any) -> Self:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyspark.ml.param import Param, Params
-from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+from pyspark.ml.param.shared import HasInputCol, HasMaxIter, HasOutputCol, HasSeed, HasStepSize
 
 from w2v_spark.errors import ParamError
-from w2v_spark.params import NONE, Spec, checked, default, did_you_mean, specs
+from w2v_spark.names import parameter_hint
+from w2v_spark.params import NONE, Spec, checked, default, specs
 
 Stage = TypeVar("Stage", bound=type)
 
@@ -111,8 +112,8 @@ def _setter(name: str) -> Callable[[Any, Any], Any]:
 
 
 @with_params
-class Word2VecParams(HasInputCol, HasOutputCol):
-    """The Params that Word2Vec and its model share."""
+class Word2VecParams(HasInputCol, HasOutputCol, HasStepSize, HasMaxIter, HasSeed):
+    """The Params that Word2Vec and its model share; those that pyspark's classes bring are generated anew."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,9 +128,8 @@ class Word2VecParams(HasInputCol, HasOutputCol):
         for name, value in values.items():
             if not self.hasParam(name):
                 known = [param.name for param in self.params]
-                raise ParamError(
-                    f"unknown parameter {name!r}{did_you_mean(name, known)}; known are: {', '.join(known)}"
-                )
+                hint = parameter_hint(name, known, camel_case)
+                raise ParamError(f"unknown parameter {name!r}{hint}; known are: {', '.join(known)}")
             if value is None:
                 self.clear(self.getParam(name))
             else:

@@ -8,15 +8,15 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from w2v_spark import store, workdir
-from w2v_spark.errors import FormatError, InputError
+from w2v_spark.errors import FormatError
 from w2v_spark.kernels.checks import check_softmax
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
@@ -30,7 +30,7 @@ from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
 from w2v_spark.spark.memory import check_memory
 from w2v_spark.spark.plan import Plan
 from w2v_spark.spark.progress import live, tasks_done
-from w2v_spark.spark.read import Documents, Source, read_documents
+from w2v_spark.spark.read import Documents, Source, Text, read_documents, source_of
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
 from w2v_spark.spark.scoring import Scoring, going_on, settings
 from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
@@ -41,8 +41,6 @@ from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
-
-Text = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | DataFrame | Source
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def train(
     finished model. `scoring` scores the model while it is trained. `params` are those of `w2v_spark.Params`.
     Errors that a user can mend are W2VErrors.
     """
-    given = _source(source, column, format)
+    given = source_of(source, column, format)
     common: dict[str, Any] = {"vocab": vocab, "start_from": start_from, "freeze": freeze, "overwrite": overwrite}
     with prepare(given, output, spark=spark, **common, **params) as prepared:
         return prepared.train(keep_work, scoring)
@@ -205,22 +203,6 @@ def prepare(
         yield prepared
     finally:
         run.release()
-
-
-def _source(source: Text, column: str | None, format: str | None) -> Source:
-    """What to train on; what a Source or a DataFrame leaves no room for is refused."""
-    if isinstance(source, Source):
-        for name, value in (("column", column), ("format", format)):
-            if value is not None:
-                raise InputError(
-                    f"{name}={value!r} is given beside a Source, which says that itself: give Source(..., "
-                    f"{name}={value!r})"
-                )
-        return source
-    if isinstance(source, DataFrame):
-        return Source(dataframe=source, column=column, format=format)
-    paths = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    return Source(paths=tuple(os.fspath(p) for p in paths), column=column, format=format)
 
 
 def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params, vocabulary: Vocabulary) -> Encoded:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,11 +45,47 @@ class Source:
     def __post_init__(self) -> None:
         given = [n for n in ("paths", "table", "sql", "dataframe") if getattr(self, n) not in ((), None)]
         if len(given) != 1:
-            raise InputError(f"give exactly one of --input, --table and --sql; given: {', '.join(given) or 'none'}")
+            raise InputError(
+                "give exactly one of paths (--input), table (--table), sql (--sql) and dataframe; given: "
+                f"{', '.join(given) or 'none'}"
+            )
         if self.format is not None and self.format not in FORMATS:
             raise InputError(f"input format {self.format!r} is not one of {', '.join(FORMATS)}")
         if self.format is not None and not self.paths:
             raise InputError(f"input format {self.format!r} is for files alone: leave it out beside {given[0]}")
+
+
+Text = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | DataFrame | Source
+
+
+def source_of(source: Text, column: str | None, format: str | None) -> Source:
+    """What to train on; what is no text, and what a Source or a DataFrame leaves no room for, is refused."""
+    if isinstance(source, Source):
+        for name, value in (("column", column), ("format", format)):
+            if value is not None:
+                raise InputError(
+                    f"{name}={value!r} is given beside a Source, which says that itself: give Source(..., "
+                    f"{name}={value!r})"
+                )
+        return source
+    if isinstance(source, DataFrame):
+        return Source(dataframe=source, column=column, format=format)
+    paths = source if isinstance(source, Sequence) and not isinstance(source, (str, bytes)) else [source]
+    for path in paths:
+        if not isinstance(path, (str, os.PathLike)):
+            held = "" if path is source else f" of {_kind(path)}"
+            raise InputError(
+                f"cannot train on {_kind(source)}{held}: give a path, a list of paths, a Spark DataFrame or a Source; "
+                "sentences in memory become a DataFrame by "
+                'spark.createDataFrame([(words,) for words in sentences], "words array<string>")'
+            )
+    return Source(paths=tuple(os.fspath(path) for path in paths), column=column, format=format)
+
+
+def _kind(value: object) -> str:
+    """The type of a value with its package, as there are several called DataFrame: `pandas.DataFrame`."""
+    kind = type(value)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}".removeprefix("builtins.")
 
 
 @dataclass(frozen=True)
@@ -188,7 +225,7 @@ def _guess_format(names: Sequence[str]) -> str:
         found.setdefault(_format_of(name), name)
     if len(found) > 1:
         (one, first), (other, second) = sorted(found.items())[:2]
-        raise InputError(f"the input mixes formats: {first} is {one}, {second} is {other}; give --format")
+        raise InputError(f"the input mixes formats: {first} is {one}, {second} is {other}; give format (--format)")
     return next(iter(found), "text")
 
 
@@ -208,7 +245,7 @@ def _column(frame: DataFrame, source: Source, kind: str) -> str:
     column = source.column or ("value" if kind == "text" else None)
     if column is None:
         if len(usable) != 1:
-            raise InputError(f"which column holds the text? give --column; the {kind} has: {described}")
+            raise InputError(f"which column holds the text? give column (--column); the {kind} has: {described}")
         return str(usable[0])
     if column not in frame.columns:
         raise InputError(f"column {column!r} is not in the {kind}; it has: {described}")
