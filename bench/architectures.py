@@ -26,7 +26,7 @@ from w2v_spark.corpus.random import random_key
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.kernels.aligned import aligned_matrix
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling
 from w2v_spark.training.schedule import step_at
@@ -54,7 +54,7 @@ def train_ours(
     kernel = compile_kernel(architecture, loss, args.size, WINDOW, NEGATIVE, not args.sum, args.exclude_window)
     params = Params(loss=loss, noise_exponent=EXPONENT, sample=args.sample)
     sampling = Sampling.of_counts(text.counts, params)
-    words, width = len(text.words), padded_size(args.size)
+    words, width = len(text.words), whole_vectors(args.size)
     syn0, syn1 = aligned_matrix(words, width), aligned_matrix(kernel.output_rows(words), width)
     syn0[:, : args.size] = initial_vectors(text.words, args.size, args.seed)
     step_size = args.step or _usual_step(architecture)

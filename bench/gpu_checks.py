@@ -21,11 +21,11 @@ from encoded import EncodedText
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.kernels.cpu import compile_kernel
-from w2v_spark.kernels.cuda import CudaReplica
+from w2v_spark.kernels.cuda import TileModel
 from w2v_spark.kernels.cuda_compile import compile_kernels, read_usage
 from w2v_spark.kernels.cuda_device import import_cupy, open_card
 from w2v_spark.kernels.cuda_plan import Layout, device_bytes, plan_layout
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling
 from w2v_spark.vectors.evaluate import SCORED_WORDS, evaluate_analogies, evaluate_pairs
@@ -59,11 +59,11 @@ class Task:
         self.keep, self.outputs = sampling.keep, sampling.outputs
         self.noise = AliasTable(*self.outputs.tables)
 
-    def replica(self, layout: Layout | None = None, blocks: int | None = None) -> CudaReplica:
+    def replica(self, layout: Layout | None = None, blocks: int | None = None) -> TileModel:
         """A replica on the first GPU, with so many blocks at one time if that is given."""
         sizes = (self.size, self.window, self.negative)
         tokens = min(len(self.corpus.ids), 1 << 25)
-        found = CudaReplica(open_card(0), sizes, self.corpus.counts, self.keep, self.noise, tokens, layout)
+        found = TileModel(open_card(0), sizes, self.corpus.counts, self.keep, self.noise, tokens, layout)
         if blocks is not None:
             found.blocks_for = lambda tokens, step: blocks  # type: ignore[method-assign]
         return found
@@ -71,7 +71,7 @@ class Task:
     def start(self, seed: int) -> npt.NDArray[np.float32]:
         return initial_vectors(self.corpus.words, self.size, seed)
 
-    def train_gpu(self, replica: CudaReplica, epochs: int, seed: int) -> tuple[float, int, float]:
+    def train_gpu(self, replica: TileModel, epochs: int, seed: int) -> tuple[float, int, float]:
         """Train from the start; seconds of training, words kept, and the last epoch's loss a pair."""
         replica.write_rows("syn0", 0, self.start(seed))
         replica.write_rows("syn1", 0, np.zeros((len(self.corpus.words), self.size), np.float32))
@@ -91,7 +91,7 @@ class Task:
     def train_cpu(self, epochs: int, seed: int) -> tuple[float, npt.NDArray[np.float32]]:
         """The same on CPU; seconds and syn0."""
         kernel = compile_kernel("skip_gram", "negative_sampling", self.size, self.window, self.negative)
-        syn0, syn1 = (np.zeros((len(self.corpus.words), padded_size(self.size)), np.float32) for _matrix in "01")
+        syn0, syn1 = (np.zeros((len(self.corpus.words), whole_vectors(self.size)), np.float32) for _matrix in "01")
         syn0[:, : self.size] = self.start(seed)
         pieces, total = list(self.corpus.chunks(PIECE)), epochs * len(self.corpus.ids)
 
@@ -116,7 +116,7 @@ class Task:
             found, folder / "pairs.txt"
         ).spearman
 
-    def vectors(self, replica: CudaReplica) -> npt.NDArray[np.float32]:
+    def vectors(self, replica: TileModel) -> npt.NDArray[np.float32]:
         return replica.read_rows("syn0", 0, len(self.corpus.words))
 
 
@@ -250,7 +250,7 @@ def tuning(data: Path, short: bool) -> bool:
     multiprocessors = open_card(0).multiprocessors
     for size in (128, 300)[: 1 if short else 2]:
         task, best = Task(corpus, size), layouts(size)
-        slabs = sorted({best.slab, padded_size(size), 64, 112, 160} - {s for s in (160, 112) if s > size})
+        slabs = sorted({best.slab, whole_vectors(size), 64, 112, 160} - {s for s in (160, 112) if s > size})
         tried = [replace(best, slab=slab) for slab in slabs]
         tried += [layouts(size, rows=16), layouts(size, negatives=32), layouts(size, negatives=128)]
         for layout in tried[: 2 if short else None]:

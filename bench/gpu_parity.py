@@ -16,7 +16,6 @@ from encoded import EncodedText
 from gpu_checks import Task, row
 
 from w2v_spark.kernels.arrays import arrays_on
-from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda import open_model
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding
 from w2v_spark.kernels.cuda_centre_reference import CentreReference
@@ -24,6 +23,7 @@ from w2v_spark.kernels.cuda_device import open_card
 from w2v_spark.kernels.cuda_model import DeviceModel
 from w2v_spark.kernels.cuda_plan import crowding, plan_layout
 from w2v_spark.kernels.cuda_reference import TileReference
+from w2v_spark.kernels.outputs import Outputs
 from w2v_spark.vectors import metrics, search
 from w2v_spark.vectors.metrics import Rows
 

@@ -27,7 +27,7 @@ from w2v_spark.kernels.aligned import aligned_matrix
 from w2v_spark.kernels.checks import MAX_VOCABULARY
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
 from w2v_spark.kernels.cpu_sgns import cpu_name
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params
 from w2v_spark.pictures.canvas import BLUE, ORANGE, save, style
 from w2v_spark.pictures.files import file_to_write
@@ -67,7 +67,7 @@ def main() -> None:
 def seconds_of_word(text: EncodedText, sampling: Sampling, args: argparse.Namespace) -> float:
     """Seconds that a word of the text takes all threads together, over at least args.seconds of training."""
     kernel = compile_kernel(args.architecture, sampling.outputs.loss, args.size, WINDOW, NEGATIVE)
-    words, width = len(text.words), padded_size(args.size)
+    words, width = len(text.words), whole_vectors(args.size)
     syn0, syn1 = (aligned_matrix(words, width) for _matrix in "01")
     syn0[:, : args.size] = np.random.default_rng(1).uniform(-0.5, 0.5, (words, args.size)) / args.size
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
-from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding
 from w2v_spark.kernels.cuda_centre_reference import CentreReference
 from w2v_spark.kernels.cuda_plan import crowding
 from w2v_spark.kernels.cuda_reference import TileReference
+from w2v_spark.kernels.outputs import Outputs
 
 FULL = 2**32 - 1
 KEY = 77

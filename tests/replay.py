@@ -7,9 +7,8 @@ from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.kernels import cpu_cbow, cpu_hs
 from w2v_spark.kernels import reference_models as models
-from w2v_spark.kernels.cpu import Outputs
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
-from w2v_spark.kernels.sizes import TILE_ROWS
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import MOST_UPDATES, TILE_ROWS
 
 NEGATIVE = 5
 

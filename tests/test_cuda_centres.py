@@ -15,14 +15,14 @@ from w2v_spark.corpus.random import mix64
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels import cuda_centre_reference, cuda_device
 from w2v_spark.kernels import reference_models as models
-from w2v_spark.kernels.cpu import Outputs, compile_kernel
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
-from w2v_spark.kernels.cuda import CentreReplica, CudaReplica, open_model
+from w2v_spark.kernels.cpu import compile_kernel
+from w2v_spark.kernels.cuda import CentreModel, TileModel, open_model
 from w2v_spark.kernels.cuda_centre_plan import CentreLayout
 from w2v_spark.kernels.cuda_model import MATRICES, TOTALS, DeviceModel
 from w2v_spark.kernels.cuda_plan import BEARABLE, LEAST_TURNS, frozen_crowd
 from w2v_spark.kernels.cuda_reference import lay_strip
-from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import MOST_UPDATES, TILE_ROWS, whole_vectors
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.sentences import Piece
@@ -43,7 +43,7 @@ def replica_of(task, slab=None, frozen=None):
     sizes = (corpus.syn0.shape[1], corpus.window, corpus.negative)
     tables = (corpus.counts, corpus.keep, task.outputs)
     options = (task.mean, task.exclude, frozen)
-    replica = CentreReplica(CARD, task.architecture, sizes, *tables, 100_000, *options, slab=slab)
+    replica = CentreModel(CARD, task.architecture, sizes, *tables, 100_000, *options, slab=slab)
     for matrix, values in (("syn0", corpus.syn0), ("syn1", corpus.syn1)):
         replica.write_rows(matrix, 0, values)
     return replica
@@ -58,7 +58,7 @@ def test_model_is_the_cpu_kernel_in_the_order_of_the_text(monkeypatch, keep):
     task = Centres.of("skip_gram", "hierarchical_softmax", [30, 1, 200, 10, 0, 3] * 3, 200, 100, keep=keep)
     corpus = task.corpus
     syn0, syn1, found = corpus.train(task.uncrowded(), step_to=0.05)
-    trained = [np.zeros((200, padded_size(100)), np.float32) for _matrix in "01"]
+    trained = [np.zeros((200, whole_vectors(100)), np.float32) for _matrix in "01"]
     trained[0][:, :100], trained[1][:, :100] = corpus.syn0, corpus.syn1
     kernel = compile_kernel("skip_gram", "hierarchical_softmax", 100, 5)
     expected = kernel(corpus.ids, corpus.offsets, *trained, corpus.keep, task.outputs, 0.05, 0.05, KEY)
@@ -253,7 +253,7 @@ def test_every_pair_has_its_kernel(monkeypatch, architecture, loss):
     tables = (task.corpus.counts, task.corpus.keep, task.outputs)
     model = open_model(CARD, architecture, (16, 5, 5), *tables, 1000)
     tiles = (architecture, loss) == ("skip_gram", "negative_sampling")
-    assert isinstance(model, CudaReplica if tiles else CentreReplica)
+    assert isinstance(model, TileModel if tiles else CentreModel)
     assert model.train(task.corpus.ids, task.corpus.offsets, 0.05, 0.05, 1)[0] == 10
 
 

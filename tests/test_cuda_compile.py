@@ -11,11 +11,11 @@ import pytest
 
 from w2v_spark.errors import DeviceError, MissingExtraError, ParamError, W2VError, pip_install
 from w2v_spark.kernels import cuda_compile, cuda_device
-from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda_centre_plan import plan_centres
 from w2v_spark.kernels.cuda_compile import compile_kernels, compiled, read_usage
 from w2v_spark.kernels.cuda_device import count_devices, open_card, told
 from w2v_spark.kernels.cuda_plan import TENSOR_CAPABILITY, Layout, Shared, device_bytes, plan_layout
+from w2v_spark.kernels.outputs import Outputs
 
 # bytes that a block can ask for, and that a multiprocessor has (CUDA C++ Programming Guide, "Technical Specifications")
 SHARED = {

@@ -10,7 +10,7 @@ from cuda_emulator import BLOCKS_TOGETHER, CARD, COMPILER, EmulatedCupy, emulate
 from w2v_spark.corpus.random import mix64
 from w2v_spark.errors import DeviceError, ParamError
 from w2v_spark.kernels import cuda_compile, cuda_model, cuda_reference
-from w2v_spark.kernels.cuda import CudaReplica
+from w2v_spark.kernels.cuda import TileModel
 from w2v_spark.kernels.cuda_model import TOTALS
 from w2v_spark.kernels.cuda_plan import LEAST_TURNS, STRIP_TOKENS, frozen_crowd, plan_layout
 from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
@@ -22,7 +22,7 @@ def replica_of(corpus, layout, most_tokens=100_000, frozen=None):
     size = corpus.syn0.shape[1]
     sizes = (size, corpus.window, corpus.negative)
     tables = (corpus.counts, corpus.keep, corpus.noise)
-    replica = CudaReplica(CARD, sizes, *tables, most_tokens, layout, frozen=frozen)
+    replica = TileModel(CARD, sizes, *tables, most_tokens, layout, frozen=frozen)
     for matrix, values in (("syn0", corpus.syn0), ("syn1", corpus.syn1)):
         replica.write_rows(matrix, 0, values)
     return replica
@@ -41,7 +41,7 @@ def check_emulation(
 ):
     """One block of the kernel computes what the model does; for bf16, what the model does with rounded operands."""
     emulate(monkeypatch, order)
-    monkeypatch.setattr(CudaReplica, "blocks_for", lambda *arguments: 1)
+    monkeypatch.setattr(TileModel, "blocks_for", lambda *arguments: 1)
     size = corpus.syn0.shape[1]
     layout = plan_layout(size, corpus.window, CARD.shared, tensor, rows, negatives, exclude)
     replica = replica_of(corpus, replace(layout, slab=slab or layout.slab), frozen=frozen)

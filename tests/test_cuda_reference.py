@@ -8,11 +8,10 @@ from cuda_corpus import KEY, assert_close, make_corpus
 from test_kernels import sgns_kernel, slowed, strip_of, tile_pairs
 
 from w2v_spark.kernels import cuda_reference, reference
-from w2v_spark.kernels.cpu import Outputs
-from w2v_spark.kernels.cpu_sgns import MEASURED
 from w2v_spark.kernels.cuda_plan import BEARABLE, LEAST_TURNS, MOST_SCALED, most_in_flight, row_scale
 from w2v_spark.kernels.cuda_reference import tile_order
-from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import MEASURED, TILE_NEGATIVES, TILE_ROWS, whole_vectors
 
 # --- the model against the reference, with the same random numbers ---
 
@@ -67,7 +66,7 @@ def test_model_is_the_cpu_kernel_where_one_tile_runs_at_a_time_in_the_order_of_t
     corpus = make_corpus([30, 1, 200, 10, 0, 3] * 5, 200, 100, keep=keep)
     none = tuple(np.zeros_like(crowd) for crowd in corpus.crowding)
     syn0, syn1, found = corpus.train(corpus.model(crowding=none), step_to=0.05)
-    trained = [np.zeros((200, padded_size(100)), np.float32) for _matrix in "01"]
+    trained = [np.zeros((200, whole_vectors(100)), np.float32) for _matrix in "01"]
     trained[0][:, :100], trained[1][:, :100] = corpus.syn0, corpus.syn1
     outputs = Outputs("negative_sampling", 200, (corpus.noise.probability, corpus.noise.alias))
     tables = (corpus.keep, outputs)

@@ -10,8 +10,9 @@ import pytest
 
 import w2v_spark
 from w2v_spark.errors import InputError
-from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import whole_vectors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,7 +39,7 @@ def test_the_last_learning_rate_is_never_negative(architecture: str, loss: str) 
 
     def trained(words: int, step_to: float, start: float) -> list[np.ndarray]:
         random = np.random.default_rng(2)
-        matrices = [np.zeros((3, padded_size(4)), np.float32) for _ in "01"]
+        matrices = [np.zeros((3, whole_vectors(4)), np.float32) for _ in "01"]
         for matrix in matrices:
             matrix[:, :4] = random.normal(size=(3, 4))
         kernel(ids[:words], np.minimum(offsets, words), *matrices, full, outputs, start, step_to, 7)

@@ -11,11 +11,10 @@ import pytest
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
 from w2v_spark.kernels import reference
 from w2v_spark.kernels.aligned import aligned_matrix
-from w2v_spark.kernels.cpu import Outputs, compile_kernel
-from w2v_spark.kernels.cpu_sgns import MEASURED
+from w2v_spark.kernels.cpu import compile_kernel
 from w2v_spark.kernels.cpu_strip import STRIP
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
-from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import MEASURED, MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS, whole_vectors
 
 FULL = 2**32 - 1
 MASK = 2**64 - 1
@@ -49,7 +48,7 @@ class Corpus:
         self.frozen = None
 
     def matrix(self, random):
-        matrix = np.zeros((len(self.keep), padded_size(self.size)), np.float32)
+        matrix = np.zeros((len(self.keep), whole_vectors(self.size)), np.float32)
         matrix[:, : self.size] = random.normal(0, self.size**-0.5, (len(matrix), self.size))
         return matrix
 

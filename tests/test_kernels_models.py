@@ -16,9 +16,10 @@ from test_kernels import close, separation
 import w2v_spark
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.checks import MAX_VOCABULARY
-from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, Outputs, compile_kernel
+from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
 from w2v_spark.kernels.cpu_strip import STRIP
-from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import TILE_ROWS, whole_vectors
 
 # skip-gram with negative sampling has its own tests
 NEW = [(a, loss) for loss in LOSSES for a in ARCHITECTURES if (a, loss) != ("skip_gram", "negative_sampling")]
@@ -233,7 +234,7 @@ def test_arrays_that_would_break_memory_are_refused(architecture, loss):
         lambda m: setattr(m, "offsets", np.array([0, 9, 8])),
         lambda m: setattr(m, "syn0", m.syn0[:-1]),
         lambda m: setattr(m, "syn1", m.syn1[:-1]),
-        lambda m: setattr(m, "syn1", np.zeros((10, padded_size(17)), np.float32)),
+        lambda m: setattr(m, "syn1", np.zeros((10, whole_vectors(17)), np.float32)),
         lambda m: setattr(m, "outputs", Outputs.of_counts(loss, np.ones(9, np.int64))),
         lambda m: setattr(m, "outputs", Outputs.of_counts(LOSSES[LOSSES.index(loss) - 1], m.counts)),
     ):

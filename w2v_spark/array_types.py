@@ -9,3 +9,5 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 # of words, or of rows of a matrix
 Ids = npt.NDArray[np.int32]
+# of the words of a vocabulary
+Counts = npt.NDArray[np.int64]

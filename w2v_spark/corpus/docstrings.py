@@ -30,7 +30,8 @@ def python_sources() -> list[str]:
         for folder, below, files in os.walk(root):
             below[:] = [name for name in below if name not in _SKIPPED]
             paths = (os.path.join(folder, name) for name in files if name.endswith(".py"))
-            found += [path for path in paths if os.path.getsize(path) <= _LARGEST_SOURCE]
+            # a link may lead nowhere
+            found += [path for path in paths if os.path.isfile(path) and os.path.getsize(path) <= _LARGEST_SOURCE]
     return sorted(found)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.corpus.noise import Counts
+from w2v_spark.array_types import Counts
 
 Nodes = npt.NDArray[np.int64]
 Branches = npt.NDArray[np.uint8]

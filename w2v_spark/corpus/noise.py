@@ -4,18 +4,18 @@ counts.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-Counts = npt.NDArray[np.int64]
-Probabilities = npt.NDArray[np.float64]
+from w2v_spark.array_types import Counts, Doubles
 
-_ONE = 1 << 32  # a probability of one, in the table's units
+_ONE = 1 << 32  # a probability of one, in the units of tables
 
 
-def keep_probability(counts: Counts, sample: float) -> Probabilities:
+def keep_probability(counts: Counts, sample: float) -> Doubles:
     """The probability that an occurrence of each word stays in its sentence: min(1, (sqrt(f / sample) + 1) * sample /
     f).
 
@@ -36,7 +36,15 @@ def keep_probability(counts: Counts, sample: float) -> Probabilities:
     return keep
 
 
-def noise_distribution(counts: Counts, exponent: float) -> Probabilities:
+def kept_words(counts: Counts, keep: npt.NDArray[np.uint32]) -> Doubles:
+    """How many occurrences of each word stay after subsampling, on average, float64[V]; `keep` is the probability, of
+    which 2**32 - 1 is one.
+    """
+    kept: Doubles = counts * (keep / np.float64(_ONE - 1))
+    return kept
+
+
+def noise_distribution(counts: Counts, exponent: float) -> Doubles:
     """The probability of each word as a negative: count**exponent, normalised (Mikolov et al. 2013b use 0.75).
 
     Args:
@@ -46,10 +54,10 @@ def noise_distribution(counts: Counts, exponent: float) -> Probabilities:
     Returns:
         float64[V] with sum 1.
     """
-    weights = np.zeros(len(counts))
-    seen = np.asarray(counts) > 0
-    weights[seen] = np.asarray(counts, np.float64)[seen] ** exponent
-    normalised: Probabilities = weights / weights.sum()
+    distinct, which = np.unique(np.asarray(counts), return_inverse=True)
+    # numpy's power has other bits on other processors
+    weights = np.array([math.pow(count, exponent) if count > 0 else 0.0 for count in distinct.tolist()])[which]
+    normalised: Doubles = weights / weights.sum()
     return normalised
 
 
@@ -64,7 +72,7 @@ class AliasTable:
     probability: npt.NDArray[np.uint32]  # [V], scaled: 2**32 - 1 is always the slot's own word
     alias: npt.NDArray[np.int32]  # [V]
 
-    def to_probabilities(self) -> Probabilities:
+    def to_probabilities(self) -> Doubles:
         """The distribution that the table draws from, float64[V]."""
         own = (self.probability.astype(np.float64) + 1) / _ONE
         total = own.copy()
@@ -72,7 +80,7 @@ class AliasTable:
         return total / len(total)
 
 
-def alias_table(probabilities: Probabilities) -> AliasTable:
+def alias_table(probabilities: Doubles) -> AliasTable:
     """Vose's table (1991) for probabilities [V] that sum to one, as array operations: 5 million words in about half a
     second.
 

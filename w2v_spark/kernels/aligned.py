@@ -10,7 +10,7 @@ import numpy as np
 
 from w2v_spark.array_types import Floats
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.sizes import LANES
+from w2v_spark.kernels.sizes import LANES, whole_vectors
 
 
 def _aligned_zeros(size: Any) -> Any:
@@ -20,7 +20,8 @@ def _aligned_zeros(size: Any) -> Any:
     return floats[skip : skip + size]
 
 
-aligned_zeros = inner(_aligned_zeros)
+# for compiled functions
+aligned_zeros, rounded_up = inner(_aligned_zeros), inner(whole_vectors)
 
 
 def aligned_matrix(rows: int, width: int) -> Floats:

@@ -14,10 +14,9 @@ from numba import types
 
 from w2v_spark.array_types import Doubles, Floats
 from w2v_spark.kernels.aligned import aligned_matrix, aligned_zeros
-from w2v_spark.kernels.cache import compile_now, inner
-from w2v_spark.kernels.cpu_strip import read_only
+from w2v_spark.kernels.cache import compile_now, inner, read_only
 from w2v_spark.kernels.simd import add_combination
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import whole_vectors
 
 # changes travel with 11 bits, so axes need no more than this; a matrix of 300 takes 5 sweeps
 _ENOUGH = 1e-6
@@ -28,7 +27,7 @@ _PART = 32
 
 def add_second_moment(rows: Floats, weights: Doubles, total: Doubles) -> None:
     """Add the sum of weight x row x row' to `total`: float32[n, at least D], float64[n], float64[D, D]."""
-    _adder(padded_size(len(total)))(np.ascontiguousarray(rows), np.ascontiguousarray(weights), total)
+    _adder(whole_vectors(len(total)))(np.ascontiguousarray(rows), np.ascontiguousarray(weights), total)
 
 
 def principal_axes(moment: Doubles) -> tuple[Doubles, Doubles]:
@@ -49,21 +48,21 @@ def weigh_along(values: Floats, axes: Doubles, exposure: Doubles, rates: Doubles
     `replicas` and x the row's `exposure` (float64[n]) times the axis' `rate` (float64[D]).
     """
     weighed, along = np.empty((len(values), len(axes)), np.float32), _padded(axes)
-    _weigher(padded_size(len(axes)))(values.reshape(-1), along, _padded(axes.T), exposure, rates, replicas, weighed)
+    _weigher(whole_vectors(len(axes)))(values.reshape(-1), along, _padded(axes.T), exposure, rates, replicas, weighed)
     return weighed
 
 
 def _padded(matrix: Doubles) -> Floats:
     """The matrix as float32, its rows end to end, each of whole vectors."""
     size = len(matrix)
-    rows = aligned_matrix(size, padded_size(size))
+    rows = aligned_matrix(size, whole_vectors(size))
     rows[:, :size] = matrix
     return rows.reshape(-1)
 
 
 @functools.cache
 def _adder(width: int) -> Any:
-    read = types.Array(types.float32, 2, "C", readonly=True)
+    read = read_only(types.float32, 2)
 
     @compile_now(types.void(read, read_only(types.float64), types.float64[:, ::1]))
     def add(rows: Any, weights: Any, total: Any) -> None:

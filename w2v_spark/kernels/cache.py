@@ -17,10 +17,11 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, Literal, TextIO, TypeVar
 
 import numba
-from numba.core import caching, config
+from numba import types
+from numba.core import caching
 
 from w2v_spark import corpus
 
@@ -52,19 +53,23 @@ def inlined(function: Function) -> Function:
     return compiled
 
 
+def read_only(kind: Any, dimensions: int = 1, layout: Literal["C", "A"] = "C") -> Any:
+    """Numba's type of an array of such numbers that is only read; layout "A" is any."""
+    return types.Array(kind, dimensions, layout, readonly=True)
+
+
 def compile_now(signature: Any) -> Callable[[Function], Function]:
     """Compile a function for one signature, or load it from disk; other types of arguments are then an error."""
 
     def decorate(function: Function) -> Function:
         dispatcher: Any = numba.njit(**_OPTIONS)(function)
-        if not getattr(config, "DISABLE_JIT", False):
-            if cache_directory() is None:
+        if cache_directory() is None:
+            dispatcher.compile(signature)
+        else:
+            dispatcher._cache = _make_cache(function)
+            with _alone(function):
                 dispatcher.compile(signature)
-            else:
-                dispatcher._cache = _make_cache(function)
-                with _alone(function):
-                    dispatcher.compile(signature)
-            dispatcher.disable_compile()
+        dispatcher.disable_compile()
         compiled: Function = dispatcher
         return compiled
 
@@ -85,9 +90,12 @@ def cache_directory() -> Path | None:
     if not hasattr(os, "geteuid"):
         return None
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    for candidate in (Path(home, "w2v_spark"), Path(tempfile.gettempdir(), f"w2v_spark-{os.geteuid()}")):
-        if candidate.is_absolute() and _made_private(candidate):
-            return candidate
+    candidate = Path(home, "w2v_spark")
+    if candidate.is_absolute() and _made_private(candidate):
+        return candidate
+    with contextlib.suppress(OSError):  # no folder for temporary files can be written
+        candidate = Path(tempfile.gettempdir(), f"w2v_spark-{os.geteuid()}")
+        return candidate if _made_private(candidate) else None
     return None
 
 
@@ -135,7 +143,9 @@ class _Locator:
     def __init__(self, function: Callable[..., Any]):
         self._line = function.__code__.co_firstlineno
         self._py_file = function.__code__.co_filename  # named where Numba warns that it cannot keep a function
-        self._directory = Path(cache_directory() or tempfile.gettempdir(), f"kernels-{_source_digest()[:16]}")
+        directory = cache_directory()
+        assert directory is not None
+        self._directory = directory / f"kernels-{_source_digest()[:16]}"
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:

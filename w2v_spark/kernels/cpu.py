@@ -4,7 +4,7 @@ How a replica uses them:
 
     kernel = compile_kernel(architecture, loss, vector_size, window_size, negative, mean, exclude_window, freezing)
     outputs = Outputs.of_counts(loss, counts, noise_exponent)
-    syn1 = zeros [kernel.output_rows(V), padded_size(vector_size)]
+    syn1 = zeros [kernel.output_rows(V), whole_vectors(vector_size)]
     kernel(ids, offsets, syn0, syn1, keep, outputs, step_from, step_to, key)
 """
 
@@ -17,15 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.array_types import Floats, Ids
-from w2v_spark.corpus.huffman import huffman_tree
-from w2v_spark.corpus.noise import alias_table, noise_distribution
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels.checks import check_sentences, check_sizes, check_softmax
+from w2v_spark.kernels.checks import check_sentences, check_sizes
 from w2v_spark.kernels.cpu_cbow import compile_cbow
 from w2v_spark.kernels.cpu_hs import compile_hierarchical
 from w2v_spark.kernels.cpu_sgns import compile_sgns
 from w2v_spark.kernels.cpu_softmax import compile_softmax
-from w2v_spark.kernels.sizes import LANES, padded_size
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import specs
 
 _SPECS = specs()
@@ -33,44 +32,11 @@ ARCHITECTURES, LOSSES = _SPECS["architecture"].choices, _SPECS["loss"].choices
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """What a loss needs to know of the vocabulary: made once, shared by all calls and threads."""
-
-    loss: str
-    words: int
-    # negative_sampling: the alias table of the noise distribution, uint32[V] and int32[V] (`corpus.noise.AliasTable`);
-    # hierarchical_softmax: the ways of the words (`corpus.huffman.HuffmanTree`), int64[V + 1], int32[bits] and
-    # float32[bits + 16], 1.0 where the code is 0; softmax: nothing
-    tables: tuple[npt.NDArray[Any], ...]
-
-    @classmethod
-    def of_counts(cls, loss: str, counts: npt.NDArray[np.int64], noise_exponent: float = 0.75) -> Outputs:
-        """The tables of a vocabulary; `noise_exponent` matters to negative sampling only.
-
-        Raises:
-            ParamError: the vocabulary is too large for a full softmax.
-        """
-        if loss == "negative_sampling":
-            table = alias_table(noise_distribution(counts, noise_exponent))
-            return cls(loss, len(counts), (table.probability, table.alias))
-        if loss == "hierarchical_softmax":
-            tree = huffman_tree(counts)
-            labels = np.zeros(len(tree.codes) + LANES, np.float32)
-            labels[: len(tree.codes)] = 1 - tree.codes
-            points = np.pad(tree.points, (0, LANES))
-            return cls(loss, len(counts), (tree.starts, points, labels))
-        check_softmax(len(counts))
-        return cls(loss, len(counts), ())
-
-
-@dataclass(frozen=True)
 class Kernel:
     """Trains sentences, for one architecture, loss, vector size and window size; see `__call__`."""
 
-    architecture: str
     loss: str
     vector_size: int
-    window_size: int
     freezing: bool
     # what the compiled code takes between the tables and the learning rates
     _arguments: tuple[Any, ...]
@@ -102,7 +68,7 @@ class Kernel:
         Args:
             ids: words of consecutive sentences, int32.
             offsets: where in `ids` each sentence starts, and where the last ends, int64[sentences + 1].
-            syn0: vectors of words as contexts, float32[V, padded_size(vector_size)], zero in the padding.
+            syn0: vectors of words as contexts, float32[V, whole_vectors(vector_size)], zero in the padding.
             syn1: vectors of what is predicted, of at least `output_rows(V)` rows like those of syn0: of words, or of
                 the inner nodes of the Huffman tree, the root last.
             keep: probability that a word stays in its sentence, uint32[V], scaled so that 2**32 - 1 is one.
@@ -118,7 +84,8 @@ class Kernel:
         """
         self._check(ids, offsets, syn0, syn1, keep, outputs, frozen)
         steps = float(step_from), float(step_to), np.uint64(key)
-        result = self._train(ids, offsets, syn0, syn1, keep, frozen, *outputs.tables, *self._arguments, *steps)
+        arguments = (*outputs.tables, *outputs.numbers, *self._arguments, *steps)
+        result = self._train(ids, offsets, syn0, syn1, keep, frozen, *arguments)
         words_kept, samples, loss_sum, loss_samples = result
         return int(words_kept), int(samples), float(loss_sum), int(loss_samples)
 
@@ -133,7 +100,7 @@ class Kernel:
         frozen: npt.NDArray[np.bool_] | None,
     ) -> None:
         """Refuse arrays that do not fit each other or the kernel."""
-        words, width = len(keep), padded_size(self.vector_size)
+        words, width = len(keep), whole_vectors(self.vector_size)
         if words == 0:
             raise ValueError("the vocabulary must have at least one word")
         if outputs.loss != self.loss or outputs.words != words:
@@ -180,7 +147,7 @@ def compile_kernel(
         if given not in allowed:
             raise ParamError(f"the CPU has no kernel for {name} {given!r}: it must be one of {', '.join(allowed)}")
     check_sizes("CPU", vector_size, window_size, negative if loss == "negative_sampling" else 1)
-    width, bags = padded_size(vector_size), architecture == "cbow"
+    width, bags = whole_vectors(vector_size), architecture == "cbow"
     arguments: tuple[Any, ...] = (window_size, mean)
     if loss == "hierarchical_softmax":
         train = compile_hierarchical(width, bags, freezing)
@@ -190,4 +157,4 @@ def compile_kernel(
         train, arguments = compile_cbow(width, exclude_window, freezing), (window_size, negative, mean)
     else:
         train, arguments = compile_sgns(width, window_size, exclude_window, freezing), (negative,)
-    return Kernel(architecture, loss, vector_size, window_size, freezing, arguments, train)
+    return Kernel(loss, vector_size, freezing, arguments, train)

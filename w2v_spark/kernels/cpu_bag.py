@@ -16,9 +16,9 @@ import numpy as np
 from w2v_spark.array_types import Floats
 from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inner
-from w2v_spark.kernels.cpu_strip import Strip, occurrences
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
+from w2v_spark.kernels.cpu_strip import Strip, is_frozen, occurrences
 from w2v_spark.kernels.simd import add_combination, copy
+from w2v_spark.kernels.sizes import MOST_UPDATES
 
 ROWS = 32  # centres in a bag
 
@@ -106,9 +106,8 @@ def spread_steps(
     reach, words = 2 * window, strip.words
     first, last = max(0, window - at), min(rows + reach, filled + window - at)
     for j in range(first, last):
-        if frozen is not None:
-            if frozen[words[at + j]]:
-                continue
+        if is_frozen(frozen, words[at + j]):
+            continue
         # the centres that have word j around them: in each further row it is one column to the left
         i, end = max(0, j - reach), min(rows, j + 1)
         shares, row = i * (reach + 1) + j - i, np.int64(words[at + j]) * width

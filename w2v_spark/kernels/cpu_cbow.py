@@ -16,7 +16,7 @@ from numba import types
 
 from w2v_spark.array_types import Floats, Ids
 from w2v_spark.kernels.aligned import aligned_zeros
-from w2v_spark.kernels.cache import compile_now, inlined, inner
+from w2v_spark.kernels.cache import compile_now, inlined, inner, read_only
 from w2v_spark.kernels.cpu_bag import ROWS, Bag, count_samples, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_exclude import spread
 from w2v_spark.kernels.cpu_strip import (
@@ -26,19 +26,17 @@ from w2v_spark.kernels.cpu_strip import (
     learning_rate,
     make_strip,
     random_number,
-    read_only,
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import Model, softplus
 from w2v_spark.kernels.simd import add_combination, add_dots, copy, find, logistic_gradient, lowest_bit
-from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
-from w2v_spark.kernels.sizes import LANES, slabs
+from w2v_spark.kernels.simd_tile import TOGETHER, ListedRows, add_combinations
+from w2v_spark.kernels.sizes import LANES, MEASURED, slabs
 
 NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
 SHARE = 32  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
 SHARES = NEGATIVES // SHARE
 ASKED = 2  # cache lines of a row that are asked for at a time: a slab of 8 takes four times
-MEASURED = 64  # the loss is measured on one bag in so many
 
 _ONE = np.uint64(1)
 
@@ -173,8 +171,9 @@ def update_negatives(
         own, x = drawn * width + column, share * width + column
         for part in range(count // TOGETHER):
             k = part * TOGETHER
-            sums = Rows(bag.steps, column, scores.order, share * (ROWS // SHARES) + k, width)
-            soon = Rows(syn1, column + part % lines * ASKED * LANES, scores.negatives, NEGATIVES - now + drawn, width)
+            sums = ListedRows(bag.steps, column, scores.order, share * (ROWS // SHARES) + k, width)
+            line = part % lines * ASKED * LANES
+            soon = ListedRows(syn1, column + line, scores.negatives, NEGATIVES - now + drawn, width)
             at = (share + k * SHARES) * SHARE
             add_combinations(sums, weights, at, far, 1, scores.rows, own, width, SHARE, columns, soon, ASKED)
         for k in range(count - count % TOGETHER, count):
@@ -184,8 +183,8 @@ def update_negatives(
         soon_matrix, later = (syn1, next_centres) if share else (model.syn0, next_centres + window)
         for part in range(SHARE // TOGETHER):
             j, line = part * TOGETHER, part % lines * ASKED * LANES
-            sums = Rows(syn1, column, scores.negatives, now + drawn + j, width)
-            soon = Rows(soon_matrix, column + line, words, later + part // lines % SHARES * count, width)
+            sums = ListedRows(syn1, column, scores.negatives, now + drawn + j, width)
+            soon = ListedRows(soon_matrix, column + line, words, later + part // lines % SHARES * count, width)
             at = share * SHARE + j
             add_combinations(sums, weights, at, 1, far, bag.hidden, x, apart, count, columns, soon, ASKED)
         for j in range(SHARE - SHARE % TOGETHER, SHARE):

@@ -15,16 +15,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from w2v_spark.kernels.cache import compile_now
+from w2v_spark.kernels.cache import compile_now, read_only
 from w2v_spark.kernels.cpu_bag import ROWS, count_samples, fill_bag, make_bag, spread_steps
-from w2v_spark.kernels.cpu_strip import (
-    lay_sentences,
-    learning_rate,
-    make_strip,
-    random_number,
-    read_only,
-    training_signature,
-)
+from w2v_spark.kernels.cpu_strip import lay_sentences, learning_rate, make_strip, random_number, training_signature
 from w2v_spark.kernels.cpu_way import Tree, make_way, prefetch_way, train_contexts, train_hidden
 
 MEASURED = 1024  # the loss is measured on one centre in so many
@@ -37,7 +30,7 @@ def compile_hierarchical(width: int, bags: bool, freezing: bool) -> Any:
     """
     tables = read_only(types.int64), read_only(types.int32), read_only(types.float32)
 
-    @compile_now(training_signature(freezing, *tables, types.int64, types.boolean))
+    @compile_now(training_signature(freezing, *tables, types.int64, types.int64, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
@@ -48,6 +41,7 @@ def compile_hierarchical(width: int, bags: bool, freezing: bool) -> Any:
         starts: Any,
         points: Any,
         labels: Any,
+        nodes: Any,
         window: Any,
         mean: Any,
         step_from: Any,
@@ -56,7 +50,7 @@ def compile_hierarchical(width: int, bags: bool, freezing: bool) -> Any:
     ) -> Any:
         inputs, outputs = syn0.reshape(-1), syn1.reshape(-1)
         tree = Tree(starts, points, labels)
-        strip, way, bag = make_strip(offsets, window), make_way(tree, window, width), make_bag(window, width)
+        strip, way, bag = make_strip(offsets, window), make_way(nodes, window, width), make_bag(window, width)
         words, sentence = strip.words, 0
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, loss_sum, unmeasured = 0, 0.0, MEASURED

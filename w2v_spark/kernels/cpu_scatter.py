@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from w2v_spark.kernels.cache import inner
+from w2v_spark.kernels.cpu_strip import is_frozen
 from w2v_spark.kernels.cpu_tile import Cut, Model, Slab, Tile
 from w2v_spark.kernels.simd import add_combination
-from w2v_spark.kernels.simd_tile import TOGETHER, Rows, add_combinations
+from w2v_spark.kernels.simd_tile import TOGETHER, ListedRows, add_combinations
 from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
 
 
@@ -42,8 +43,8 @@ def scatter_outputs(
     for half in range(2):
         soon_matrix, later = (syn1, next_contexts + window) if half else (model.syn0, next_contexts)
         for part in range(parts):
-            sums = Rows(syn1, slab.column, tile.negatives, drawn + j, width)
-            soon = Rows(soon_matrix, slab.column + part * LANES % columns, words, later, width)
+            sums = ListedRows(syn1, slab.column, tile.negatives, drawn + j, width)
+            soon = ListedRows(soon_matrix, slab.column + part * LANES % columns, words, later, width)
             add_combinations(sums, pulls, j * TILE_ROWS, TILE_ROWS, 1, context, x, pitch, cut.rows, columns, soon, 1)
             j += TOGETHER
     for rest in range(j, TILE_NEGATIVES):
@@ -75,20 +76,18 @@ def scatter_contexts(
     syn0, output, shared, pulls = model.syn0, tile.output, u + around * pitch, tile.negative_scores
     first, following = cut.at + window, TILE_NEGATIVES - cut.negatives
     for i in range(cut.rows):
-        if frozen is not None:
-            if frozen[words[first + i]]:
-                continue
+        if is_frozen(frozen, words[first + i]):
+            continue
         row = np.int64(words[first + i]) * width + slab.column
         add_combination(syn0, row, tile.scores, i * band, 1, output, u + i * pitch, pitch, 2 * window + 1, columns)
     whole = 0 if frozen is not None else cut.rows // TOGETHER
     for part in range(whole):
         i, line = part * TOGETHER, slab.column + part * LANES % columns
-        sums = Rows(syn0, slab.column, words, first + i, width)
-        soon = Rows(model.syn1, line, tile.negatives, following, width)
+        sums = ListedRows(syn0, slab.column, words, first + i, width)
+        soon = ListedRows(model.syn1, line, tile.negatives, following, width)
         add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, columns, soon, 1)
     for i in range(whole * TOGETHER, cut.rows):
-        if frozen is not None:
-            if frozen[words[first + i]]:
-                continue
+        if is_frozen(frozen, words[first + i]):
+            continue
         row = np.int64(words[first + i]) * width + slab.column
         add_combination(syn0, row, pulls, i, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, columns)

@@ -20,7 +20,7 @@ from typing import Any
 from llvmlite import binding
 from numba import types
 
-from w2v_spark.kernels.cache import compile_now
+from w2v_spark.kernels.cache import compile_now, read_only
 from w2v_spark.kernels.cpu_exclude import drop_clashes, drop_seen
 from w2v_spark.kernels.cpu_scatter import scatter_contexts, scatter_outputs
 from w2v_spark.kernels.cpu_strip import (
@@ -29,13 +29,10 @@ from w2v_spark.kernels.cpu_strip import (
     learning_rate,
     make_strip,
     random_number,
-    read_only,
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import Model, Slab, count_pairs, cut_tile, differentiate, gather, loss, make_tile, score
-from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS, padded_size, slabs
-
-MEASURED = 64  # the loss is measured on one tile in so many
+from w2v_spark.kernels.sizes import LANES, MEASURED, TILE_NEGATIVES, TILE_ROWS, slabs, whole_vectors
 
 
 def cpu_name() -> str:
@@ -50,7 +47,7 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
     """
     wide, pitch, narrow, fewer = slabs(width)
     has_narrow = narrow > 0  # else the code for them is not even compiled
-    band = padded_size(2 * window + 1)
+    band = whole_vectors(2 * window + 1)
     rest = (2 * window + 1) % LANES
 
     @compile_now(training_signature(freezing, read_only(types.uint32), read_only(types.int32), types.int64))

@@ -17,11 +17,12 @@ import numpy as np
 from numba import types
 
 from w2v_spark.array_types import Floats
-from w2v_spark.kernels.aligned import aligned_zeros
+from w2v_spark.kernels.aligned import aligned_zeros, rounded_up
 from w2v_spark.kernels.cache import compile_now, inner
 from w2v_spark.kernels.cpu_bag import ROWS, Bag, fill_bag, make_bag, spread_steps
 from w2v_spark.kernels.cpu_strip import (
     Strip,
+    is_frozen,
     lay_sentences,
     learning_rate,
     make_strip,
@@ -48,7 +49,7 @@ class Softmax(NamedTuple):
 @inner
 def make_softmax(words: Any) -> Softmax:
     """Scores of zero for so many words."""
-    columns = -(-words // LANES) * LANES
+    columns = rounded_up(words)
     return Softmax(aligned_zeros(ROWS * columns + LANES), columns, np.zeros(ROWS, np.int32))
 
 
@@ -88,9 +89,8 @@ def copy_contexts(bag: Bag, words: Any, first: Any, rows: Any, syn0: Any, width:
 def add_steps(bag: Bag, words: Any, first: Any, rows: Any, syn0: Any, frozen: Any, width: Any) -> None:
     """Skip-gram: add the steps to the rows of syn0 of words[first : first + rows], but for words that are frozen."""
     for i in range(rows):
-        if frozen is not None:
-            if frozen[words[first + i]]:
-                continue
+        if is_frozen(frozen, words[first + i]):
+            continue
         row = np.int64(words[first + i]) * width
         add_combination(syn0, row, bag.ones, 0, 0, bag.steps, i * width, width, 1, width)
 
@@ -99,7 +99,7 @@ def add_steps(bag: Bag, words: Any, first: Any, rows: Any, syn0: Any, frozen: An
 def score(softmax: Softmax, hidden: Any, rows: Any, syn1: Any, words: Any, width: Any) -> None:
     """Dot products of each hidden vector with the vector of each word."""
     scores, columns = softmax.scores, softmax.columns
-    scores[:] = 0
+    scores[: rows * columns] = 0
     whole = words // LANES * LANES
     for k in range(0, whole, LANES):
         for i in range(rows):

@@ -14,9 +14,9 @@ from numba import types
 
 from w2v_spark.array_types import Ids
 from w2v_spark.corpus.random import GOLDEN
-from w2v_spark.kernels.cache import inner
+from w2v_spark.kernels.aligned import rounded_up
+from w2v_spark.kernels.cache import inlined, inner, read_only
 from w2v_spark.kernels.simd import count_bits, find
-from w2v_spark.kernels.sizes import padded_size
 
 STRIP = 8192  # words laid end to end before their tiles are trained
 # words past the last one and its margins that may be looked at, such as those that a next tile would have; what lies
@@ -25,14 +25,8 @@ AHEAD = 32
 
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
-whole_vectors = inner(padded_size)  # for compiled functions
 
 _ONE, _HALF, _LOW = np.uint64(1), np.uint64(32), np.uint64(0xFFFFFFFF)
-
-
-def read_only(kind: Any) -> Any:
-    """Numba's type of an array of such numbers that training only reads."""
-    return types.Array(kind, 1, "C", readonly=True)
 
 
 def training_signature(freezing: bool, *between: Any) -> Any:
@@ -66,6 +60,16 @@ def random_number(state: Any) -> Any:
     z = (state ^ (state >> _SHIFT_1)) * _MIX_1
     z = (z ^ (z >> _SHIFT_2)) * _MIX_2
     return z ^ (z >> _SHIFT_3)
+
+
+@inlined
+def is_frozen(frozen: Any, word: Any) -> Any:
+    """Whether the word's row of syn0 is to stay as it is; where no word is frozen, by the type of None alone, Numba
+    leaves out all that depends on it.
+    """
+    if frozen is None:
+        return False
+    return frozen[word]
 
 
 @inner
@@ -113,7 +117,7 @@ def make_strip(offsets: Any, window: Any) -> Strip:
     longest = 0
     for s in range(len(offsets) - 1):
         longest = max(longest, offsets[s + 1] - offsets[s])
-    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + whole_vectors(2 * window + 1) + AHEAD + 1
+    size = min(STRIP + longest, offsets[-1] - offsets[0]) + window + rounded_up(2 * window + 1) + AHEAD + 1
     return Strip(np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int64))
 
 
@@ -145,6 +149,6 @@ def lay_sentences(strip: Strip, ids: Any, offsets: Any, sentence: Any, keep: Any
         filled = _lay(strip, filled, ids, offsets[sentence], offsets[sentence + 1], offsets[0], keep, window, key)
         sentence += 1
     end = window + filled
-    strip.left[end : end + whole_vectors(2 * window + 1)] = 0
-    strip.right[end : end + whole_vectors(2 * window + 1)] = 0
+    strip.left[end : end + rounded_up(2 * window + 1)] = 0
+    strip.right[end : end + rounded_up(2 * window + 1)] = 0
     return sentence, filled

@@ -17,12 +17,8 @@ from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inlined, inner
 from w2v_spark.kernels.cpu_strip import Strip, occurrences
 from w2v_spark.kernels.simd import add_dots, copy, logistic_gradient, mark_pairs
-from w2v_spark.kernels.simd_tile import LINES, multiply, turn
-from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
-
-# a word in n of a tile's rows gets about n * (window + 1) * (negative + 1) updates at once; measured on English and on
-# few items, training diverges where these times the learning rate add up to 11
-MOST_UPDATES = 6.0
+from w2v_spark.kernels.simd_tile import ROWS_AT_ONCE, multiply, turn
+from w2v_spark.kernels.sizes import LANES, MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 
 _NEVER = 1 << 30  # further than any window reaches
 
@@ -156,7 +152,7 @@ def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, p
     for i in range(0, TILE_ROWS, LANES):
         for k in range(0, columns, LANES):
             turn(tile.turned, k * TILE_ROWS + i, context, first + i * pitch + k, pitch)
-    for j in range(0, TILE_NEGATIVES, LINES):
+    for j in range(0, TILE_NEGATIVES, ROWS_AT_ONCE):
         row = u + (around + j) * pitch
         multiply(tile.negative_scores, j * TILE_ROWS, output, row, pitch, tile.turned, 0, columns)
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2v_spark.array_types import Floats, Ids
-from w2v_spark.kernels.aligned import aligned_zeros
+from w2v_spark.kernels.aligned import aligned_zeros, rounded_up
 from w2v_spark.kernels.cache import inlined
-from w2v_spark.kernels.cpu_strip import Strip
+from w2v_spark.kernels.cpu_strip import Strip, is_frozen
 from w2v_spark.kernels.cpu_tile import slowing, softplus
 from w2v_spark.kernels.simd import add_combination, copy, logistic_gradient, prefetch
 from w2v_spark.kernels.simd_ways import dots_with_rows, exchange
@@ -41,15 +41,13 @@ class Way(NamedTuple):
 
 
 @inlined
-def make_way(tree: Tree, window: Any, width: Any) -> Way:
-    """A way of zeros, `longest` the nodes of the longest way, rounded up to whole vectors."""
-    longest = LANES
-    for word in range(len(tree.starts) - 1):
-        longest = max(longest, -(-(tree.starts[word + 1] - tree.starts[word]) // LANES) * LANES)
+def make_way(nodes: Any, window: Any, width: Any) -> Way:
+    """A way of zeros, with room for so many nodes."""
+    longest = rounded_up(nodes)
     return Way(
         aligned_zeros(longest * width),
         aligned_zeros(2 * window * width),
-        aligned_zeros(2 * window * longest + LANES),
+        aligned_zeros(2 * window * longest),
         longest,
         np.arange(longest).astype(np.int32),
         np.ones(LANES, np.float32),
@@ -124,6 +122,12 @@ def add_to_nodes(
 
 
 @inlined
+def context(first: Any, centre: Any, i: Any) -> Any:
+    """Where the i-th word around a centre is, the first being at `first`."""
+    return first + i + (first + i >= centre)
+
+
+@inlined
 def train_contexts(
     way: Way,
     tree: Tree,
@@ -141,31 +145,23 @@ def train_contexts(
     start, length = tree.starts[word], tree.starts[word + 1] - tree.starts[word]
     first, last = centre - strip.left[centre], centre + strip.right[centre] + 1
     copy_nodes(way, tree, start, length, syn1, width)
-    total, rows = 0.0, 0
-    for j in range(first, last):
-        if j != centre:
-            row = np.int64(strip.words[j]) * width
-            copy(way.inputs, rows * width, syn0, row, width)
-            rows += 1
+    total, rows = 0.0, last - first - 1
+    for i in range(rows):
+        row = np.int64(strip.words[context(first, centre, i)]) * width
+        copy(way.inputs, i * width, syn0, row, width)
     for i in range(rows):
         score(way, i * way.longest, way.inputs, i * width, length, way.nodes, way.order, 0, width)
-    i = 0
-    for j in range(first, last):
-        if j != centre:
-            at = i * way.longest
-            if measure:
-                total += loss(way, tree, at, start, length)
-            differentiate(way, tree, at, start, length, step * slowing(strip, first, last, j, step * length))
-            i += 1
-    i = 0
-    for j in range(first, last):
-        if j != centre:
-            i += 1
-            if frozen is not None:
-                if frozen[strip.words[j]]:
-                    continue
-            row, at = np.int64(strip.words[j]) * width, (i - 1) * way.longest
-            add_combination(syn0, row, way.scores, at, 1, way.nodes, 0, width, length, width)
+    for i in range(rows):
+        at, j = i * way.longest, context(first, centre, i)
+        if measure:
+            total += loss(way, tree, at, start, length)
+        differentiate(way, tree, at, start, length, step * slowing(strip, first, last, j, step * length))
+    for i in range(rows):
+        word = strip.words[context(first, centre, i)]
+        if is_frozen(frozen, word):
+            continue
+        at, row = i * way.longest, np.int64(word) * width
+        add_combination(syn0, row, way.scores, at, 1, way.nodes, 0, width, length, width)
     add_to_nodes(way, tree, start, length, way.inputs, 0, rows, syn1, width)
     return total
 

@@ -11,22 +11,21 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from w2v_spark.array_types import Counts
 from w2v_spark.corpus.noise import AliasTable
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels.checks import check_sizes
-from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda_centre_plan import centre_crowding, plan_centres
 from w2v_spark.kernels.cuda_device import Card
 from w2v_spark.kernels.cuda_model import DeviceModel, Task
 from w2v_spark.kernels.cuda_plan import NO_SOFTMAX, Layout, crowding, plan_layout
+from w2v_spark.kernels.outputs import Outputs
 
 Sizes = tuple[int, int, int]  # vector_size, window_size, negative
-Counts = npt.NDArray[np.int64]
 Keep = npt.NDArray[np.uint32]
 Frozen = npt.NDArray[np.bool_] | None
 
 
-class CudaReplica(DeviceModel):
+class TileModel(DeviceModel):
     """Skip-gram with negative sampling."""
 
     def __init__(
@@ -42,7 +41,6 @@ class CudaReplica(DeviceModel):
         frozen: Frozen = None,
     ):
         """A model of zeros, in tiles that suit the card or as `layout` says; see `DeviceModel`."""
-        check_sizes("GPU", *sizes)
         if len(counts) == 0 or len({len(counts), len(keep), len(noise.probability), len(noise.alias)}) != 1:
             raise ValueError("counts, keep and the alias table must be as long as the vocabulary, at least one word")
         crowds = crowding(counts, keep, noise, *sizes[1:])
@@ -51,7 +49,7 @@ class CudaReplica(DeviceModel):
         super().__init__(card, Task(layout, sizes, crowds, tables), counts, keep, most_tokens, frozen)
 
 
-class CentreReplica(DeviceModel):
+class CentreModel(DeviceModel):
     """CBOW with negative sampling, or either architecture with hierarchical softmax."""
 
     def __init__(
@@ -71,7 +69,6 @@ class CentreReplica(DeviceModel):
         """A model of zeros, in slabs that suit the card or of so many columns; see `cpu.compile_kernel` and
         `DeviceModel`.
         """
-        check_sizes("GPU", *sizes)
         if len(counts) == 0 or {len(counts), len(keep)} != {outputs.words}:
             raise ValueError("counts, keep and the tables of the loss must be as long as the vocabulary, at least one")
         layout = plan_centres(architecture, outputs, sizes, card.shared, mean, exclude_window)
@@ -104,6 +101,6 @@ def open_model(
         raise ParamError(NO_SOFTMAX)
     if (architecture, outputs.loss) == ("skip_gram", "negative_sampling"):
         noise = AliasTable(*outputs.tables)
-        return CudaReplica(card, sizes, counts, keep, noise, most_tokens, None, exclude_window, frozen)
+        return TileModel(card, sizes, counts, keep, noise, most_tokens, None, exclude_window, frozen)
     options = (mean, exclude_window, frozen)
-    return CentreReplica(card, architecture, sizes, counts, keep, outputs, most_tokens, *options)
+    return CentreModel(card, architecture, sizes, counts, keep, outputs, most_tokens, *options)

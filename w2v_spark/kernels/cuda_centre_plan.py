@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.array_types import Floats
-from w2v_spark.corpus.noise import AliasTable
+from w2v_spark.corpus.noise import AliasTable, kept_words
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels.cpu import Outputs
 from w2v_spark.kernels.cuda_plan import BEARABLE, GRANULE, RESERVED_BYTES, TILE_BYTES, Shared
-from w2v_spark.kernels.sizes import TILE_ROWS, padded_size
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import TILE_ROWS, whole_vectors
 
 _BLOCKS_TOGETHER = 4  # on a multiprocessor
 
@@ -80,9 +80,9 @@ def plan_centres(
     """
     vector_size, window_size, negative = sizes
     hierarchical = outputs.loss == "hierarchical_softmax"
-    decisions = int(np.diff(outputs.tables[0]).max()) if hierarchical else 1 + negative
+    decisions = outputs.numbers[0] if hierarchical else 1 + negative
     of = (architecture == "cbow", hierarchical, exclude_window and not hierarchical, mean, 2 * window_size, decisions)
-    width = padded_size(vector_size)
+    width = whole_vectors(vector_size)
     together = min(shared.block, shared.multiprocessor // _BLOCKS_TOGETHER - RESERVED_BYTES)
     for room in (together, shared.block):
         for slabs in range(1, width // GRANULE + 1):
@@ -108,7 +108,7 @@ def centre_crowding(
     Each word kept is a context in window_size + 1 windows on average, and each time gets a change by every decision of
     the centre. A decision's row gets one for each context of skip-gram, and one for each centre of CBOW.
     """
-    kept = np.asarray(counts, np.float64) * (keep / np.float64(2**32 - 1))
+    kept = kept_words(counts, keep)
     share = kept / max(kept.sum(), 1e-300)
     if outputs.loss == "hierarchical_softmax":
         starts, points, _ = outputs.tables

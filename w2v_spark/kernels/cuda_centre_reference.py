@@ -10,12 +10,10 @@ import numpy.typing as npt
 from w2v_spark.array_types import Floats, Ids
 from w2v_spark.corpus.random import GOLDEN, mix64
 from w2v_spark.kernels import reference
-from w2v_spark.kernels.cpu import Outputs
-from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 from w2v_spark.kernels.cuda_plan import row_scale
 from w2v_spark.kernels.cuda_reference import Strip, Vectors, draw, lay_strip, tile_order
-from w2v_spark.kernels.sizes import TILE_ROWS
+from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.sizes import MEASURED, MOST_UPDATES, TILE_ROWS
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 // What every CUDA kernel here shares: numbers, sizes, and the running totals of a call.
 //
 // cuda_compile.py joins the .cu files and defines the sizes of cuda_plan.py that they use, MEASURED (the loss is measured
-// on one tile in so many, see cpu_sgns.py) and MOST_UPDATES (see cpu_tile.py). Nothing is included, so that NVRTC alone
+// on one tile in so many) and MOST_UPDATES, both of sizes.py. Nothing is included, so that NVRTC alone
 // compiles them; on a host, tests/cuda_emulator.h stands in for CUDA and for cuda_ptx.cu.
 
 typedef unsigned int u32;
@@ -10,7 +10,7 @@ typedef unsigned long long u64;
 #define WARP 32
 #define ALL_LANES 0xffffffffu
 
-// What a call has done so far; the host reads it while kernels run. cuda.TOTALS has the same fields.
+// What a call has done, which the host reads at its end. cuda_model.TOTALS has the same fields.
 struct Totals {
   u64 turns;  // tiles that blocks have taken, which may be more than there are
   u64 kept;   // words after subsampling

@@ -15,8 +15,6 @@ from typing import Any
 
 from w2v_spark.errors import DeviceError, pip_install
 from w2v_spark.kernels.cache import cache_directory
-from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 from w2v_spark.kernels.cuda_centre_plan import CentreLayout
 from w2v_spark.kernels.cuda_device import import_cupy
 from w2v_spark.kernels.cuda_plan import (
@@ -26,6 +24,7 @@ from w2v_spark.kernels.cuda_plan import (
     TENSOR_CAPABILITY,
     Layout,
 )
+from w2v_spark.kernels.sizes import MEASURED, MOST_UPDATES
 
 AnyLayout = Layout | CentreLayout
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.array_types import Floats, Ids
+from w2v_spark.corpus.noise import kept_words
 from w2v_spark.corpus.random import mix64
 from w2v_spark.kernels.checks import check_sentences, check_sizes
 from w2v_spark.kernels.cuda_compile import STRIP_KERNELS, AnyLayout, compiled
@@ -28,7 +29,7 @@ from w2v_spark.kernels.cuda_plan import (
     frozen_crowd,
     most_in_flight,
 )
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import whole_vectors
 
 MATRICES = ("syn0", "syn1")
 
@@ -88,7 +89,7 @@ class DeviceModel:
         if len({len(counts), len(keep), *(() if frozen is None else (len(frozen),))}) != 1:
             raise ValueError("counts, keep and frozen must be as long as the vocabulary")
         self.card, self.layout = card, task.layout
-        self.words, self.width = len(counts), padded_size(self.vector_size)
+        self.words, self.width = len(counts), whole_vectors(self.vector_size)
         self._cupy = import_cupy()
         self._device = self._cupy.cuda.Device(card.number)
         self._needed = device_bytes(self.words, self.vector_size, most_tokens) + sum(t.nbytes for t in task.tables)
@@ -96,8 +97,7 @@ class DeviceModel:
         crowds = (frozen_crowd(task.crowding[0], frozen), task.crowding[1])
         self._crowd = float(task.crowding[0].max())
         self._numbers = task.numbers
-        kept = np.asarray(counts, np.float64) @ (keep / np.float64(2**32 - 1))
-        self._kept_share = float(kept / max(1, counts.sum()))
+        self._kept_share = float(kept_words(counts, keep).sum() / max(1, counts.sum()))
         with self._on_device():
             refuse_if_too_large(self._needed, self.card)
             self._load(binary)
@@ -147,7 +147,8 @@ class DeviceModel:
     ) -> tuple[int, int, float, int]:
         """Train every sample of the sentences once; see `cpu.Kernel.__call__` for arguments and result.
 
-        The learning rate falls in the order in which tiles are trained, which is not that of the text. Many words in
+        The loss is that of one turn in MEASURED, whatever it is. The learning rate falls in the order in which tiles
+        are trained, which is not that of the text. Many words in
         one call train faster than few: at most one in LEAST_TURNS of them is trained at one time.
         """
         return self.train_chunk(self.upload(ids, offsets), step_from, step_to, key)

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.array_types import Floats
-from w2v_spark.corpus.noise import AliasTable
+from w2v_spark.corpus.noise import AliasTable, kept_words
 from w2v_spark.errors import ParamError
-from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, padded_size
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS, whole_vectors
 
 THREADS = 128  # of a block that trains
 STRIP_THREADS, SCAN_THREADS = 256, 1024  # of a block that subsamples, and of the one that sums up
@@ -41,7 +41,7 @@ GRANULE = 16  # a matrix instruction's rows, columns and terms
 TILE_BYTES = 4096  # more than what a tile holds in shared memory beside vectors and gradients
 RESERVED_BYTES = 1024  # of each block's shared memory, by CUDA
 _BLOCKS_TOGETHER = 2  # on a multiprocessor: one computes while the other waits for memory
-_ROW_BYTES = 5 * 4  # of a word beside its vectors: keep, probability, alias, two crowds
+_ROW_BYTES = 3 * 4  # of a word beside its vectors and the tables of the loss: keep, two crowds
 _TOKEN_BYTES = 3 * 4  # ids, words, where
 
 
@@ -108,7 +108,7 @@ def plan_layout(
     exclude: bool = False,
 ) -> Layout:
     """The layout with the fewest slabs that still lets two blocks share a multiprocessor, if that is possible."""
-    width, band = padded_size(vector_size), -(-(rows + 2 * window_size) // GRANULE) * GRANULE
+    width, band = whole_vectors(vector_size), -(-(rows + 2 * window_size) // GRANULE) * GRANULE
     together = min(shared.block, shared.multiprocessor // _BLOCKS_TOGETHER - RESERVED_BYTES)
     for room in (together, shared.block):
         for slabs in range(1, width // GRANULE + 1):
@@ -144,7 +144,7 @@ def crowding(
     Returns:
         Two arrays float32[V].
     """
-    kept = np.asarray(counts, np.float64) * (keep / np.float64(2**32 - 1))
+    kept = kept_words(counts, keep)
     share = kept / max(kept.sum(), 1e-300)
     pairs = (window_size + 1) / BEARABLE
     drawn = noise.to_probabilities()
@@ -180,7 +180,7 @@ def frozen_crowd(crowd: Floats, frozen: npt.NDArray[np.bool_] | None) -> Floats:
 
 
 def device_bytes(words: int, vector_size: int, tokens: int) -> int:
-    """GPU memory that training takes: both matrices and the tables of a vocabulary, and a call's tokens."""
+    """GPU memory that training takes: both matrices, keep, crowds, and a call's tokens; without tables of the loss."""
     sentences = tokens * 8  # at most, each of one token
-    model = words * (2 * 4 * padded_size(vector_size) + _ROW_BYTES)
+    model = words * (2 * 4 * whole_vectors(vector_size) + _ROW_BYTES)
     return model + tokens * _TOKEN_BYTES + sentences + tokens // STRIP_TOKENS * 8 + 4096

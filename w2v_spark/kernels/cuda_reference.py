@@ -16,10 +16,8 @@ import numpy.typing as npt
 from w2v_spark.array_types import Floats, Ids
 from w2v_spark.corpus.random import GOLDEN, mix64
 from w2v_spark.kernels import reference
-from w2v_spark.kernels.cpu_sgns import MEASURED
-from w2v_spark.kernels.cpu_tile import MOST_UPDATES
 from w2v_spark.kernels.cuda_plan import row_scale
-from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
+from w2v_spark.kernels.sizes import MEASURED, MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 
 UInt64s = npt.NDArray[np.uint64]
 Vectors = npt.NDArray[Any]
@@ -64,7 +62,7 @@ class TileReference:
         step_to: float,
         key: int,
     ) -> tuple[int, int, float, int]:
-        """Train in place; the arguments and what is returned are those of `CudaReplica.train`."""
+        """Train in place; the arguments and what is returned are those of `TileModel.train`."""
         strip = lay_strip(ids, offsets, self.keep, self.window_size, mix64(np.uint64(key)))
         noise_key = mix64(~np.uint64(key))
         order = tile_order(-(-len(strip.words) // self.rows))

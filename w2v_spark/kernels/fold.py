@@ -9,17 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from w2v_spark.array_types import Floats
-from w2v_spark.kernels.cache import compile_now, inner
-
-Rows = npt.NDArray[np.int32]
+from w2v_spark.array_types import Floats, Ids
+from w2v_spark.kernels.cache import compile_now, inner, read_only
 
 _WRITTEN = types.Array(types.float32, 2, "C")
-_READ = types.Array(types.float32, 2, "A", readonly=True)
-_READ_ROWS = types.Array(types.int32, 1, "C", readonly=True)
+_READ = read_only(types.float32, 2, "A")
 
 
-def changed_rows(now: Floats, before: Floats) -> tuple[Rows, Floats]:
+def changed_rows(now: Floats, before: Floats) -> tuple[Ids, Floats]:
     """The rows in which `now` differs from `before` (float32[n, at least D] and [n, D]), and by how much:
     int32[k], float32[k, D].
     """
@@ -29,7 +26,7 @@ def changed_rows(now: Floats, before: Floats) -> tuple[Rows, Floats]:
     return rows, now[rows, : before.shape[1]] - before[rows]
 
 
-def adasum_add(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64], rows: Rows, values: Floats) -> None:
+def adasum_add(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64], rows: Ids, values: Floats) -> None:
     """Take one more replica's changes into a running AdaSum, which is a binary tree for each row over the replicas
     that changed it, in the order in which they come: ((0,1),(2,3)),...
 
@@ -73,7 +70,7 @@ def _merge_pair(a: Any, b: Any) -> None:
 
 @functools.cache
 def _adder() -> Any:
-    @compile_now(types.void(types.Array(types.float32, 3, "C"), types.int64[::1], _READ_ROWS, _READ))
+    @compile_now(types.void(types.Array(types.float32, 3, "C"), types.int64[::1], read_only(types.int32), _READ))
     def add(levels: Any, seen: Any, rows: Any, values: Any) -> None:
         merged = np.empty(levels.shape[2], np.float32)
         for i in range(len(rows)):

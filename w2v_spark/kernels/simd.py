@@ -15,14 +15,11 @@ from llvmlite import ir
 from numba import types
 
 from w2v_spark.kernels.emitter import (
-    FLOAT,
-    HALF,
     INT32,
     INT64,
     INTEGERS,
     VECTOR,
     Emitter,
-    lanes,
     literal,
     micro_kernel,
 )
@@ -56,31 +53,8 @@ def add_dots(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
-        scores, x, rows, vectors = emit.start(0), emit.start(2), emit.start(4), emit.vectors(8)
-
-        def dots(first: int, rows_here: int, lane: int, kind: Any) -> list[Any]:
-            """The products of some rows and some lanes of each vector, summed over vectors."""
-
-            def step(c: Any, sums: list[Any]) -> list[Any]:
-                column = builder.add(builder.mul(c, INT64(LANES)), INT64(lane))
-                part, row = emit.load(x, column, kind), emit.at(rows, column)
-                return [emit.fma(part, emit.load(row, (first + j) * pitch_, kind), s) for j, s in enumerate(sums)]
-
-            zero = ir.Constant(kind, [ir.Constant(FLOAT, 0.0)] * kind.count)
-            return emit.loop(vectors, [zero] * rows_here, step)
-
-        zero = emit.constant(0.0)
-        if emit.has_wide_registers():
-            sums = dots(0, count_, 0, VECTOR)
-        else:
-            # the same sums, in the 16 registers of AVX2
-            sums = []
-            for first in range(0, count_, 8):
-                low, high = (dots(first, min(8, count_ - first), lane, HALF) for lane in (0, LANES // 2))
-                sums += [
-                    builder.shuffle_vector(a, b, lanes(list(range(LANES)))) for a, b in zip(low, high, strict=True)
-                ]
-        total = emit.lane_sums(sums + [zero] * (LANES - count_))
+        scores, x, rows = emit.start(0), emit.start(2), emit.start(4)
+        total = emit.dot_products(x, [(rows, j * pitch_) for j in range(count_)], emit.vectors(8))
         emit.store(builder.fadd(emit.load(scores), total), scores)
         return context.get_dummy_value()
 

@@ -16,14 +16,13 @@ from numba import types
 from w2v_spark.kernels.emitter import INT64, Emitter, lanes, literal, micro_kernel
 from w2v_spark.kernels.sizes import LANES, TILE_ROWS
 
-ROWS = TILE_ROWS  # columns of what `multiply` adds to: two vectors
-LINES = 8  # rows that `multiply` takes
+ROWS_AT_ONCE = 8  # rows that `multiply` takes
 TOGETHER = 3  # rows that `add_combinations` changes
 
 
 @micro_kernel
 def turn(typing: Any, y: Any, _y: Any, x: Any, _x: Any, pitch: Any) -> Any:
-    """Transpose 16 rows of 16 floats: y[k * ROWS + i] = x[i * pitch + k]; `pitch` is a literal."""
+    """Transpose 16 rows of 16 floats: y[k * TILE_ROWS + i] = x[i * pitch + k]; `pitch` is a literal."""
     pitch_ = literal(pitch)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -39,7 +38,7 @@ def turn(typing: Any, y: Any, _y: Any, x: Any, _x: Any, pitch: Any) -> Any:
                 vectors[i], vectors[i + half] = builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high)
             half //= 2
         for k, vector in enumerate(vectors):
-            emit.store(vector, y, k * ROWS)
+            emit.store(vector, y, k * TILE_ROWS)
         return context.get_dummy_value()
 
     return types.void(y, _y, x, _x, pitch), generate
@@ -47,8 +46,8 @@ def turn(typing: Any, y: Any, _y: Any, x: Any, _x: Any, pitch: Any) -> Any:
 
 @micro_kernel
 def multiply(typing: Any, y: Any, _y: Any, rows: Any, _rows: Any, pitch: Any, turned: Any, _t: Any, floats: Any) -> Any:
-    """Dot products: y[j * ROWS + i] += sum over k < floats of rows[j * pitch + k] * turned[k * ROWS + i], for j < LINES
-    and i < ROWS; `pitch` is a literal.
+    """Dot products: y[j * TILE_ROWS + i] += sum over k < floats of rows[j * pitch + k] * turned[k * TILE_ROWS + i], for
+    j < ROWS_AT_ONCE and i < TILE_ROWS; `pitch` is a literal.
     """
     pitch_ = literal(pitch)
 
@@ -58,7 +57,7 @@ def multiply(typing: Any, y: Any, _y: Any, rows: Any, _rows: Any, pitch: Any, tu
 
         def products(first: int, count: int) -> None:
             def step(k: Any, sums: list[Any]) -> list[Any]:
-                columns, row = emit.at(turned, builder.mul(k, INT64(ROWS))), emit.at(rows, k)
+                columns, row = emit.at(turned, builder.mul(k, INT64(TILE_ROWS))), emit.at(rows, k)
                 low, high, after = emit.load(columns), emit.load(columns, LANES), []
                 for j in range(count):
                     x = emit.broadcast(builder.load(emit.at(row, (first + j) * pitch_)))
@@ -66,17 +65,17 @@ def multiply(typing: Any, y: Any, _y: Any, rows: Any, _rows: Any, pitch: Any, tu
                 return after
 
             for n, total in enumerate(emit.loop(floats, [emit.constant(0.0)] * (2 * count), step)):
-                at = first * ROWS + n * LANES
+                at = first * TILE_ROWS + n * LANES
                 emit.store(builder.fadd(emit.load(y, at), total), y, at)
 
-        for first in range(0, LINES, at_once := LINES if emit.has_wide_registers() else 2):
+        for first in range(0, ROWS_AT_ONCE, at_once := ROWS_AT_ONCE if emit.has_wide_registers() else 2):
             products(first, at_once)
         return context.get_dummy_value()
 
     return types.void(y, _y, rows, _rows, pitch, turned, _t, floats), generate
 
 
-class Rows(NamedTuple):
+class ListedRows(NamedTuple):
     """Rows ids[first], ids[first + 1] and so on of a matrix, each of `width` floats, from a column on."""
 
     matrix: Any

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 
-from w2v_spark.kernels.emitter import FLOAT, HALF, INT64, Emitter, lanes, literal, micro_kernel
+from w2v_spark.kernels.emitter import Emitter, literal, micro_kernel
 from w2v_spark.kernels.sizes import LANES
 
 
@@ -37,31 +36,8 @@ def dots_with_rows(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         scores, x, matrix, rows = (emit.start(which) for which in (0, 2, 4, 6))
-        width, vectors = emit.integer(8), emit.vectors(8)
-        found = [emit.row(matrix, rows, j, width) for j in range(count_)]
-
-        def dots(first: int, last: int, lane: int, kind: Any) -> list[Any]:
-            """The products of some rows and some lanes of each vector, summed over vectors."""
-
-            def step(c: Any, sums: list[Any]) -> list[Any]:
-                column = builder.add(builder.mul(c, INT64(LANES)), INT64(lane))
-                part = emit.load(x, column, kind)
-                return [emit.fma(part, emit.load(found[first + j], column, kind), s) for j, s in enumerate(sums)]
-
-            zero = ir.Constant(kind, [ir.Constant(FLOAT, 0.0)] * kind.count)
-            return emit.loop(vectors, [zero] * (last - first), step)
-
-        zero = emit.constant(0.0)
-        if emit.has_wide_registers():
-            sums = dots(0, count_, 0, zero.type)
-        else:
-            sums = []
-            for first in range(0, count_, 8):
-                low, high = (dots(first, min(first + 8, count_), lane, HALF) for lane in (0, LANES // 2))
-                sums += [
-                    builder.shuffle_vector(a, b, lanes(list(range(LANES)))) for a, b in zip(low, high, strict=True)
-                ]
-        emit.store(emit.lane_sums(sums + [zero] * (LANES - count_)), scores)
+        found = [(emit.row(matrix, rows, j, emit.integer(8)), 0) for j in range(count_)]
+        emit.store(emit.dot_products(x, found, emit.vectors(8)), scores)
         return context.get_dummy_value()
 
     return types.void(scores, _s, x, _x, matrix, start, rows, _rows, width, count), generate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from w2v_spark.corpus.huffman import estimated_code_length
-from w2v_spark.kernels.sizes import padded_size
+from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params, spelt
 from w2v_spark.spark.encode import BUCKET_WORDS, bucket_count
 from w2v_spark.training.merge import weighs
@@ -78,7 +78,7 @@ class Plan:
         all last agreed on it, and in tables.
         """
         size = self.params.vector_size
-        trained = 0 if self._on_gpus else 2 * 4 * padded_size(size)
+        trained = 0 if self._on_gpus else 2 * 4 * whole_vectors(size)
         agreed = 2 * 4 * size if self._direct else 0
         return trained + agreed + self._table_bytes
 

@@ -20,7 +20,7 @@ from w2v_spark.training.sentences import PIECE_WORDS, Piece
 from w2v_spark.workdir import SYN0, SYN1, Vocabulary
 
 if TYPE_CHECKING:
-    from w2v_spark.kernels.cpu import Outputs
+    from w2v_spark.kernels.outputs import Outputs
 
 _FULL = np.float64(2**32 - 1)
 # a GPU trains thousands of tiles at once, and only a small part of a piece may be in flight at one time
@@ -71,7 +71,7 @@ class Sampling:
     @classmethod
     def of_counts(cls, counts: npt.NDArray[np.int64], params: Params) -> Sampling:
         """Nothing is frozen."""
-        from w2v_spark.kernels.cpu import Outputs
+        from w2v_spark.kernels.outputs import Outputs
 
         keep = (keep_probability(counts, params.sample) * _FULL).astype(np.uint32)
         return cls(counts, keep, Outputs.of_counts(params.loss, counts, params.noise_exponent))
@@ -123,12 +123,12 @@ class CpuReplica:
         """A model of zeros."""
         from w2v_spark.kernels.aligned import aligned_matrix
         from w2v_spark.kernels.cpu import compile_kernel
-        from w2v_spark.kernels.sizes import padded_size
+        from w2v_spark.kernels.sizes import whole_vectors
 
         sizes = (params.vector_size, params.window_size, params.negative)
         options = (params.cbow_mean, params.exclude_window, sampling.frozen is not None)
         kernel = compile_kernel(params.architecture, params.loss, *sizes, *options)
-        shape = (len(sampling.counts), padded_size(params.vector_size))
+        shape = (len(sampling.counts), whole_vectors(params.vector_size))
         step_size = replica_step_size(params.step_size, params.num_replicas or 1, params.merge_rule)
         return cls(params, aligned_matrix(*shape), aligned_matrix(*shape), sampling, kernel, step_size)
 

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from w2v_spark.array_types import Doubles, Floats
-from w2v_spark.corpus.noise import noise_distribution
+from w2v_spark.corpus.noise import kept_words, noise_distribution
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import Round, step_at
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, rows_per_block
@@ -81,7 +81,7 @@ class Terms:
     @classmethod
     def of_sampling(cls, sampling: Sampling, params: Params, words: int, sentences: int) -> Self:
         """In a corpus of so many words in so many sentences."""
-        kept = sampling.counts / max(1, sampling.counts.sum()) * (sampling.keep / 2.0**32)
+        kept = kept_words(sampling.counts, sampling.keep) / max(1, sampling.counts.sum())
         # a window reaches (window + 1) / 2 words to either side on average, but not beyond its sentence
         around = min(params.window_size + 1.0, max(0.0, kept.sum() * words / max(1, sentences) - 1.0))
         targets, cbow = _targets(sampling, kept / max(kept.sum(), 1e-300), params), params.architecture == "cbow"
