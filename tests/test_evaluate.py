@@ -158,7 +158,7 @@ def test_restrict_vocab_is_checked(tmp_path: Path) -> None:
     path.write_text(": s\na b c d\n")
     with pytest.raises(ParamError) as error:
         evaluate_analogies(Vectors.open(MODEL_V1), path, restrict_vocab=0)
-    assert str(error.value) == "restrict_vocab must be at least 1, got 0"
+    assert str(error.value) == "restrict_vocab must be an integer of at least 1, or None, got 0"
 
 
 # ---- word pairs

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from w2v_spark.errors import ParamError, W2VError
+from w2v_spark.errors import InputError, ParamError, W2VError
 from w2v_spark.vectors import evaluate
 from w2v_spark.vectors.correlation import pearson, spearman, with_pvalue
 from w2v_spark.vectors.vectors import Vectors
@@ -87,6 +87,38 @@ def test_pairs_none_of_which_is_known(both: tuple[Vectors, KeyedVectors], tmp_pa
             vectors.evaluate_word_pairs(str(path))
     with pytest.raises(ParamError, match="^encoding must be utf8, got 'latin-1': convert the file first$"):
         both[0].evaluate_word_pairs(path, encoding="latin-1")
+
+
+@pytest.mark.parametrize("delimiter", [";", "::", "|", " "])
+def test_delimiters_as_gensim(both: tuple[Vectors, KeyedVectors], tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "p.txt"
+    path.write_text("".join(f"w{i}{delimiter}w{i * 7 % 10}{delimiter}{i % 4}\n" for i in range(1, 30)))
+    mine, theirs = (vectors.evaluate_word_pairs(str(path), delimiter=delimiter) for vectors in both)
+    assert [tuple(found) for found in mine[:2]] == [pytest.approx(tuple(found), abs=1e-6) for found in theirs[:2]]
+    path.write_text("w1\tw2\t3\n")
+    message = f"{path}, line 1: expected two words and a number, separated by {delimiter!r}, got 'w1\\tw2\\t3'"
+    with pytest.raises(InputError) as error:
+        both[0].evaluate_word_pairs(path, delimiter=delimiter)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("delimiter", ["", None, b";"])
+def test_what_is_no_delimiter(both: tuple[Vectors, KeyedVectors], tmp_path: Path, delimiter: str) -> None:
+    with pytest.raises(ParamError) as error:
+        both[0].evaluate_word_pairs(tmp_path / "p.txt", delimiter=delimiter)
+    assert str(error.value) == f"delimiter must be a str of one character or more, got {delimiter!r}"
+
+
+def test_all_words_may_answer(both: tuple[Vectors, KeyedVectors], tmp_path: Path) -> None:
+    (tmp_path / "q.txt").write_text(": s\nw1 w2 w3 w5999\n")
+    (tmp_path / "p.txt").write_text("w1\tw5999\t3\nw2\tw3\t4\nw4\tw5\t1\n")
+    mine, theirs = both
+    for name, path in (("evaluate_word_analogies", "q.txt"), ("evaluate_word_pairs", "p.txt")):
+        found, expected = (getattr(v, name)(str(tmp_path / path), restrict_vocab=None) for v in (mine, theirs))
+        assert found[-1] == expected[-1]
+        with pytest.raises(ParamError) as error:
+            getattr(mine, name)(tmp_path / path, restrict_vocab="100")
+        assert str(error.value) == "restrict_vocab must be an integer of at least 1, or None, got '100'"
 
 
 def test_odd_ones(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_numpy_files(tmp_path: Path) -> None:
         ("a 1 2\nb x 2\n", ", line 2: expected 2 numbers after the word, got b'x'"),
         ("1 2\na 1 nan\n", ": the vector of 'a' is not finite"),
         ("99999999 300\na 1\n", " is too short for the 99999999 vectors of 300 numbers that its first line says"),
-        ("\x80\x04\x95\x17", ", line 1: expected 'words numbers', or a word and its numbers, got b'"),
+        ("\x80\x14\x95\x17", ", line 1: expected 'words numbers', or a word and its numbers, got b'"),
     ],
 )  # fmt: skip
 def test_damaged_text(tmp_path: Path, text: str, message: str) -> None:

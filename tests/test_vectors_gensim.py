@@ -57,6 +57,10 @@ CALLS: list[tuple[str, tuple[object, ...], dict[str, object]]] = [
     ("distance", ("w1", "w2"), {}),
     ("distances", ("w1",), {}),
     ("distances", (VECTOR, ["w3", "w1", "w3"]), {}),
+    ("distances", ("w1", None), {}),
+    ("cosine_similarities", (VECTOR, np.stack([VECTOR, OTHER])), {}),
+    ("relative_cosine_similarity", ("w1", "w2"), {}),
+    ("relative_cosine_similarity", ("w1", "w2", 3), {}),
     ("n_similarity", (["w1", "w2"], ["w3"]), {}),
     ("n_similarity", (["w1", "nothing"], ["w3", "w4"]), {}),
     ("doesnt_match", (["w1", "w2", "w3", "w4"],), {}),
@@ -145,6 +149,8 @@ def test_same_order_of_arguments() -> None:
     for name in {name for name, _, _ in CALLS} - {"__contains__", "__getitem__", "__len__"} | {
         "evaluate_word_analogies",
         "evaluate_word_pairs",
+        "save_word2vec_format",
+        "load_word2vec_format",
     }:
         theirs = list(inspect.signature(getattr(KeyedVectors, name)).parameters.values())
         mine = list(inspect.signature(getattr(Vectors, name)).parameters.values())
@@ -156,7 +162,7 @@ def test_same_order_of_arguments() -> None:
 def test_what_is_refused_beyond_gensim(both: tuple[Vectors, KeyedVectors]) -> None:
     mine, _ = both
     for call, message in (
-        (lambda: mine.most_similar("w1", clip_start=-1), "clip_start and clip_end must be ids from 0, got -1 and None"),
+        (lambda: mine.most_similar("w1", clip_start=-1), "clip_start must be an integer of at least 0, got -1"),
         (
             lambda: mine.most_similar("w1", metric="cos"),
             "metric must be one of cosine, dot, euclidean, manhattan, chebyshev, got 'cos'",
@@ -229,9 +235,12 @@ def test_similarity_as_gensim() -> None:
     ("arguments", "message"),
     [
         ({}, "most_similar needs at least one positive or negative word or vector, got none"),
-        ({"positive": "w1", "restrict_vocab": 0}, "restrict_vocab must be at least 1, got 0"),
-        ({"positive": np.zeros(3)}, "a vector of (3,) was given: must be (7,) finite numbers"),
-        ({"positive": np.full(7, np.inf)}, "a vector of (7,) was given: must be (7,) finite numbers"),
+        ({"positive": "w1", "restrict_vocab": 0}, "restrict_vocab must be an integer of at least 1, or None, got 0"),
+        ({"positive": np.zeros(3)}, "a vector of (3,) was given: must be (7,) numbers"),
+        (
+            {"positive": np.full(7, np.inf)},
+            "a vector must be finite numbers, none beyond 3.4e38, which is the largest float32",
+        ),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, object], message: str) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gensim.models import KeyedVectors
 from make_model_v1 import MODEL_V1, SPARK_SCHEMA, planted_model, write_model
 
 from w2v_spark import store
 from w2v_spark.errors import FormatError, InputError
+from w2v_spark.vectors.metrics import METRICS
 from w2v_spark.vectors.vectors import Vectors
 
 
@@ -114,7 +116,7 @@ def changed(tmp_path: Path, **manifest: object) -> Path:
     return out
 
 
-def refused(out: Path) -> str:
+def refused(out: Path | str) -> str:
     with pytest.raises(FormatError) as error:
         Vectors.open(out)
     return str(error.value)
@@ -225,6 +227,35 @@ def test_directory_without_manifest(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["m.bin", "s.txt", "s.kv"])
+def test_file_of_another_tool(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"1 2\na 0.5 1\n")
+    for address in (path, f"file://{path}"):
+        assert refused(address) == (
+            f"{address} is a file, and a model is a directory: give the --output of a training run, or make a model of "
+            "the file with convert --input; Vectors.load_word2vec_format reads word2vec's formats as they are"
+        )
+
+
+@pytest.mark.parametrize("name", ["s.kv", "s", "s.bin"])
+def test_pickle_of_gensim(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    theirs = KeyedVectors(2)
+    theirs.add_vectors(["a"], np.ones((1, 2), np.float32))
+    theirs.save(str(path))
+    for read in (Vectors.open, Vectors.load_word2vec_format):
+        for given in (path, str(path)):
+            with pytest.raises(InputError) as error:
+                read(given)
+            assert str(error.value) == (
+                f"{path} is a pickle of gensim, which runs code when it is read: in gensim, write it anew with "
+                f"KeyedVectors.load({name!r}).save_word2vec_format('s.bin', binary=True)"
+            )
+    with pytest.raises(InputError, match="is a pickle of gensim"):
+        Vectors.load_word2vec_format(path, binary=True)
+
+
 @pytest.mark.parametrize("given", ["", "/vectors"])
 def test_unfinished_run(tmp_path: Path, given: str) -> None:
     (tmp_path / "work").mkdir()
@@ -243,3 +274,8 @@ def test_vectors_that_are_not_finite() -> None:
     with pytest.raises(FormatError) as error:
         vectors.most_similar("a")
     assert str(error.value) == "1 of the vectors are not finite, the first that of 'b': train again"
+    for metric in METRICS:
+        with pytest.raises(FormatError, match="are not finite, the first that of 'b': train again$"):
+            vectors.most_similar("b", metric=metric)
+    with pytest.raises(FormatError, match="are not finite, the first that of 'b': train again$"):
+        vectors.get_mean_vector(["b"])

@@ -23,6 +23,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from w2v_spark import __version__
 from w2v_spark.errors import FormatError, StorageError, one_line
@@ -67,6 +68,11 @@ def open_model(address: str) -> Model:
     if any(candidate.exists(WORK) for candidate in candidates):
         raise FormatError(
             f"{address} holds an unfinished run ({MANIFEST} is written last): let the training finish first"
+        )
+    if place.filesystem.get_file_info(place.path).type == fs.FileType.File:
+        raise FormatError(
+            f"{address} is a file, and a model is a directory: give the --output of a training run, or make a model of "
+            "the file with convert --input; Vectors.load_word2vec_format reads word2vec's formats as they are"
         )
     raise FormatError(
         f"{address} is not a model of {FORMAT}: it has no {MANIFEST}; give the --output of a training run"

@@ -10,11 +10,14 @@ import numpy as np
 
 from w2v_spark.errors import InputError, ParamError
 from w2v_spark.vectors.correlation import Correlation, pearson, spearman, with_pvalue
-from w2v_spark.vectors.evaluate import answer_questions, rated_pairs
-from w2v_spark.vectors.testsets import read_questions
+from w2v_spark.vectors.evaluate import answer_questions, asked_words, compare_pairs
+from w2v_spark.vectors.testsets import read_pairs, read_questions
 
 if TYPE_CHECKING:
     from w2v_spark.vectors.vectors import Vectors
+
+# what gensim's save_word2vec_format has beside the names of files, and its defaults
+SAVED = {"total_vec": None, "write_header": True, "prefix": "", "append": False, "sort_attr": "count"}
 
 METHODS = {"most_similar": "add", "most_similar_cosmul": "mul"}
 
@@ -41,10 +44,20 @@ def format_name(fname: str | os.PathLike[str], fvocab: str | os.PathLike[str] | 
     return "gensim"
 
 
+def checked_save(**given: object) -> None:
+    """Refuse arguments of save_word2vec_format at which gensim writes what is not written here."""
+    for name, value in given.items():
+        if value != SAVED[name]:
+            raise ParamError(
+                f"{name} must be {SAVED[name]!r} in save_word2vec_format, got {value!r:.60}: "
+                "vectors.to_gensim() gives a KeyedVectors that knows others"
+            )
+
+
 def word_analogies(
     vectors: Vectors,
     path: str | os.PathLike[str],
-    restrict_vocab: int,
+    restrict_vocab: int | None,
     case_insensitive: bool,
     dummy4unknown: bool,
     similarity_function: str,
@@ -72,8 +85,9 @@ def word_analogies(
 def word_pairs(
     vectors: Vectors,
     path: str | os.PathLike[str],
+    delimiter: str,
     encoding: str,
-    restrict_vocab: int,
+    restrict_vocab: int | None,
     case_insensitive: bool,
     dummy4unknown: bool,
 ) -> tuple[Correlation, Correlation, float]:
@@ -81,7 +95,11 @@ def word_pairs(
     it they are left out. InputError where no pair is left.
     """
     checked_encoding(encoding)
-    ratings, cosines, known = rated_pairs(vectors, path, restrict_vocab, case_insensitive)
+    if not isinstance(delimiter, str) or not delimiter:
+        raise ParamError(f"delimiter must be a str of one character or more, got {delimiter!r}")
+    # gensim's default is what most files have: it is taken for no choice
+    pairs = read_pairs(path, None if delimiter == "\t" else delimiter)
+    ratings, cosines, known = compare_pairs(vectors, pairs, restrict_vocab, case_insensitive)
     if dummy4unknown:
         cosines = np.where(known, cosines, np.float32(0))
     else:
@@ -89,7 +107,7 @@ def word_pairs(
     if not len(ratings):
         raise InputError(
             f"{os.fspath(path)}: none of its {len(known)} pairs has both words among the "
-            f"{min(restrict_vocab, len(vectors)):,} most frequent"
+            f"{asked_words(vectors, restrict_vocab):,} most frequent"
         )
     found = [with_pvalue(of(ratings, cosines), len(ratings)) for of in (pearson, spearman)]
     return found[0], found[1], 100 * float(np.mean(~known))

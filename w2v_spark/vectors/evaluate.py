@@ -15,6 +15,7 @@ from w2v_spark.array_types import Floats
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors import metrics, search
 from w2v_spark.vectors.correlation import pearson, spearman
+from w2v_spark.vectors.given import checked_int
 from w2v_spark.vectors.testsets import Pairs, Questions, read_odd_ones, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
 
@@ -123,7 +124,7 @@ class OddReport:
 def evaluate_analogies(
     vectors: Vectors,
     path: str | os.PathLike[str],
-    restrict_vocab: int = RESTRICT_VOCAB,
+    restrict_vocab: int | None = RESTRICT_VOCAB,
     case_insensitive: bool = True,
     *,
     method: str = "add",
@@ -146,7 +147,7 @@ def evaluate_analogies(
 def answer_analogies(
     vectors: Vectors,
     path: str | os.PathLike[str],
-    restrict_vocab: int = RESTRICT_VOCAB,
+    restrict_vocab: int | None = RESTRICT_VOCAB,
     case_insensitive: bool = True,
     *,
     method: str = "add",
@@ -158,7 +159,7 @@ def answer_analogies(
 def answer_questions(
     vectors: Vectors,
     questions: Questions,
-    restrict_vocab: int = RESTRICT_VOCAB,
+    restrict_vocab: int | None = RESTRICT_VOCAB,
     case_insensitive: bool = True,
     *,
     method: str = "add",
@@ -179,7 +180,7 @@ def answer_questions(
 def evaluate_pairs(
     vectors: Vectors,
     path: str | os.PathLike[str],
-    restrict_vocab: int = RESTRICT_VOCAB,
+    restrict_vocab: int | None = RESTRICT_VOCAB,
     case_insensitive: bool = True,
 ) -> PairReport:
     """Spearman's rho and Pearson's r between people's ratings and cosines, over the pairs whose words are both known.
@@ -187,25 +188,18 @@ def evaluate_pairs(
     Words are looked up as in `evaluate_analogies`. Lines are `word word rating`; `#` starts a comment, and a header
     is passed over. InputError where a line is something else.
     """
-    ratings, cosines, known = rated_pairs(vectors, path, restrict_vocab, case_insensitive)
-    pairs, vocabulary = int(known.sum()), min(restrict_vocab, len(vectors))
+    ratings, cosines, known = compare_pairs(vectors, read_pairs(path), restrict_vocab, case_insensitive)
+    pairs, vocabulary = int(known.sum()), asked_words(vectors, restrict_vocab)
     rho, r = (of(ratings[known], cosines[known]) for of in (spearman, pearson))
     return PairReport(os.fspath(path), vocabulary, pairs, len(known) - pairs, rho, r)
 
 
-def rated_pairs(
-    vectors: Vectors, path: str | os.PathLike[str], restrict_vocab: int, case_insensitive: bool
-) -> tuple[npt.NDArray[np.float64], Floats, npt.NDArray[np.bool_]]:
-    """Of each pair of a file its rating (n,) float64, its cosine (n,) float32, and whether both words are known, (n,);
-    the cosine of an unknown pair means nothing.
-    """
-    return compare_pairs(vectors, read_pairs(path), restrict_vocab, case_insensitive)
-
-
 def compare_pairs(
-    vectors: Vectors, pairs: Pairs, restrict_vocab: int = RESTRICT_VOCAB, case_insensitive: bool = True
+    vectors: Vectors, pairs: Pairs, restrict_vocab: int | None = RESTRICT_VOCAB, case_insensitive: bool = True
 ) -> tuple[npt.NDArray[np.float64], Floats, npt.NDArray[np.bool_]]:
-    """As `rated_pairs`, of pairs that have been read."""
+    """Of each pair its rating (n,) float64, its cosine (n,) float32, and whether both words are known, (n,); the cosine
+    of an unknown pair means nothing.
+    """
     ids, _ = _vocabulary(vectors, restrict_vocab, case_insensitive)
     found = np.array([[ids.get(_form(w, case_insensitive), -1) for w in (a, b)] for a, b, _ in pairs], np.int64)
     left, right = (metrics.unit(vectors.vectors[side]) for side in found.T)
@@ -216,7 +210,7 @@ def compare_pairs(
 def evaluate_odd_ones(
     vectors: Vectors,
     path: str | os.PathLike[str],
-    restrict_vocab: int = RESTRICT_VOCAB,
+    restrict_vocab: int | None = RESTRICT_VOCAB,
     case_insensitive: bool = True,
 ) -> OddReport:
     """How often the word that does not belong is found: the one farthest from the mean of all, as in `doesnt_match`.
@@ -262,17 +256,21 @@ def _answered(
     return correct
 
 
+def asked_words(vectors: Vectors, restrict_vocab: int | None) -> int:
+    """How many of the most frequent words count; with None all do."""
+    most = checked_int("restrict_vocab", restrict_vocab, 1, none=True)
+    return len(vectors) if most is None else min(most, len(vectors))
+
+
 def _vocabulary(
-    vectors: Vectors, restrict_vocab: int, case_insensitive: bool
+    vectors: Vectors, restrict_vocab: int | None, case_insensitive: bool
 ) -> tuple[dict[str, int], npt.NDArray[np.int64]]:
     """The id of each form of the most frequent words, and for each of these words the id that stands for its form.
 
     Where several words have one form (Apple, apple), the most frequent stands for it.
     """
-    if restrict_vocab < 1:
-        raise ParamError(f"restrict_vocab must be at least 1, got {restrict_vocab}")
     ids: dict[str, int] = {}
-    words = vectors.index_to_key[:restrict_vocab]
+    words = vectors.index_to_key[: asked_words(vectors, restrict_vocab)]
     forms = [ids.setdefault(_form(word, case_insensitive), i) for i, word in enumerate(words)]
     return ids, np.array(forms, np.int64)
 

@@ -23,6 +23,9 @@ DISTANCES = ("euclidean", "manhattan", "chebyshev")
 # what keeps 3CosMul from dividing by zero, as in gensim
 EPSILON = 0.000001
 
+# a squared length below it, as float32, has lost digits of the squares that it is the sum of
+SHORTEST = 1e-30
+
 
 def checked(metric: str) -> str:
     """The metric, refused where it is none of ours."""
@@ -62,9 +65,20 @@ def norms(vectors: Matrix) -> Floats:
 
 def unit(vectors: Matrix) -> Floats:
     """A copy with rows of length one, float32; a row of zeros stays zeros."""
-    rows = float32(vectors)
+    rows = _measurable(float32(vectors), np)
     units: Floats = rows / nonzero(norms(rows))[:, None]
     return units
+
+
+def _measurable(rows: Any, xp: Any) -> Any:
+    """Rows with the directions of those given, and squared lengths that float32 holds: where it would not, the largest
+    number becomes 1.
+    """
+    squares = xp.einsum("...i,...i->...", rows, rows)
+    extreme = ~((squares > SHORTEST) & (squares < xp.inf))
+    if not extreme.any():  # ordinary ones keep every bit
+        return rows
+    return xp.where(extreme[..., None], rows / nonzero(abs(rows).max(-1, keepdims=True)), rows)
 
 
 def nonzero(lengths: Any) -> Any:
@@ -77,6 +91,8 @@ def between(metric: str, a: Any, b: Any, xp: Any = np) -> Any:
     numpy, or of the module given.
     """
     a, b = float32(a), float32(b)
+    if metric == "cosine":
+        a, b = _measurable(a, xp), _measurable(b, xp)
     if metric in ("cosine", "dot"):
         value = xp.einsum("...i,...i->...", a, b)
         if metric == "cosine":

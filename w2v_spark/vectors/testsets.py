@@ -11,7 +11,7 @@ from w2v_spark.errors import InputError
 
 QUESTION = "expected four words 'A B C D' (A is to B as C is to D) or ': section'"
 ODD = "expected three words or more, the last the one that does not belong, or ': section'"
-PAIR = "expected two words and a number, separated by tabs, commas or spaces"
+PAIR = "expected two words and a number, separated by "
 
 # the names of the sections, and of each question the number of its section and its four words
 Questions = tuple[list[str], list[tuple[int, list[str]]]]
@@ -59,23 +59,24 @@ def read_odd_ones(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[i
     return names, found
 
 
-def read_pairs(path: str | os.PathLike[str]) -> Pairs:
-    """The rated pairs of a file: word, word, rating."""
+def read_pairs(path: str | os.PathLike[str], delimiter: str | None = None) -> Pairs:
+    """The rated pairs of a file: word, word, rating; where no delimiter is given each line tells its own."""
+    expected = PAIR + ("tabs, commas or spaces" if delimiter is None else repr(delimiter))
     pairs: Pairs = []
     header = True
-    for number, line in _lines(path, PAIR):
+    for number, line in _lines(path, expected):
         if line.startswith("#"):
             continue
-        separator = "\t" if "\t" in line else "," if "," in line else None
-        fields = [field.strip() for field in line.split(separator)]
+        told = "\t" if "\t" in line else "," if "," in line else None
+        fields = [field.strip() for field in line.split(told if delimiter is None else delimiter)]
         rating = _number(fields[-1])
         if len(fields) == 3 and all(fields) and rating is not None:
             pairs.append((fields[0], fields[1], rating))
         elif not (header and len(fields) >= 3 and rating is None):
-            raise _malformed(path, number, line, PAIR)
+            raise _malformed(path, number, line, expected)
         header = False
     if not pairs:
-        raise InputError(f"{os.fspath(path)} holds no word pairs: {PAIR} on each line")
+        raise InputError(f"{os.fspath(path)} holds no word pairs: {expected} on each line")
     return pairs
 
 

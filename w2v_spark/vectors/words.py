@@ -16,13 +16,12 @@ from w2v_spark.corpus.tokens import normalize_word
 from w2v_spark.errors import FormatError, ParamError, UnknownWordError
 from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.vectors import metrics
+from w2v_spark.vectors.given import KEYS, Item, Key, finite, is_list, item, listed, matrix, no_word, weights_of
 from w2v_spark.vectors.metrics import Matrix, Rows
 from w2v_spark.vectors.spelling import near_spellings
 
 # so many words are looked up by scanning, milliseconds each, before a dictionary of all of them is made
 SCANS = 8
-
-Key = str | int | np.integer[Any]
 
 
 class Words:
@@ -31,7 +30,7 @@ class Words:
     def __init__(
         self,
         words: Sequence[str] | pa.StringArray,
-        vectors: Matrix,
+        vectors: Matrix | Sequence[Sequence[float]],
         counts: npt.NDArray[np.int64] | None = None,
         *,
         lowercase: bool = False,
@@ -40,17 +39,21 @@ class Words:
         """Words (V), vectors (V, D) float32 or float16 and, where known, counts (V) int64, all by id; `device` is
         where they are searched, "cpu" or "cuda".
         """
-        if vectors.ndim != 2 or len(words) != len(vectors):
-            raise ParamError(f"{len(words)} words and vectors of shape {vectors.shape}: must be one row for each word")
+        rows = matrix("vectors", vectors)
+        if rows.ndim != 2 or len(words) != len(rows):
+            raise ParamError(f"{len(words)} words and vectors of shape {rows.shape}: must be one row for each word")
         self._words = words if isinstance(words, pa.StringArray) else pa.array(words, pa.string())
-        self.vectors: Matrix = (
-            vectors if vectors.dtype == np.float16 else vectors.astype(np.float32, copy=False)
-        ).view()
+        self.vectors: Matrix = (rows if rows.dtype == np.float16 else rows.astype(np.float32, copy=False)).view()
         self.vectors.flags.writeable = False
         self.counts = counts
         self.lowercase = lowercase
         self._arrays = arrays_on(device)
         self._scans = 0
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # numpy forgets it in a pickle, and `norms` may be there already
+        self.vectors.flags.writeable = False
 
     @cached_property
     def index_to_key(self) -> list[str]:
@@ -89,7 +92,7 @@ class Words:
         return f"{type(self).__name__}({len(self):,} words, vector_size={self.vector_size}, {self.vectors.dtype})"
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str | int | np.integer) and self._find(key) is not None
+        return isinstance(key, KEYS) and self._find(key) is not None
 
     @overload
     def __getitem__(self, key: Key) -> Matrix: ...
@@ -97,8 +100,10 @@ class Words:
     def __getitem__(self, key: Iterable[Key]) -> Matrix: ...
     def __getitem__(self, key: Key | Iterable[Key]) -> Matrix:
         """The vector of a word, (D,); of several words, (words, D)."""
-        if isinstance(key, str | int | np.integer):
+        if isinstance(key, KEYS):
             return self.get_vector(key)
+        if not is_list(key):
+            raise no_word(key)
         return self.vectors[self.get_indices(list(key))]
 
     def has_index_for(self, key: Key) -> bool:
@@ -143,7 +148,7 @@ class Words:
 
     def get_mean_vector(
         self,
-        keys: Sequence[Key | Matrix] | Matrix,
+        keys: Sequence[Item] | Matrix,
         weights: Sequence[float] | npt.NDArray[np.floating] | None = None,
         pre_normalize: bool = True,
         post_normalize: bool = False,
@@ -154,23 +159,29 @@ class Words:
         `pre_normalize` takes words (not vectors) at length one, `post_normalize` gives the mean length one. A word that
         has no vector is passed over, or with ignore_missing=False an UnknownWordError.
         """
-        if not len(keys):
+        asked = [item(key) for key in listed("keys", keys)]
+        if not asked:
             raise ParamError("get_mean_vector needs at least one word or vector, got none")
-        shares = np.ones(len(keys), np.float32) if weights is None else np.asarray(weights, np.float32)
-        if len(shares) != len(keys):
+        shares = weights_of([1.0] * len(asked) if weights is None else weights)
+        if len(shares) != len(asked):
             raise ParamError(
-                f"{len(keys)} words and {len(shares)} weights were given: must be one weight for each word"
+                f"{len(asked)} words and {len(shares)} weights were given: must be one weight for each word"
             )
         mean = np.zeros(self.vector_size, np.float32)
         total = 0.0
-        for key, weight in zip(keys, shares, strict=True):
+        for key, weight in zip(asked, shares, strict=True):
             if isinstance(key, np.ndarray):
-                mean += weight * self._checked(key)
+                row = self._checked(key)
             elif not ignore_missing or key in self:
-                mean += weight * self.get_vector(key, norm=pre_normalize)
+                row = self.get_vector(key, norm=pre_normalize)
             else:
                 continue
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean += weight * row
             total += abs(float(weight))
+        if not np.isfinite(mean).all():
+            _ = self.norms  # says where the model itself is to blame
+            finite("the weighted sum of what is given", mean)
         if total > 0:
             mean /= np.float32(total)
         return metrics.unit(mean[None])[0] if post_normalize else mean
@@ -181,18 +192,21 @@ class Words:
 
     def _checked(self, vector: Matrix) -> Floats:
         """A vector that was given, (D,) float32."""
-        if vector.shape != (self.vector_size,) or not np.isfinite(vector).all():
-            raise ParamError(f"a vector of {vector.shape} was given: must be ({self.vector_size},) finite numbers")
-        return vector.astype(np.float32, copy=False)
+        if vector.shape != (self.vector_size,):
+            raise ParamError(f"a vector of {vector.shape} was given: must be ({self.vector_size},) numbers")
+        return finite("a vector", vector)
 
-    def _row(self, item: Key | Matrix) -> Floats:
+    def _row(self, given: Item) -> Floats:
         """The vector of a word, or the vector given, (D,) float32."""
-        return self._checked(item) if isinstance(item, np.ndarray) else self.get_vector(item).astype(np.float32)
+        found = item(given)
+        return self._checked(found) if isinstance(found, np.ndarray) else self.get_vector(found).astype(np.float32)
 
     def _find(self, key: Key) -> int | None:
         """The id of a word as it is spelt or as the model's text was normalised; of an id, itself."""
+        if not isinstance(key, KEYS):
+            raise no_word(key)
         if not isinstance(key, str):
-            return int(key) if isinstance(key, int | np.integer) and 0 <= key < len(self) else None
+            return int(key) if 0 <= key < len(self) else None
         if not _is_text(key):
             return None
         found = self._position(key)

@@ -15,8 +15,9 @@ import numpy as np
 
 from w2v_spark.errors import FormatError, InputError, ParamError
 from w2v_spark.vectors.formats import gensim_kv, numpy_files, projector, safetensors, word2vec_binary, word2vec_text
-from w2v_spark.vectors.formats.files import fresh_files
+from w2v_spark.vectors.formats.files import fresh_files, pickled
 from w2v_spark.vectors.formats.words import written_words
+from w2v_spark.vectors.given import checked_int
 from w2v_spark.vectors.vectors import Vectors
 
 
@@ -155,8 +156,7 @@ def read_file(
     form = _named(name) if name is not None else format_of(source)
     if mmap and not form.half:
         raise ParamError(f"a file of format {form.name} cannot be mapped into memory: convert it to numpy first")
-    if limit is not None and limit < 1:
-        raise ParamError(f"limit must be at least 1, got {limit}")
+    checked_int("limit", limit, 1, none=True)
     if unicode_errors not in ("strict", "replace", "ignore"):
         raise ParamError(f"unicode_errors must be one of strict, replace, ignore, got {unicode_errors!r}")
     try:
@@ -172,10 +172,7 @@ def read_file(
 def format_of(path: Path) -> Format:
     """The format that a file's ending tells."""
     if path.name.endswith((".kv", ".model", ".pkl", ".pickle")):
-        raise InputError(
-            f"{path} is a pickle of gensim, which runs code when it is read: in gensim, write it anew with "
-            f"KeyedVectors.load({path.name!r}).save_word2vec_format('{path.stem}.bin', binary=True)"
-        )
+        raise pickled(path)
     if not path.name.endswith(".metadata.tsv"):
         for form in FORMATS.values():
             if path.name.endswith(form.endings or "\0"):

@@ -7,11 +7,11 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from w2v_spark.errors import FormatError, OutputError
+from w2v_spark.errors import FormatError, InputError, OutputError
 
 # no line of vectors is longer: 100,000 numbers and a word
 LONGEST_LINE = 4 << 20
@@ -43,9 +43,26 @@ def fresh_files(paths: Sequence[Path], refused: Sequence[Path]) -> Iterator[list
             path.unlink(missing_ok=True)
 
 
+def refuse_pickle(path: Path) -> None:
+    """InputError where a file begins as pickles do, which a file of word2vec does not, whatever its name is."""
+    # what cannot be read is told where the rest of it is read
+    with suppress(OSError), open(path, "rb") as file:
+        if file.read(2) in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            raise pickled(path)
+
+
+def pickled(path: Path) -> InputError:
+    """What is said of a pickle."""
+    return InputError(
+        f"{path} is a pickle of gensim, which runs code when it is read: in gensim, write it anew with "
+        f"KeyedVectors.load({path.name!r}).save_word2vec_format('{path.stem}.bin', binary=True)"
+    )
+
+
 @contextmanager
 def unpacked(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked where its name ends in .gz."""
+    refuse_pickle(path)
     with open(path, "rb") as raw:
         if not path.name.endswith(".gz"):
             yield raw
