@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ import pytest
 from file_systems import LikeAnObjectStore, LikeHdfs, OnDisk, OverANetwork, place_of
 
 from w2v_spark import store
-from w2v_spark.errors import FormatError, InputError, StorageError
+from w2v_spark.errors import FormatError, InputError, OutputError, StorageError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import lease
 
@@ -207,3 +208,55 @@ def test_json_that_is_none(tmp_path: Path) -> None:
         Place.open(tmp_path).read_json("a.json")
     put(tmp_path, "a.json", text=json.dumps({"x": "ü"}))
     assert Place.open(tmp_path).read_json("a.json") == {"x": "ü"}
+
+
+S3 = (
+    "; s3 takes AWS_ENDPOINT_URL (for a store that is not AWS's), AWS_REGION, AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, set on the driver and as spark.executorEnv.* on the executors, not fs.s3a.*: see "
+    "conf/README.md"
+)
+HDFS = (
+    "; hdfs needs JAVA_HOME, HADOOP_HOME (or ARROW_LIBHDFS_DIR) and CLASSPATH=$(hadoop classpath --glob), set on the "
+    "driver and as spark.executorEnv.* on the executors: see conf/README.md"
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "told"),
+    [
+        ("hdfs://nn:8020/out", "Unable to load libjvm\ndlopen(/a/libjvm.so) failed\ndlopen(/b) failed", HDFS),
+        ("viewfs://cluster/out", "Prior attempt to load libhdfs failed", HDFS),
+        ("s3a://bucket/out", "When resolving region for bucket 'bucket': Could not resolve host", S3),
+        ("gs://bucket/out", "no credentials", ""),
+    ],
+)
+def test_what_a_file_system_needs_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str, told: str
+) -> None:
+    def fail(uri: str) -> None:
+        raise OSError(said)
+
+    monkeypatch.setattr("w2v_spark.place.fs.FileSystem", SimpleNamespace(from_uri=fail))
+    with pytest.raises(InputError) as error:
+        Place.open(address)
+    assert str(error.value) == f"cannot open {address}: {said.splitlines()[0]}{told}"
+
+
+@pytest.mark.parametrize("address", ["dbfs:/out", "wasbs://c@account/out", "oss://bucket/out", "ofs://host/out"])
+def test_a_file_system_that_pyarrow_lacks_is_refused_with_those_that_it_has(address: str) -> None:
+    with pytest.raises(InputError) as error:
+        Place.open(address)
+    assert str(error.value) == (
+        f"cannot open {address}: must be a local path or start with one of file, hdfs, viewfs, s3, s3a, s3n, gs, gcs "
+        "and, only to read, abfs, abfss; mount the storage on all machines and give its local path, or use another"
+    )
+
+
+def test_nothing_is_written_where_a_file_is_seen_before_it_is_whole() -> None:
+    place = Place.open("abfss://container@account.dfs.core.windows.net/out")
+    with pytest.raises(OutputError) as error:
+        place.child("work").make()
+    assert str(error.value) == (
+        "abfss://container@account.dfs.core.windows.net/out/work is on Azure, where others see a file before it is "
+        "whole: give a directory on hdfs, s3, gs or a disk that all machines share"
+    )

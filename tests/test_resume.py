@@ -232,3 +232,19 @@ def test_a_dead_run_is_succeeded(
         (tmp_path / "work" / lease.LEASE).write_text(json.dumps(sign | {"process": process}))
         claim_output(Place.open(tmp_path), "application_2", overwrite=False).release()
         assert ("gave no sign of life" in caplog.text) == waits
+
+
+def test_a_lease_that_cannot_be_read_is_someones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "STALE_SECONDS", 0.5)
+    sign = tmp_path / "work" / lease.LEASE
+    sign.parent.mkdir()
+    sign.write_text("")
+    lease.wait_for_lease(Place.open(tmp_path / "work"), "application_2")
+    assert "another run gave no sign of life for 0 s: going on in its place" in caplog.text
+    living = {"run": "0" * 8, "application": "application_1", "process": "elsewhere/1/1", "beat": 1}
+    threading.Timer(0.2, lambda: sign.write_text(json.dumps(living))).start()
+    with pytest.raises(OutputError, match=r"is in use by application application_1 \(elsewhere/1/1\): let it end"):
+        lease.wait_for_lease(Place.open(tmp_path / "work"), "application_2")

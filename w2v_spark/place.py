@@ -20,7 +20,21 @@ from urllib.parse import quote
 import pyarrow as pa
 from pyarrow import fs
 
-from w2v_spark.errors import FormatError, InputError, StorageError, one_line
+from w2v_spark.errors import FormatError, InputError, OutputError, StorageError, one_line
+
+_LIBHDFS = (
+    "; hdfs needs JAVA_HOME, HADOOP_HOME (or ARROW_LIBHDFS_DIR) and CLASSPATH=$(hadoop classpath --glob), set on the "
+    "driver and as spark.executorEnv.* on the executors: see conf/README.md"
+)
+_S3 = (
+    "; s3 takes AWS_ENDPOINT_URL (for a store that is not AWS's), AWS_REGION, AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, set on the driver and as spark.executorEnv.* on the executors, not fs.s3a.*: see "
+    "conf/README.md"
+)
+# what can be opened, and what it takes beside the address
+_SCHEMES = {"file": "", "hdfs": _LIBHDFS, "viewfs": _LIBHDFS, "s3": _S3, "s3a": _S3, "s3n": _S3, "gs": "", "gcs": ""}
+# these can be read, but not written
+_AZURE = ("abfs", "abfss")
 
 
 def path_text(path: str | os.PathLike[str], what: str = "path") -> str:
@@ -56,10 +70,19 @@ class Place:
         text = path_text(address)
         if "\0" in text:
             raise InputError(f"cannot open {text!r}: no path holds the character NUL")
+        scheme = _scheme(text)
+        if scheme and scheme not in (*_SCHEMES, *_AZURE):
+            raise InputError(
+                f"cannot open {text}: must be a local path or start with one of {', '.join(_SCHEMES)} and, only to "
+                f"read, {', '.join(_AZURE)}; mount the storage on all machines and give its local path, or use another"
+            )
         try:
             filesystem, path = fs.FileSystem.from_uri(_pyarrow_uri(text))
         except (pa.ArrowException, OSError, ValueError) as e:
-            raise InputError(f"cannot open {ascii(text)[1:-1] if isinstance(e, UnicodeError) else text}: {e}") from e
+            shown = ascii(text)[1:-1] if isinstance(e, UnicodeError) else text
+            # libhdfs names every place in which it has looked for Java
+            reason = one_line(e).partition(" dlopen(")[0]
+            raise InputError(f"cannot open {shown}: {reason}{_SCHEMES.get(scheme, '')}") from e
         return cls(filesystem, path.rstrip("/") or "/", text.rstrip("/") or "/")
 
     def child(self, name: str) -> Place:
@@ -110,7 +133,13 @@ class Place:
         return bool(self.filesystem.equals(other.filesystem)) and self.path == other.path
 
     def make(self) -> None:
-        """Create the directory and its parents."""
+        """Create the directory and its parents; an OutputError where nothing can be written safely."""
+        if self._kind == "abfs":
+            # the file that pyarrow opens there is seen at once, empty: a lease or a pointer would be read so
+            raise OutputError(
+                f"{self.uri} is on Azure, where others see a file before it is whole: give a directory on hdfs, s3, gs "
+                "or a disk that all machines share"
+            )
         self.filesystem.create_dir(self.path, recursive=True)
 
     def delete(self, name: str | None = None) -> None:
@@ -253,9 +282,15 @@ class _Stored:
         return self.read_buffer(size).to_pybytes()  # type: ignore[no-any-return]
 
 
+def _scheme(address: str) -> str:
+    """What an address starts with, before its first colon; nothing for a path."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", address)
+    return found[1] if found else ""
+
+
 def _pyarrow_uri(address: str) -> str:
     """The address as pyarrow spells it."""
-    if not re.match(r"^[A-Za-z][A-Za-z0-9+.-]+:/", address):
+    if not _scheme(address):
         return Path(address).absolute().as_uri()
     if address.startswith("file:"):
         # Hadoop's paths are not escaped, pyarrow's URIs are

@@ -17,7 +17,7 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 from pyspark.sql import SparkSession
 
 from w2v_spark import store
-from w2v_spark.errors import OutputError, ParamError, W2VError
+from w2v_spark.errors import OutputError, ParamError, W2VError, one_line
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.devices import choose_gpus, gpu_profile
@@ -94,14 +94,9 @@ def _look_everywhere(spark: SparkSession, where: str, name: str) -> set[str]:
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from w2v_spark.kernels import cpu_sgns  # noqa: F401  # needs packages that a worker may lack
 
-        problem = ""
         for _ in batches:
             pass
-        try:
-            if not Place.open(where).child(store.WORK).exists(name):
-                problem = "it does not see the files that the driver wrote there"
-        except (W2VError, OSError) as e:
-            problem = str(e)
+        problem = _output_problem(where, name)
         stage = TaskContext.get().stageId()  # type: ignore[union-attr]
         yield pa.RecordBatch.from_pylist([{"host": socket.gethostname(), "problem": problem, "stage": stage}])
 
@@ -112,11 +107,21 @@ def _look_everywhere(spark: SparkSession, where: str, name: str) -> set[str]:
         rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, "host string, problem string, stage long").collect()
     for row in rows:
         if row.problem:
-            raise OutputError(
-                f"the executor on {row.host} cannot open the output {where}: {row.problem}; "
-                "--output must be on storage that driver and executors share (hdfs://, s3a://, a network mount)"
-            )
+            raise OutputError(f"the executor on {row.host} cannot open the output {where}: {row.problem}")
     return _succeeded(spark, rows[0].stage, tasks)
+
+
+def _output_problem(where: str, name: str) -> str:
+    """Why this process cannot open the output, or does not see there what the driver wrote; nothing where it does."""
+    try:
+        if Place.open(where).child(store.WORK).exists(name):
+            return ""
+    except (W2VError, OSError) as e:
+        return one_line(e).removeprefix(f"cannot open {where}: ")
+    return (
+        "it does not see the files that the driver wrote there; --output must be on storage that driver and executors "
+        "share (hdfs://, s3a://, a network mount)"
+    )
 
 
 def _succeeded(spark: SparkSession, stage: int, tasks: int) -> set[str]:

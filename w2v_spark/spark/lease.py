@@ -4,7 +4,6 @@ goes on from one that died. Clocks are not compared: who doubts it waits and see
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
@@ -77,8 +76,8 @@ def wait_for_lease(work: Place, application: str) -> None:
         return
     if seen.get("application") == application and seen.get("process") != this_process():
         return
-    holder, end = f"application {seen.get('application')} ({seen.get('process')})", time.monotonic() + STALE_SECONDS
-    log.info("%s was started by %s: waiting at most %.0f s for a sign of life", work.uri, holder, STALE_SECONDS)
+    end = time.monotonic() + STALE_SECONDS
+    log.info("%s was started by %s: waiting at most %.0f s for a sign of life", work.uri, _name(seen), STALE_SECONDS)
     while time.monotonic() < end:
         time.sleep(min(BEAT_SECONDS / 5, 1))
         now = read_lease(work)
@@ -86,16 +85,24 @@ def wait_for_lease(work: Place, application: str) -> None:
             return
         if now != seen:
             raise OutputError(
-                f"output {work.uri.rpartition('/')[0]} is in use by {holder}: let it end, or give another directory"
+                f"output {work.uri.rpartition('/')[0]} is in use by {_name(now)}: let it end, or give another directory"
             )
-    log.warning("%s gave no sign of life for %.0f s: going on in its place", holder, STALE_SECONDS)
+    log.warning("%s gave no sign of life for %.0f s: going on in its place", _name(seen), STALE_SECONDS)
 
 
 def read_lease(work: Place) -> dict[str, Any] | None:
-    """What the file holds, or None."""
-    with contextlib.suppress(FileNotFoundError, FormatError):
+    """What the file holds, None where there is none, and nothing of one that cannot be understood: someone's it is."""
+    try:
         return work.read_json(LEASE)
-    return None
+    except FileNotFoundError:
+        return None
+    except FormatError:
+        return {}
+
+
+def _name(sign: dict[str, Any]) -> str:
+    """Who gave a sign, for a person."""
+    return f"application {sign.get('application')} ({sign.get('process')})" if sign else "another run"
 
 
 def this_process() -> str:
