@@ -48,7 +48,7 @@ there = {e.id: e.cores for e in cluster._registered(spark)}
 output = Place.open(sys.argv[1])
 output.child("work").make()
 executors = cluster.probe(spark, output)
-assert memory._least_memory(spark) == memory.machine_memory()
+assert memory._least_memory(spark, 1) == memory.machine_memory(1)
 output.child("work").write_json("note", {})
 asked = sorted(cluster._look_everywhere(spark, output.uri, "note"))
 

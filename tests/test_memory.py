@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,7 +24,7 @@ GB = 1 << 30
 def test_what_does_not_fit_is_refused_before_encoding(
     spark: SparkSession, small_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda: 700 << 20)
+    monkeypatch.setattr(memory, "machine_memory", lambda processes: 700 << 20)
     with pytest.raises(ParamError) as error:
         w2v_spark.train(small_text, tmp_path / "out", min_count=2, num_replicas=2, threads_per_replica=1)
     assert str(error.value) == (
@@ -34,7 +35,7 @@ def test_what_does_not_fit_is_refused_before_encoding(
 
 
 def test_fifty_million_words(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda: 64 * GB)
+    monkeypatch.setattr(memory, "machine_memory", lambda processes: 64 * GB)
     plan = Plan(Params(vector_size=300, num_replicas=1), 50_000_000, 10**11, executors=1, cores=2, local=True)
     with pytest.raises(ParamError) as error:
         memory.check_memory(spark, plan)
@@ -49,7 +50,7 @@ def test_fifty_million_words(spark: SparkSession, monkeypatch: pytest.MonkeyPatc
 
 
 def test_executors_with_a_gpu_train_one_replica_each(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda: 64 * GB)
+    monkeypatch.setattr(memory, "machine_memory", lambda processes: 64 * GB)
     params = Params(vector_size=300, num_replicas=8, threads_per_replica=1, device="cuda", exchange="direct")
     plan = Plan(params, 20_000_000, 10**11, executors=8, cores=16, local=False)
     memory.check_memory(spark, plan)
@@ -59,9 +60,50 @@ def test_executors_with_a_gpu_train_one_replica_each(spark: SparkSession, monkey
 
 
 def test_memory_is_that_of_the_machine_or_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = memory.machine_memory()
+    whole = memory.machine_memory(1)
     assert whole > 1 << 28
     for text, expected in (("max\n", whole), ("123456789\n", 123456789)):
         (tmp_path / "limit").write_text(text)
         monkeypatch.setattr(memory, "_LIMITS", (str(tmp_path / "limit"), str(tmp_path / "none")))
-        assert memory.machine_memory() == expected
+        assert memory.machine_memory(1) == expected
+
+
+def test_memory_is_no_more_than_each_process_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (1 << 20, resource.RLIM_INFINITY))
+    assert [memory.machine_memory(processes) for processes in (1, 4)] == [1 << 20, 4 << 20]
+
+
+NEEDED = 1300  # of a replica and of Java
+
+
+@pytest.mark.parametrize(
+    ("master", "settings", "has", "to_give"),
+    [
+        ("yarn", {}, 384, NEEDED),
+        ("yarn", {"executor.memory": "8g", "kubernetes.memoryOverheadFactor": "0.4"}, 819, NEEDED),
+        ("yarn", {"executor.memory": "16g"}, None, None),
+        ("yarn", {"executor.memoryOverhead": "1299"}, 1299, NEEDED),
+        ("yarn", {"executor.memoryOverhead": "1300m"}, None, None),
+        ("yarn", {"executor.pyspark.memory": "500m"}, 384, NEEDED - 500),
+        ("yarn", {"executor.minMemoryOverhead": "2g"}, None, None),
+        ("k8s://https://host", {"executor.memory": "2g", "kubernetes.memoryOverheadFactor": "0.4"}, 819, NEEDED),
+        ("k8s://https://host", {"executor.memory": "2g", "executor.memoryOverheadFactor": "0.8"}, None, None),
+        ("spark://host:7077", {}, None, None),
+    ],
+)
+def test_a_container_that_is_too_small_is_told(
+    spark: SparkSession, master: str, settings: dict[str, str], has: int | None, to_give: int | None
+) -> None:
+    jvm: Any = spark.sparkContext._jvm
+    conf = jvm.org.apache.spark.SparkConf(False).set("spark.master", master)
+    for name, value in settings.items():
+        conf.set(f"spark.{name}", value)
+    plan = Plan(Params(num_replicas=1), 0, 10, executors=1, cores=1, local=False)
+    assert plan.overhead_megabytes == NEEDED
+    assert memory._too_small_a_container(conf, plan) == (
+        f"spark.executor.memoryOverhead is {has}m, and an executor may need {to_give}m beside its heap, for Python and "
+        "Java: YARN and Kubernetes kill one that takes more than it was given; set "
+        f"spark.executor.memoryOverhead={to_give}m"
+        if has
+        else ""
+    )

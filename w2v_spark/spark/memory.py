@@ -1,13 +1,16 @@
-"""Whether replicas fit into memory: held against what executors' machines have before anything long begins. The kernel
-of a machine whose memory ends kills what it likes, which tells nobody why.
+"""Whether replicas fit into memory: held against what executors' machines have, and what their containers are to have,
+before anything long begins. The kernel of a machine whose memory ends kills what it likes, which tells nobody why.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -16,25 +19,31 @@ from w2v_spark.errors import ParamError
 from w2v_spark.spark.plan import Plan, counted, size_in_words
 from w2v_spark.spark.session import described, plain_errors
 
+log = logging.getLogger(__name__)
+
+_WORKERS = "spark.executor.pyspark.memory"
 # of a container: cgroup versions 2 and 1
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def check_memory(spark: SparkSession, plan: Plan) -> None:
-    """Refuse a run whose replicas need more than a machine has."""
-    memory = machine_memory() if plan.local else _least_memory(spark)
-    needed = plan.side_by_side * plan.replica_bytes
-    if needed <= memory:
+    """Refuse a run whose replicas need more than a machine has, and warn of one that a cluster manager may end."""
+    conf, together = spark.sparkContext._jsc.sc().conf(), plan.side_by_side
+    if problem := _too_small_a_container(conf, plan):
+        log.warning("%s", problem)
+    memory = machine_memory(together) if plan.local else _least_memory(spark, together)
+    if together * plan.replica_bytes <= memory:
         return
-    where, several = "this machine" if plan.local else "an executor's machine", plan.side_by_side > 1
+    where, several = "this machine" if plan.local else "an executor's machine", together > 1
     fitting = plan.words_that_fit(memory)
     cures = [
         *([f"--max-vocab {fitting:,} or less"] if fitting > 1 else []),
         "a smaller --vector-size",
         *(["fewer --num-replicas"] if several else []),
+        *([f"no {_WORKERS}, of which each worker has one core's share"] if conf.contains(_WORKERS) else []),
         "machines with more memory",
     ]
-    replicas = f"{counted(plan.side_by_side, 'replica')} of {size_in_words(plan.replica_bytes)}"
+    replicas = f"{counted(together, 'replica')} of {size_in_words(plan.replica_bytes)}"
     raise ParamError(
         f"{plan.vocabulary:,} words x {plan.params.vector_size} do not fit into the memory of {where}: {replicas} "
         f"{'train' if several else 'trains'} there at a time, and it has {size_in_words(memory)}; give "
@@ -42,22 +51,50 @@ def check_memory(spark: SparkSession, plan: Plan) -> None:
     )
 
 
-def machine_memory() -> int:
-    """Bytes that processes here may have: the machine's memory, or less in a container that is limited."""
+def _too_small_a_container(conf: Any, plan: Plan) -> str:
+    """What is wrong where YARN or Kubernetes gives an executor less beside its heap than it needs, by the configuration
+    as Java has it; nothing elsewhere.
+    """
+    master = str(conf.get("spark.master"))
+    if master != "yarn" and not master.startswith("k8s"):
+        return ""
+    # as Spark works it out; on Kubernetes it tells its drivers by the older name that a job is Python's
+    older = 0.1 if master == "yarn" else conf.getDouble("spark.kubernetes.memoryOverheadFactor", 0.1)
+    share = conf.getDouble("spark.executor.memoryOverheadFactor", older)
+    least = conf.getSizeAsMb("spark.executor.minMemoryOverhead", "384m")
+    default = max(least, int(share * conf.getSizeAsMb("spark.executor.memory", "1g")))
+    overhead = conf.getSizeAsMb("spark.executor.memoryOverhead", f"{default}m")
+    needed = plan.overhead_megabytes - conf.getSizeAsMb(_WORKERS, "0m")
+    if overhead >= needed:
+        return ""
+    return (
+        f"spark.executor.memoryOverhead is {overhead}m, and an executor may need {needed}m beside its heap, for Python "
+        "and Java: YARN and Kubernetes kill one that takes more than it was given; set "
+        f"spark.executor.memoryOverhead={needed}m"
+    )
+
+
+def machine_memory(processes: int) -> int:
+    """Bytes that so many processes here may have: the machine's memory, or less where a container or each process is
+    limited.
+    """
     sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    each, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if each != resource.RLIM_INFINITY:
+        sizes.append(processes * each)
     for file in _LIMITS:
         with contextlib.suppress(OSError, ValueError):  # not there, or "max"
             sizes.append(int(Path(file).read_text()))
     return min(sizes)
 
 
-def _least_memory(spark: SparkSession) -> int:
+def _least_memory(spark: SparkSession, processes: int) -> int:
     """That of the executor with the least, of those with a free core."""
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             pass
-        yield pa.RecordBatch.from_pydict({"bytes": [machine_memory()]})
+        yield pa.RecordBatch.from_pydict({"bytes": [machine_memory(processes)]})
 
     tasks = spark.sparkContext.defaultParallelism
     with described(spark, "look how much memory executors have"), plain_errors():

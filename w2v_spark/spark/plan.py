@@ -112,6 +112,11 @@ class Plan:
         return self.side_by_side * self.replica_bytes + self._mergers * _MERGE_BYTES
 
     @property
+    def overhead_megabytes(self) -> int:
+        """What an executor needs beside its heap, for Python and for Java itself."""
+        return -(-(self.python_bytes + _JAVA_BYTES) // (1 << 20))
+
+    @property
     def _mergers(self) -> int:
         """The workers that an executor has for its other cores, which Spark keeps for the next round. A worker folds
         one block of 1 MB after another, however large the model is.
@@ -167,8 +172,7 @@ class Plan:
         ]
 
     def _memory_of_executors(self) -> list[str]:
-        overhead = -(-(self.python_bytes + _JAVA_BYTES) // (1 << 20))
-        heap = -(-self.cores // _CORES_OF_A_GIGABYTE)
+        heap, overhead = -(-self.cores // _CORES_OF_A_GIGABYTE), self.overhead_megabytes
         return [
             "memory:",
             "  driver         spark.driver.memory=1g is enough: it holds no model and no words",
