@@ -146,3 +146,27 @@ def test_a_replica_that_gives_up_is_named_to_all_others() -> None:
     others = [e for number, e in enumerate(raised) if number != 3]
     assert all(isinstance(e, ExchangeError) for e in others)
     assert any("replica 3 gave up: no disk" in str(e) for e in others)
+
+
+def test_replicas_do_not_speak_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+
+    def run(number: int, gather: Gather) -> None:
+        exchange = Exchange(Matrices(start()), start(), None, "mean", number, REPLICAS, 1)
+        with exchange.meet("127.0.0.1", "secret", gather):
+            exchange.merge(None)
+
+    assert together(run) == [None] * REPLICAS
+
+
+def test_a_host_that_is_not_this_machine_is_named() -> None:
+    exchange = Exchange(Matrices(start()), start(), None, "mean", 1, REPLICAS, 1)
+    with pytest.raises(ExchangeError) as error, exchange.meet("192.0.2.1", "secret", lambda word: [word]):
+        pass
+    assert str(error.value) == (
+        "replica 1 cannot listen on 192.0.2.1, as its executor is called: let that name lead to the machine itself "
+        "(SPARK_LOCAL_IP or SPARK_LOCAL_HOSTNAME there), or give --exchange storage"
+    )

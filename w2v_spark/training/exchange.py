@@ -42,6 +42,8 @@ _TOKEN = "w2v-token"
 _FEWEST_ROWS = 64
 # a replica that gives up stays so long to say why; the others may not ask before they have trained their stretch
 _LAST_WORDS_SECONDS = 3.0
+# replicas are of one cluster, and gRPC would send what they say to the proxy of http_proxy, which is for the world
+_CHANNEL = [("grpc.enable_http_proxy", 0)]
 
 
 class _Rows(NamedTuple):
@@ -85,12 +87,18 @@ class Exchange:
         last.
         """
         options = flight.FlightCallOptions(headers=[(_TOKEN.encode(), token.encode())])
-        server = _Server(self, host, token)
+        try:
+            server = _Server(self, host, token)
+        except (pa.ArrowException, OSError) as e:
+            raise ExchangeError(
+                f"replica {self.number} cannot listen on {host}, as its executor is called: let that name lead to the "
+                "machine itself (SPARK_LOCAL_IP or SPARK_LOCAL_HOSTNAME there), or give --exchange storage"
+            ) from e
         try:
             with ExitStack() as stack:
                 for peer, address in enumerate(gather(f"{host}:{server.port}")):
                     if peer != self.number:
-                        client = stack.enter_context(flight.FlightClient(f"grpc://{address}"))
+                        client = stack.enter_context(flight.FlightClient(f"grpc://{address}", generic_options=_CHANNEL))
                         self._peers[peer] = partial(client.do_get, options=options)
                 yield
                 self._wait_for("_fetched", self._trained)
