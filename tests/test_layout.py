@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
+
+from w2v_spark.params import Params
 from w2v_spark.spark import cluster
+from w2v_spark.spark.cluster import Executor
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def test_only_an_output_that_is_not_shared_is_to_be_elsewhere(tmp_path: Path) -> None:
@@ -17,3 +26,36 @@ def test_only_an_output_that_is_not_shared_is_to_be_elsewhere(tmp_path: Path) ->
     )
     # as of an executor without Java for hdfs
     assert cluster._output_problem("ofs://host/out", "probe").startswith("must be a local path or start with one of")
+
+
+@pytest.mark.parametrize("task_cpus", ["1", "2"])
+def test_with_dynamic_allocation_the_number_of_replicas_is_one_of_chance(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, task_cpus: str
+) -> None:
+    conf = spark.sparkContext.getConf()
+    conf.set("spark.dynamicAllocation.enabled", "true").set("spark.task.cpus", task_cpus)
+    monkeypatch.setattr(spark.sparkContext, "getConf", lambda: conf)
+    told = (
+        "with dynamic allocation num_replicas=auto follows the executors that are there now, and is 1 to the end of "
+        "this run: give --num-replicas, or set spark.dynamicAllocation.enabled=false"
+    )
+    with caplog.at_level(logging.WARNING, "w2v_spark"):
+        cluster.resolve(spark, Params(device="cpu", num_replicas=2), 100)
+        assert told not in caplog.text
+        cluster.resolve(spark, Params(device="cpu"), 100)
+        assert told in caplog.text
+
+
+@pytest.mark.parametrize(("device", "wanted"), [("cpu", (8, "cores")), ("cuda", (4, "executors"))], ids=["cpu", "cuda"])
+def test_replicas_that_merge_directly_are_waited_for(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, device: str, wanted: tuple[int, str]
+) -> None:
+    waited = list[tuple[int, str]]()
+    monkeypatch.setattr(cluster, "is_local", lambda spark: False)
+    monkeypatch.setattr(cluster, "_wait_for_executors", lambda spark, number, unit: waited.append((number, unit)))
+    monkeypatch.setattr(cluster, "_registered", lambda spark: [Executor(str(i), "host", 2, 0.0) for i in range(4)])
+    monkeypatch.setattr(cluster, "choose_gpus", lambda *_: int(device == "cuda"))
+    monkeypatch.setattr(cluster, "gpu_profile", lambda *_: None)
+    begun = Params(num_replicas=4, threads_per_replica=2, rounds_per_epoch=1, exchange="direct", device=device)
+    assert cluster.resolve(spark, begun, 100)[0].exchange == "direct"
+    assert waited == [wanted]

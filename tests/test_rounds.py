@@ -17,7 +17,7 @@ import w2v_spark
 from w2v_spark import store
 from w2v_spark.errors import ParamError
 from w2v_spark.place import Place
-from w2v_spark.spark import rounds
+from w2v_spark.spark import loop, rounds
 from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.warm_start import BLOCK_COLUMNS
 from w2v_spark.training import schedule
@@ -68,7 +68,8 @@ def test_more_replicas_than_run_at_once_merge_through_storage(
         w2v_spark.train(small_text, tmp_path / "out", **options, exchange="direct")
     assert str(info.value) == (
         "exchange=direct needs all 3 replicas to run at once; the executors have room for 2: lower --num-replicas, or "
-        "give more executors or cores"
+        "give more executors or cores; a run that began so goes on with room for 3 as before, or begins anew with "
+        "--overwrite"
     )
     assert w2v_spark.train(small_text, tmp_path / "out", **options, exchange="auto").params.exchange == "storage"
 
@@ -113,3 +114,11 @@ def test_replicas_without_text_and_more_replicas_than_cores(spark: SparkSession,
     options = {**SMALL, "min_count": 1, "num_replicas": 9, "rounds_per_epoch": 2}
     trained = w2v_spark.train(text, tmp_path / "out", **options)
     assert np.isfinite(trained.wv.vectors).all() and len(trained.wv.vectors) == 3
+
+
+def test_a_driver_that_replicas_cannot_write_to_keeps_no_file_for_their_progress(
+    spark: SparkSession, small_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "is_local", lambda spark: False)
+    monkeypatch.setattr(loop, "ReplicaProgress", None)
+    w2v_spark.train(small_text, tmp_path / "out", **{**SMALL, "max_iter": 1}, num_replicas=1)

@@ -199,11 +199,19 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
     """
     if expected and not _is_dynamic(spark):
         _wait_for_executors(spark, expected, "executors")
+    if params.exchange == "direct" and params.num_replicas:
+        _wait_for_room(spark, params, params.num_replicas)
     all_cores = _cores(spark)
     # a replica may come to any executor, so none asks for more than the smallest has
     executors, cores = len(all_cores), min(all_cores)
     gpus = choose_gpus(spark, params, executors, cores)
     replicas = params.num_replicas or executors * max(1, gpus)
+    if not params.num_replicas and _is_dynamic(spark):
+        log.warning(
+            "with dynamic allocation num_replicas=auto follows the executors that are there now, and is %d to the end "
+            "of this run: give --num-replicas, or set spark.dynamicAllocation.enabled=false",
+            replicas,
+        )
     if gpus:
         # one thread feeds the GPU
         threads, profile = 1, gpu_profile(spark, cores // gpus)
@@ -227,6 +235,17 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
     return resolved, Layout(executors, sum(all_cores), gpus, profile, merges)
 
 
+def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
+    """Wait for what replicas that merge directly train on at once, as a run that goes on had it when it began."""
+    if is_local(spark) or _is_dynamic(spark):
+        return
+    if params.device == "cuda":
+        gpus = int(spark.sparkContext.getConf().get("spark.executor.resource.gpu.amount", "1") or 1)
+        _wait_for_executors(spark, -(-replicas // gpus), "executors")
+    else:
+        _wait_for_executors(spark, replicas * min(params.threads_per_replica or 1, *_cores(spark)), "cores")
+
+
 def _exchange(spark: SparkSession, params: Params, replicas: int, slots: int) -> str:
     """How replicas merge. What keeps exchange=direct from it is a ParamError, what keeps auto from it is logged."""
     if replicas == 1 or params.exchange == "storage":
@@ -238,7 +257,10 @@ def _exchange(spark: SparkSession, params: Params, replicas: int, slots: int) ->
     else:
         return "direct"
     if params.exchange == "direct":
-        raise ParamError(f"exchange=direct needs all {replicas} replicas to run at once; {problem}")
+        raise ParamError(
+            f"exchange=direct needs all {replicas} replicas to run at once; {problem}; a run that began so goes on "
+            f"with room for {replicas} as before, or begins anew with --overwrite"
+        )
     log.info("replicas merge through storage: merging directly needs all %d to run at once; %s", replicas, problem)
     return "storage"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,9 @@ def train_rounds(
     total, started = corpus.words * params.max_iter, time.perf_counter() - before_this
     if progress.pointer.round:
         log.info("going on after round %d/%d, where this run was interrupted", progress.pointer.round, len(schedule))
-    with ReplicaProgress(replicas) as watching:
-        watched = watching.path if is_local(spark) else None
+    # replicas elsewhere could not write into a file of the driver's
+    with ReplicaProgress(replicas) if is_local(spark) else nullcontext() as watching:
+        watched = watching.path if watching else None
         while progress.pointer.round < len(schedule):
             if scoring and scoring.is_over(progress.metrics):
                 log.info("the last %d scores were no better than one before: training ends here", scoring.patience)
@@ -65,7 +67,7 @@ def train_rounds(
             loss = mean_loss(row for row in progress.metrics if row["round"] == progress.pointer.round)
 
             def measure(before: int = int(round.start * corpus.words), loss: float | None = loss) -> str:
-                words, now = watching.read()
+                words, now = watching.read() if watching else (0, None)
                 return training_line(before + words, total, time.perf_counter() - started, loss if now is None else now)
 
             try:
@@ -96,13 +98,14 @@ def _scored(
 
 
 def _train_round(
-    spark: SparkSession, run: Run, job: ShardJob, layout: Layout, name: str, watching: ReplicaProgress
+    spark: SparkSession, run: Run, job: ShardJob, layout: Layout, name: str, watching: ReplicaProgress | None
 ) -> tuple[rounds.RoundResult, list[dict[str, Any]]]:
     """One round, trained again where Spark gave it up; with the metrics of its shards."""
 
     def attempt(number: int) -> rounds.RoundResult:
         run.still_ours()
-        watching.reset()
+        if watching:
+            watching.reset()
         return rounds.run_round(spark, run, job, layout, name, number)
 
     started = time.perf_counter()
