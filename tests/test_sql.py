@@ -77,7 +77,7 @@ def test_spark_sql(spark: SparkSession, model: Vectors, tmp_path: Path) -> None:
 def run_shell(capsys: pytest.CaptureFixture[str]) -> None:
     for line in "".join(blocks("sh")).splitlines():
         program, job, *arguments = shlex.split(line)
-        assert program == "python"
+        assert program == ".venv/bin/python"
         assert JOBS[job](arguments) == 0, line
         out, err = capsys.readouterr()
         assert out and not err, line

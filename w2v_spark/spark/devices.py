@@ -63,7 +63,8 @@ def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int)
             gpus = looks[0].gpus
     else:
         problem = (
-            f"Spark gives its executors none: submit with --properties-file conf/gpu-cluster.conf, or set {_AMOUNT}"
+            "Spark gives its executors none: submit with --load-spark-defaults --properties-file "
+            f"conf/gpu-cluster.conf, or set {_AMOUNT}"
         )
     if problem and params.device == "cuda":
         raise DeviceError(f"device=cuda needs a GPU: {problem}")
