@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from file_systems import LikeAnObjectStore, OnDisk, place_of
 from pyspark.ml.feature import Tokenizer
 from pyspark.sql import SparkSession
 
@@ -17,7 +19,9 @@ import w2v_spark
 from w2v_spark import Word2Vec, Word2VecModel
 from w2v_spark.errors import FormatError, InputError, OutputError
 from w2v_spark.ml import files
+from w2v_spark.ml.copying import copy_file
 from w2v_spark.ml.summary import Word2VecSummary
+from w2v_spark.place import Place
 from w2v_spark.vectors.save import write_model
 
 WORDS = ["le mot", "two\nlines", "词"]
@@ -80,6 +84,8 @@ def test_a_saved_model_needs_its_source_no_more(spark: SparkSession, model: Word
     path = tmp_path / "saved model"
     model.save(str(path))
     assert sorted(p.name for p in path.iterdir()) == ["data", "metadata"]
+    assert sorted(p.name for p in (path / "data").iterdir()) == ["model.json", "vectors", "vocab"]
+    assert (path / "data" / "model.json").read_bytes() == (tmp_path / "trained" / "model.json").read_bytes()
     assert not any(p.suffix in (".pkl", ".pickle") for p in path.rglob("*"))
     (tmp_path / "trained").rename(tmp_path / "moved")
     loaded = Word2VecModel.load(str(path))
@@ -94,6 +100,51 @@ def test_a_saved_model_needs_its_source_no_more(spark: SparkSession, model: Word
     loaded.copy().save(str(tmp_path / "again"))
     loaded.write().overwrite().save(str(tmp_path / "again"))
     assert len(Word2VecModel.read().load(str(tmp_path / "again")).wv) == 3
+
+
+class Unreadable(OnDisk):
+    """Opens files, and then gives nothing of them."""
+
+    def open_input_stream(self, path: str) -> Any:
+        file = super().open_input_stream(path)
+        file.close()
+        return file
+
+
+def test_an_attempt_that_fails_leaves_the_file_of_another_whole(tmp_path: Path) -> None:
+    source, target, stored = tmp_path / "source", tmp_path / "target", tmp_path / "stored"
+    source.mkdir()
+    (source / "part").write_bytes(b"vectors")
+    copy_file(Place.open(source), Place.open(target), "part", ".drafts")
+    with pytest.raises((OSError, ValueError)):
+        copy_file(place_of(Unreadable(), source), Place.open(target), "part", ".drafts")
+    assert (target / "part").read_bytes() == b"vectors"
+    # it renames nothing
+    copy_file(Place.open(source), place_of(LikeAnObjectStore(), stored), "part", ".drafts")
+    assert [path.name for path in stored.iterdir()] == ["part"]
+
+
+def test_a_copy_that_lacks_something_is_no_model(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
+    path = tmp_path / "saved"
+    (file,) = (tmp_path / "trained" / "vectors").iterdir()
+    size = file.stat().st_size
+    with file.open("ab") as end:
+        end.write(b"more")
+    with pytest.raises(OutputError) as caught:
+        model.save(str(path))
+    assert str(caught.value) == (
+        f"file:{path}/data/vectors/{file.name} has {size + 4} bytes, the manifest says {size}: the model was not "
+        "copied whole; save it again, to a new directory"
+    )
+    assert sorted(p.name for p in (path / "data").iterdir()) == ["vectors", "vocab"]
+    with pytest.raises(FormatError) as unfinished:
+        Word2VecModel.load(str(path))
+    assert str(unfinished.value) == (
+        f"{path} was not saved whole: it lacks data/model.json, which is written last; save the model again"
+    )
+    (path / "data" / "model.json").write_text("{}")
+    with pytest.raises(FormatError, match="/data/model.json was not written by w2v_spark$"):
+        Word2VecModel.load(str(path))
 
 
 @pytest.mark.parametrize(("connect", "given"), [(False, "vectors"), (True, "")])

@@ -78,6 +78,16 @@ class Word2VecModelReader(MLReader[Word2VecModel]):
         if metadata["class"] != _CLASS:
             raise FormatError(f"{path} holds a {metadata['class']}, not a {_CLASS}: load it with its own class")
         directory = f"{address}/{_DATA}"
+
+        def look() -> None:
+            if not Place.open(directory).exists(store.MANIFEST):
+                raise FormatError(
+                    f"{path} was not saved whole: it lacks {_DATA}/{store.MANIFEST}, which is written last; save the "
+                    "model again"
+                )
+            store.open_model(directory)
+
+        found_by(spark, look)
         model = Word2VecModel(directory, Word2VecSummary(directory, **metadata[_SUMMARY]))
         model._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(model, metadata)
