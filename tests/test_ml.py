@@ -127,6 +127,16 @@ def test_transform_adds_one_column(spark: SparkSession, model: Word2VecModel, mo
     assert [row.features for row in model.transform(asked).collect()] == by_arrow
 
 
+def test_transform_asks_workers_for_no_pandas(
+    spark: SparkSession, model: Word2VecModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pandas.py").write_text("raise ImportError('there is none')")
+    # of another environment Spark starts workers anew
+    monkeypatch.setitem(spark.sparkContext.environment, "PYTHONPATH", str(tmp_path))
+    found = model.transform(spark.createDataFrame([(["sea0"],)], "words array<string>")).head()
+    np.testing.assert_allclose(found.features.toArray(), model.wv["sea0"])
+
+
 def test_long_sentences_are_summed_in_pieces(spark: SparkSession, model: Word2VecModel) -> None:
     words = ["sea0"] * 9000 + ["hill0"] * 9000
     asked = spark.createDataFrame([(["hill1"],), (words,), (["sea1"],)], "words array<string>").coalesce(1)
@@ -187,6 +197,22 @@ def test_settings_of_the_session_are_those_of_the_fit(spark: SparkSession) -> No
     finally:
         spark.conf.unset("spark.sql.shuffle.partitions")
         spark.conf.unset("fs.imagined.key")
+
+
+def test_a_frame_is_computed_with_the_settings_of_the_fit(spark: SparkSession) -> None:
+    lists = spark.createDataFrame([(["a", "b"],), (["c"],)], "words array<string>")
+    lists.createOrReplaceTempView("lists_of_words")
+    frame = spark.sql("SELECT words FROM lists_of_words").persist()
+    with workplace.session_of_its_own(spark) as own:
+        moved = workplace.in_session(frame, own)
+        own.conf.set("spark.sql.adaptive.enabled", "false")
+        own.conf.set("spark.sql.shuffle.partitions", "9")
+        assert moved.sparkSession is own
+        counted = moved.groupBy("words").count()
+        assert counted.rdd.getNumPartitions() == 9
+        assert sorted(row.words for row in counted.collect()) == [["a", "b"], ["c"]]
+        assert "InMemoryTableScan" in moved._jdf.queryExecution().executedPlan().toString(), "it stays persisted"
+    frame.unpersist()
 
 
 def test_the_pipeline_that_the_documentation_shows(spark: SparkSession, tmp_path: Path) -> None:

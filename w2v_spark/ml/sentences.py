@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.ml.functions import array_to_vector
@@ -19,7 +18,7 @@ from w2v_spark.vectors.vectors import Vectors
 
 Ints = npt.NDArray[np.int64]
 
-_TYPE = "array<double>"
+MEANS_TYPE = "array<double>"
 # their vectors are summed in one go: 8 MB at 256 numbers
 _WORDS_AT_ONCE = 8192
 
@@ -27,8 +26,8 @@ _WORDS_AT_ONCE = 8192
 def mean_vector_column(directory: str, column: str) -> Column:
     """A DenseVector for each array of words in the column; of null, null."""
     sentences = F.col(f"`{column}`")
-    means = _by_arrow if hasattr(udfs, "arrow_udf") else _by_pandas  # pyspark 4.0 has no arrow_udf
-    return F.when(sentences.isNotNull(), array_to_vector(means(directory)(sentences)))
+    means = _by_arrow(directory) if hasattr(udfs, "arrow_udf") else _by_pandas(directory)
+    return F.when(sentences.isNotNull(), array_to_vector(means(sentences)))
 
 
 def mean_vectors(sentences: pa.ListArray, vectors: Vectors) -> pa.ListArray:
@@ -64,14 +63,12 @@ def _by_arrow(directory: str) -> Callable[[Column], Column]:
         for sentences in batches:
             yield mean_vectors(sentences, vectors)
 
-    return udfs.arrow_udf(means, _TYPE)  # type: ignore[call-overload, no-any-return]
+    return udfs.arrow_udf(means, MEANS_TYPE)  # type: ignore[call-overload, no-any-return]
 
 
 def _by_pandas(directory: str) -> Callable[[Column], Column]:
-    def means(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        vectors = open_on_worker(directory)
-        for sentences in batches:
-            found = mean_vectors(pa.array(sentences, pa.list_(pa.string())), vectors)
-            yield pd.Series(found.to_numpy(zero_copy_only=False), index=sentences.index)
+    """For Spark 4.0, which has no arrow_udf."""
+    # workers of any other Spark may lack pandas
+    from w2v_spark.ml.sentences_by_pandas import means_by_pandas
 
-    return udfs.pandas_udf(means, _TYPE)  # type: ignore[call-overload, no-any-return]
+    return means_by_pandas(directory)
