@@ -22,6 +22,7 @@ from w2v_spark.errors import InputError
 from w2v_spark.place import Place
 from w2v_spark.spark import count, fit, phrases
 from w2v_spark.spark.read import Source
+from w2v_spark.spark.session import _settings
 from w2v_spark.workdir import CorpusIndex, CorpusReader
 
 if TYPE_CHECKING:
@@ -158,6 +159,18 @@ def test_other_settings_find_other_phrases_on_the_same_output(
     for passes, threshold in settings:
         found = joined_by_spark(source, tmp_path / "out", phrases=passes, **ALL | {"phrase_threshold": threshold})
         assert in_order(found) == in_order(joined_by_gensim(sentences, passes, 3, threshold))
+
+
+@pytest.mark.parametrize("kind", ["text", "lists"])
+def test_a_session_with_large_types_of_arrow(
+    spark: SparkSession, text: tuple[Source, Sentences], tmp_path: Path, kind: str
+) -> None:
+    source, sentences = text
+    if kind == "lists":
+        source = Source(dataframe=spark.createDataFrame(pa.table({"words": sentences})))
+    with _settings(spark, {"spark.sql.execution.arrow.useLargeVarTypes": "true"}):
+        found = joined_by_spark(source, tmp_path / "out", phrases=2, **ALL)
+    assert in_order(found) == in_order(joined_by_gensim(sentences, 2, 3, 4.0))
 
 
 def test_more_phrases_than_a_task_holds(

@@ -48,7 +48,8 @@ def tokenize_function(
     name, lowercase, ready = params.tokenizer, params.lowercase, documents.words
 
     def tokenize(batch: pa.RecordBatch) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-        column = batch.column(0)
+        # from a session with useLargeVarTypes text comes as large_string
+        column = batch.column(0).cast(pa.list_(pa.string()) if ready else pa.string())
         if not ready:
             return tokens.flatten(tokens.make_tokenizer(name, lowercase)(column))
         flat, lengths = tokens.flatten(column)

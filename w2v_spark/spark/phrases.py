@@ -36,6 +36,7 @@ from w2v_spark.spark.tables import read_table
 log = logging.getLogger(__name__)
 
 _PHRASES, _TOKENS = "phrases", "tokens"
+_TOKENS_COLUMNS = "token string, count long, joined long"
 # a task that holds them needs about 100 bytes for each: half a GB
 _MOST_PHRASES = 5_000_000
 
@@ -99,10 +100,9 @@ def _write_pass(
 ) -> dict[str, Any]:
     """Write the phrases of one pass; how many they are, and their files."""
     place = own.child(_PHRASES).child(str(number))
-    tokens = _write_tokens(spark, documents, params, own, earlier)
+    counted = _write_tokens(spark, documents, params, own, earlier)
     with described(spark, f"choose the phrases of pass {number}"), plain_errors():
-        counted = spark.read.parquet(own.child(_TOKENS).uri)
-        found = _phrases(counted, tokens, params.phrase_min_count, params.phrase_threshold)
+        found = _phrases(counted, counted.count(), params.phrase_min_count, params.phrase_threshold)
         found.repartition(1).write.mode("overwrite").parquet(place.uri)
         files = place.files()
         phrases = read_table(spark, place.uri, files, "first string").count()
@@ -119,8 +119,8 @@ def _write_pass(
 
 def _write_tokens(
     spark: SparkSession, documents: Documents, params: Params, own: Place, earlier: Sequence[PhraseTable]
-) -> int:
-    """Count every word and every two neighbours into tokens/; how many different ones there are."""
+) -> DataFrame:
+    """Count every word and every two neighbours into tokens/; token, count, joined as they lie there."""
     words, place = words_function(documents, params, earlier), own.child(_TOKENS)
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -129,12 +129,12 @@ def _write_tokens(
 
     with described(spark, "count words and their neighbours"), input_errors():
         counted = (
-            documents.frame.mapInArrow(count, "token string, count long, joined long")
+            documents.frame.mapInArrow(count, _TOKENS_COLUMNS)
             .groupBy("token")
             .agg(F.sum("count").alias("count"), F.sum("joined").alias("joined"))
         )
         counted.write.mode("overwrite").parquet(place.uri)
-        return spark.read.parquet(place.uri).count()
+    return read_table(spark, place.uri, place.files(), _TOKENS_COLUMNS)
 
 
 def _phrases(counted: DataFrame, tokens: int, min_count: int, threshold: float) -> DataFrame:

@@ -22,8 +22,10 @@ def read_table(
     spark: SparkSession, directory: str, files: Iterable[FileEntry], columns: str | None = None
 ) -> DataFrame:
     """The columns (names and types, as Spark spells a schema; None: all that they have) of some files in a directory;
-    pages are held against their checksums.
+    pages are held against their checksums, and a file that is missing or damaged is an error.
     """
     paths = [literal(f"{directory}/{file.name}") for file in files]
     reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
+    # sites let Spark pass over such files of raw input, by settings of the session
+    reader = reader.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
     return (reader.schema(columns) if columns else reader).parquet(*paths)
