@@ -118,6 +118,29 @@ def test_what_a_run_left_that_died_early_can_be_claimed(tmp_path: Path) -> None:
         assert claim(tmp_path / name).stages == {}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vocab/_started_8123",
+        "vectors/_committed_8123",
+        "metrics/_committed_vacuum12",
+        "vectors/.nfs0000000001",
+        "vocab/.DS_Store",
+        "vectors/_temporary_$folder$",
+        "vectors_$folder$",
+        ".DS_Store",
+        ".nfs0000000001",
+    ],
+)
+def test_what_platforms_leave_is_no_ones(tmp_path: Path, name: str) -> None:
+    manifest = store.model_manifest({"vector_size": 2}, {store.VECTORS: []})
+    put(tmp_path / "done", "model.json", text=json.dumps(manifest))
+    put(tmp_path / "done", "vocab/part-0.parquet", "vectors/part-0.parquet", "metrics/part-0.parquet", name)
+    put(tmp_path / "begun", "work/run.json", name, text='{"format": "w2v_spark"}')
+    claim(tmp_path / "done", overwrite=True)
+    claim(tmp_path / "begun")
+
+
 def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "mine", "letter.txt", "work/draft.txt")
     put(tmp_path / "draft", "work/draft.txt", "work/0a1b2c3d")

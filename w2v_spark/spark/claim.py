@@ -25,8 +25,10 @@ _DRAFT = "model"
 _PUBLISHED = (store.VOCAB, store.VECTORS, store.METRICS)
 _OURS = {store.MANIFEST, store.REPORT, *_PUBLISHED, store.WORK}
 _OURS_IN_WORK = re.compile(rf"{workdir.TAG.pattern}|{workdir.METRICS}|{workdir.RUN}|{workdir.CURRENT}|{LEASE}")
-# what Spark's committer leaves beside the files of a table, and while it writes them
-_SPARKS = re.compile(r"_SUCCESS|_temporary|part-.*\.parquet|\..*\.crc")
+# a table's files; others are hidden ones, which committers, platforms and network mounts leave beside them
+_SPARKS = re.compile(r"part-.*\.parquet|_.*")
+# what EMRFS keeps beside a folder
+_MARKER = "_$folder$"
 # a JSON file of ours that was being written when its driver died
 _HALF_WRITTEN = re.compile(r"\.[\w.]+\.[0-9a-f]{32}")
 
@@ -274,7 +276,7 @@ def _refuse_foreign(output: Place) -> None:
     elif names and read_record(work) is None:
         foreign = foreign or names
     if not foreign:
-        inside = {directory: output.child(directory).names() for directory in _PUBLISHED}
+        inside = {directory: _visible(output.child(directory)) for directory in _PUBLISHED}
         foreign = [f"{d}/{name}" for d, found in inside.items() for name in found if not _SPARKS.fullmatch(name)]
     if foreign:
         raise OutputError(
@@ -293,4 +295,4 @@ def _refuse_foreign_manifest(output: Place) -> None:
 
 
 def _visible(place: Place) -> list[str]:
-    return [name for name in place.names() if not name.startswith(".")]
+    return [name for name in place.names() if not name.startswith(".") and not name.endswith(_MARKER)]
