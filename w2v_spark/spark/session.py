@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -29,7 +28,7 @@ from pyspark.sql import SparkSession, is_remote
 from w2v_spark import errors
 from w2v_spark.errors import FormatError, InputError, W2VError, pip_install
 from w2v_spark.place import path_text
-from w2v_spark.spark.java import find_java
+from w2v_spark.spark.builder import new_builder
 
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them
 _BLOCK_SETTINGS = {
@@ -56,13 +55,8 @@ def get_session() -> SparkSession:
     active = _active()
     if active is not None:
         return active
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
-        # no spark-submit in front, so Spark starts here, and its workers need this Python's packages
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        find_java()
-    builder = SparkSession.builder.appName("w2v_spark").config("spark.ui.showConsoleProgress", "false")
     try:
-        session = builder.getOrCreate()
+        session = new_builder().getOrCreate()
     except PySparkRuntimeError as e:
         if e.getCondition() == "JAVA_GATEWAY_EXITED":
             raise W2VError(_NO_JAVA) from e
