@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from w2v_spark import workdir
@@ -97,18 +97,11 @@ def _sentences(
 
 def _in_buckets(sentences: DataFrame, groups: int, tasks: int, stripe: int) -> DataFrame:
     """bucket, words, ids: every sentence with its bucket, the rows of a bucket together and in training order."""
-    distinct = (
-        sentences.groupBy("ids").agg(F.count("*").cast("int").alias("copies")).withColumn("hash", F.xxhash64("ids"))
-    )
-    first = F.explode(F.sequence(F.lit(0), F.least("copies", F.lit(groups)) - 1))
-    placed = distinct.select("ids", "hash", "copies", first.alias("first")).withColumn(
-        "group", F.expr(f"pmod(hash + first, {groups})").cast("int")
-    )
-    copies = placed.repartition(tasks, "group").select(
-        "group", "ids", F.explode(F.sequence(F.col("first"), F.col("copies") - 1, F.lit(groups))).alias("occurrence")
-    )
-    keyed = copies.withColumn("key", F.xxhash64("ids", "occurrence")).withColumn(
-        "words", (F.octet_length("ids") / 4).cast("int")
+    distinct = sentences.groupBy("ids").agg(F.count("*").alias("copies"))
+    keyed = (
+        occurrences(distinct, groups, tasks)
+        .withColumn("key", _key())
+        .withColumn("words", (F.octet_length("ids") / 4).cast("int"))
     )
     before = Window.partitionBy("group").orderBy("key", "ids").rowsBetween(Window.unboundedPreceding, -1)
     words_before = F.coalesce(F.sum("words").over(before), F.lit(0))
@@ -119,6 +112,23 @@ def _in_buckets(sentences: DataFrame, groups: int, tasks: int, stripe: int) -> D
         .sortWithinPartitions("bucket", "key", "ids")
         .select("bucket", "words", "ids")
     )
+
+
+def occurrences(distinct: DataFrame, groups: int, tasks: int) -> DataFrame:
+    """group, ids, occurrence: every copy of each sentence (ids, copies) in its group, numbered from 0."""
+    first = F.explode(F.sequence(F.lit(0), F.least("copies", F.lit(groups)).cast("int") - 1)).alias("first")
+    placed = distinct.withColumn("hash", F.xxhash64("ids")).select("ids", "hash", "copies", first)
+    placed = placed.withColumn("group", F.expr(f"pmod(hash + first, {groups})").cast("int"))
+    copies = F.sequence(F.col("first").cast("long"), F.col("copies") - 1, F.lit(groups).cast("long"))
+    return placed.repartition(tasks, "group").select("group", "ids", F.explode(copies).alias("occurrence"))
+
+
+def _key() -> Column:
+    """What a copy of a sentence is ordered by, from its ids and occurrence."""
+    number = F.col("occurrence")
+    # an int and a long of the same value have different hashes, and the order is that of ints
+    narrow = F.when(number < 1 << 31, number).cast("int")
+    return F.when(narrow.isNull(), F.xxhash64("ids", number)).otherwise(F.xxhash64("ids", narrow))
 
 
 def _index(spark: SparkSession, place: Place) -> CorpusIndex:
