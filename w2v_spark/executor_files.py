@@ -7,6 +7,9 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+_Mapped = TypeVar("_Mapped")
 
 
 def executor_folder(kind: str) -> Path:
@@ -14,9 +17,12 @@ def executor_folder(kind: str) -> Path:
     return Path(os.environ["SPARK_LOCAL_DIRS"].split(",")[0], "w2v_spark", kind)
 
 
-def kept_on_executor(kind: str, content: str, make: Callable[[Path], object], most: int) -> Path:
-    """A folder that `make(folder)` has filled, made once for all that ask for the same content at any time. So many of
-    a kind stay on the disk, those made last; who has files of another one mapped keeps what it has.
+def kept_on_executor(
+    kind: str, content: str, make: Callable[[Path], object], map_files: Callable[[Path], _Mapped], most: int
+) -> _Mapped:
+    """What `map_files(folder)` gives of a folder that `make(folder)` has filled, made once for all that ask for the
+    same content at any time. So many of a kind stay on the disk, those asked for last; who has files of another one
+    mapped keeps what it has.
     """
     import fcntl  # Windows has none, and may be where a Spark Connect client runs
 
@@ -33,8 +39,10 @@ def kept_on_executor(kind: str, content: str, make: Callable[[Path], object], mo
                 os.rename(draft, folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
-            _remove_oldest(parent, most)
-    return folder
+        os.utime(folder)
+        _remove_oldest(parent, most)
+        # under the lock: another worker may remove the folder as soon as it is released
+        return map_files(folder)
 
 
 def _remove_oldest(parent: Path, most: int) -> None:

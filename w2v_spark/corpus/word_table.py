@@ -71,7 +71,7 @@ def shared_table(content: str, words: Callable[[], Iterable[pa.Array]]) -> WordT
     disk does not hold it.
     """
     try:
-        return _opened(kept_on_executor(_KIND, content, lambda folder: _make(folder, words()), _KEPT_ON_DISK))
+        return kept_on_executor(_KIND, content, lambda folder: _make(folder, words()), _opened, _KEPT_ON_DISK)
     except StorageError:  # of the words, not of this disk
         raise
     except OSError as e:

@@ -24,10 +24,10 @@ def open_on_worker(directory: str) -> Vectors:
 
 @functools.lru_cache(_KEPT_OPEN)
 def _mapped(directory: str, content: str) -> Vectors:
-    folder = kept_on_executor(
+    return kept_on_executor(
         "vectors",
         content,
         lambda folder: write_file(Vectors.open(directory), folder / _FILE, "safetensors"),
+        lambda folder: Vectors.open(folder / _FILE, mmap=True),
         _KEPT_ON_DISK,
     )
-    return Vectors.open(folder / _FILE, mmap=True)
