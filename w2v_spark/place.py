@@ -161,7 +161,7 @@ class Place:
         old files are removed and the new ones copied within the store, one by one.
         """
         here, there = self.file(name), source.file(name)
-        if self._kind in _RENAMING:
+        if self._kind in RENAMING:
             if self.exists(name):
                 self.filesystem.move(here, source.file(f"{name}.before"))
             self.filesystem.move(there, here)
@@ -205,7 +205,7 @@ class Place:
         for what a machine without power loses.
         """
         data = json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
-        if self._kind not in _RENAMING:
+        if self._kind not in RENAMING:
             # a file there appears whole, when it is closed
             with self.filesystem.open_output_stream(self.file(name)) as stream:
                 stream.write(data)
@@ -233,7 +233,7 @@ class Place:
 
 
 # other file systems have no directories, and copy what is to have another name
-_RENAMING = ("local", "hdfs")
+RENAMING = ("local", "hdfs")
 
 
 def _successor(name: str) -> str:

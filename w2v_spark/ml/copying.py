@@ -12,13 +12,11 @@ from pyspark.sql import SparkSession
 from w2v_spark import store
 from w2v_spark.errors import OutputError
 from w2v_spark.ml.files import found_by
-from w2v_spark.place import FileEntry, Place
+from w2v_spark.place import RENAMING, FileEntry, Place
 from w2v_spark.spark.session import plain_errors
 
 # files hold up to 256 MB, and most models are one
 _COPIES_AT_ONCE = 8
-# others are object stores, where a file appears whole when it is closed
-_RENAMING = ("local", "hdfs")
 
 
 def copy_model(spark: SparkSession, source: str, target: str) -> None:
@@ -51,7 +49,7 @@ def copy_file(source: Place, target: Place, name: str, drafts: str) -> None:
     written in the directory `drafts` of the target.
     """
     path, draft = target.file(name), target.file(f"{drafts}/{uuid.uuid4().hex}")
-    renames = target.filesystem.type_name in _RENAMING
+    renames = target.filesystem.type_name in RENAMING
     for file in (path, draft) if renames else (path,):
         target.filesystem.create_dir(file.rpartition("/")[0], recursive=True)
     fs.copy_files(
