@@ -43,7 +43,7 @@ def test_load_is_told_on_the_class() -> None:
 
 def test_other_names(small: Vectors) -> None:
     with pytest.raises(AttributeError, match="^'Vectors' object has no attribute 'colour'$"):
-        _ = small.colour  # type: ignore[attr-defined]  # wrong on purpose
+        _ = small.colour  # wrong on purpose
     assert not hasattr(small, "__array__")
 
 
@@ -60,7 +60,7 @@ def test_other_names(small: Vectors) -> None:
 def test_what_saving_does_not_know(small: Vectors, tmp_path: Path, given: dict[str, object], default: str) -> None:
     ((name, value),) = given.items()
     with pytest.raises(ParamError) as error:
-        small.save_word2vec_format(tmp_path / "x.txt", **given)  # type: ignore[arg-type]  # wrong on purpose
+        small.save_word2vec_format(tmp_path / "x.txt", **given)  # wrong on purpose
     assert str(error.value) == (
         f"{name} must be {default} in save_word2vec_format, got {value!r}: vectors.to_gensim() gives a KeyedVectors "
         "that knows others"

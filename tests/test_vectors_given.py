@@ -74,7 +74,7 @@ def test_directions_of_very_long_and_short_vectors(mine: Vectors, scale: float) 
     same(mine.similarity(far, "w3"), mine.similarity(VECTOR, "w3"))
     same(mine.distances(far), mine.distances(VECTOR))
     same(mine.cosine_similarities(far, mine.vectors[:9]), mine.cosine_similarities(VECTOR, mine.vectors[:9]))
-    same(mine.n_similarity([far], ["w3"]), mine.n_similarity([VECTOR], ["w3"]))  # type: ignore[list-item]
+    same(mine.n_similarity([far], ["w3"]), mine.n_similarity([VECTOR], ["w3"]))
 
 
 BEYOND = "must be finite numbers, none beyond 3.4e38, which is the largest float32"
@@ -166,7 +166,7 @@ def test_zeros_are_near_to_nothing() -> None:
 
 def test_words_in_an_array(mine: Vectors) -> None:
     words = ["w1", "w2"]
-    same(mine.distances("w3", np.array(words)), mine.distances("w3", words))  # type: ignore[arg-type]
+    same(mine.distances("w3", np.array(words)), mine.distances("w3", words))
     same(mine.most_similar(np.array(words)), mine.most_similar(words))
     same(mine.most_similar_each(np.array(words)), mine.most_similar_each(words))
 
@@ -186,16 +186,16 @@ def test_words_in_an_array(mine: Vectors) -> None:
 )
 def test_whole_numbers_are_told_by_name(mine: Vectors, name: str, allowed: str, value: object) -> None:
     with pytest.raises(ParamError) as error:
-        mine.most_similar("w1", **{name: value})  # type: ignore[call-overload]  # wrong on purpose
+        mine.most_similar("w1", **{name: value})  # wrong on purpose
     assert str(error.value) == f"{name} must be {allowed}, got {value!r}"
 
 
 def test_none_is_allowed_where_gensim_allows_it(mine: Vectors) -> None:
     same(mine.most_similar("w1", restrict_vocab=None, clip_end=None), mine.most_similar("w1"))
     for ask, message in (
-        (lambda: mine.most_similar("w1", clip_start=None), "clip_start must be an integer of at least 0, got None"),  # type: ignore[call-overload]
-        (lambda: mine.most_similar_each(["w1"], topn=None), "topn must be an integer, got None"),  # type: ignore[arg-type]
-        (lambda: mine.most_similar_cosmul("w1", topn="3"), "topn must be an integer, or None, got '3'"),  # type: ignore[arg-type]
+        (lambda: mine.most_similar("w1", clip_start=None), "clip_start must be an integer of at least 0, got None"),
+        (lambda: mine.most_similar_each(["w1"], topn=None), "topn must be an integer, got None"),
+        (lambda: mine.most_similar_cosmul("w1", topn="3"), "topn must be an integer, or None, got '3'"),
     ):
         with pytest.raises(ParamError) as error:
             ask()

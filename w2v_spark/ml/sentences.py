@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,8 @@ def _by_arrow(directory: str) -> Callable[[Column], Column]:
         for sentences in batches:
             yield mean_vectors(sentences, vectors)
 
-    return udfs.arrow_udf(means, MEANS_TYPE)  # type: ignore[call-overload, no-any-return]
+    function: Any = udfs.arrow_udf  # its hints know no iterators of arrays
+    return function(means, MEANS_TYPE)
 
 
 def _by_pandas(directory: str) -> Callable[[Column], Column]:

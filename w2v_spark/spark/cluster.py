@@ -20,7 +20,7 @@ from w2v_spark import store
 from w2v_spark.errors import OutputError, ParamError, W2VError, one_line
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.devices import choose_gpus, gpu_profile
+from w2v_spark.spark.devices import choose_gpus, gpu_profile, gpus_of_an_executor
 from w2v_spark.spark.session import described, is_local, local_cores, plain_errors, worker_problem
 from w2v_spark.training.schedule import auto_rounds_per_epoch, merges_in_a_round
 
@@ -240,8 +240,7 @@ def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
     if is_local(spark) or _is_dynamic(spark):
         return
     if params.device == "cuda":
-        gpus = int(spark.sparkContext.getConf().get("spark.executor.resource.gpu.amount", "1") or 1)
-        _wait_for_executors(spark, -(-replicas // gpus), "executors")
+        _wait_for_executors(spark, -(-replicas // max(1, gpus_of_an_executor(spark))), "executors")
     else:
         _wait_for_executors(spark, replicas * min(params.threads_per_replica or 1, *_cores(spark)), "cores")
 

@@ -39,6 +39,11 @@ class Look:
     problem: str
 
 
+def gpus_of_an_executor(spark: SparkSession) -> int:
+    """As many as the configuration gives to each."""
+    return int(spark.sparkContext.getConf().get(_AMOUNT, "0") or 0)
+
+
 def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int) -> int:
     """How many GPUs of each executor train replicas, 0 for the CPU. What device=cuda lacks is a DeviceError, what auto
     lacks is logged.
@@ -54,7 +59,7 @@ def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int)
     if params.device == "auto" and is_local(spark) and not any(map(os.path.exists, _DRIVER_FILES)):
         log.info("replicas train on the CPU (device=auto): this machine has no NVIDIA driver")
         return 0
-    gpus = 1 if is_local(spark) else int(spark.sparkContext.getConf().get(_AMOUNT, "0") or 0)
+    gpus = 1 if is_local(spark) else gpus_of_an_executor(spark)
     if gpus:
         tasks, profile = executors * gpus, gpu_profile(spark, cores // gpus)
         looks = redo(spark, "looking for GPUs", lambda _: look_at_gpus(spark, tasks, profile))

@@ -162,7 +162,7 @@ class Words:
         asked = [item(key) for key in listed("keys", keys)]
         if not asked:
             raise ParamError("get_mean_vector needs at least one word or vector, got none")
-        shares = weights_of([1.0] * len(asked) if weights is None else weights)
+        shares = np.ones(len(asked), np.float32) if weights is None else weights_of(weights)
         if len(shares) != len(asked):
             raise ParamError(
                 f"{len(asked)} words and {len(shares)} weights were given: must be one weight for each word"
