@@ -92,9 +92,15 @@ def test_buckets_are_even(spark: SparkSession, tmp_path: Path, kind: str) -> Non
         text.write_text(" ".join(words[np.random.default_rng(1).zipf(1.3, 17_000_000) % 1000]) + "\n")
     with fit.prepare(Source(paths=(str(text),)), tmp_path / "out") as run:
         encoded = fit._encoded(run.spark, run.run, run.documents, run.params, run.vocabulary)
-    sizes = [b.words for b in CorpusIndex.read(encoded.parent).buckets]
+    index = CorpusIndex.read(encoded.parent)
+    sizes = [b.words for b in index.buckets]
     assert len(sizes) >= 64 and sum(sizes) == encoded.words == run.vocabulary.total_count
     assert max(sizes) <= 1.2 * sum(sizes) / len(sizes)
+    # a replica reads little beside its bucket, of which a row group is a part, and no sentence with the footer
+    footers = [pq.read_metadata(encoded.parent.file(f"corpus/{f.name}")) for f in index.files]
+    groups = [footer.row_group(i) for footer in footers for i in range(footer.num_row_groups)]
+    assert max(group.total_byte_size for group in groups) <= 4 * max(sizes) / 2
+    assert not any(group.column(2).is_stats_set for group in groups)
 
 
 def test_encoding_keeps_every_sentence(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:

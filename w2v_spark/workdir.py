@@ -55,6 +55,9 @@ BASE = -1
 # with a JVM of 1 GB, larger blocks run out of memory in Spark's Parquet writer (4 MB) or reader (2 MB)
 BLOCK_BYTES = 1 << 20
 
+# int64[row groups, 2]
+Spans = npt.NDArray[np.int64]
+
 
 def rows_per_block(vector_size: int) -> int:
     """How many rows of a matrix travel together."""
@@ -177,18 +180,18 @@ class CorpusIndex:
 
 
 class CorpusReader:
-    """Reads sentences of buckets; keeps the footers of the files it has opened."""
+    """Reads sentences of buckets; keeps the footers of the files it has opened, and what lies where in them."""
 
     def __init__(self, parent: Place, index: CorpusIndex):
         self._corpus = parent.child(CORPUS)
         self._index = index
-        self._open: dict[int, pq.ParquetFile] = {}
+        self._open: dict[int, tuple[pq.ParquetFile, Spans]] = {}
 
     def sentences(self, bucket: Bucket) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Ids of a bucket's sentences in a row, and their offsets."""
         try:
-            file = self._file(bucket.file)
-            groups = _groups(file, range(bucket.bucket, bucket.bucket + 1))
+            file, spans = self._file(bucket.file)
+            groups = _groups(spans, range(bucket.bucket, bucket.bucket + 1))
             table = file.read_row_groups(groups, columns=["bucket", "ids"], use_threads=False)
         except StorageError:
             raise
@@ -203,22 +206,27 @@ class CorpusReader:
             )
         return decode(column)
 
-    def _file(self, number: int) -> pq.ParquetFile:
+    def _file(self, number: int) -> tuple[pq.ParquetFile, Spans]:
         if number not in self._open:
             source = self._corpus.open_file(self._index.files[number].name)
-            self._open[number] = pq.ParquetFile(source, page_checksum_verification=True)
+            file = pq.ParquetFile(source, page_checksum_verification=True)
+            self._open[number] = file, _spans(file)
         return self._open[number]
 
 
-def _groups(file: pq.ParquetFile, wanted: range | None) -> list[int]:
-    """The row groups that may hold a wanted number in their first column."""
-    found = []
+def _spans(file: pq.ParquetFile) -> Spans:
+    """The least and the largest number in the first column of each row group; of any size where it does not tell."""
+    spans = np.tile(np.array([0, np.iinfo(np.int64).max]), (file.num_row_groups, 1))
     for group in range(file.num_row_groups):
         statistics = file.metadata.row_group(group).column(0).statistics
-        if wanted is not None and statistics is not None and statistics.has_min_max:
-            if statistics.min >= wanted.stop or statistics.max < wanted.start:
-                continue
-        found.append(group)
+        if statistics is not None and statistics.has_min_max:
+            spans[group] = statistics.min, statistics.max
+    return spans
+
+
+def _groups(spans: Spans, wanted: range) -> list[int]:
+    """The row groups that may hold a wanted number."""
+    found: list[int] = np.flatnonzero((spans[:, 0] < wanted.stop) & (spans[:, 1] >= wanted.start)).tolist()
     return found
 
 
@@ -280,7 +288,8 @@ class Pointer:
 
     def _read(self, work: Place, entry: FileEntry, wanted: range | None) -> Iterator[tuple[int, pa.Buffer]]:
         with store.opened(work.child(self.directory), entry.to_dict()) as file:
-            for batch in file.iter_batches(16, _groups(file, wanted), ["block", "values"], use_threads=False):
+            groups = None if wanted is None else _groups(_spans(file), wanted)
+            for batch in file.iter_batches(16, groups, ["block", "values"], use_threads=False):
                 for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
                     if wanted is None or block in wanted:
                         yield block, values.as_buffer()

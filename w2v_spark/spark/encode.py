@@ -36,7 +36,7 @@ _BUCKETS_PER_GROUP = 8
 BUCKET_WORDS = 1 << 16
 _FEWEST_BUCKETS, _MOST_BUCKETS = 64, 4096
 _FILE_WORDS = 1 << 25
-_LARGEST_ROW_GROUP = 64 << 20
+_SMALLEST_ROW_GROUP, _LARGEST_ROW_GROUP = 1 << 16, 64 << 20
 
 
 def bucket_count(words: int) -> int:
@@ -62,15 +62,19 @@ def write_corpus(
     groups = bucket_count(vocabulary.total_count) // _BUCKETS_PER_GROUP
     tasks = min(groups, max(spark.sparkContext.defaultParallelism, -(-vocabulary.total_count // _FILE_WORDS)))
     bucket_bytes = 4 * vocabulary.total_count // (groups * _BUCKETS_PER_GROUP)
+    # small row groups: a replica reads a bucket with little of its neighbours
+    row_group = min(max(bucket_bytes // 4, _SMALLEST_ROW_GROUP), _LARGEST_ROW_GROUP)
     own.delete(workdir.CORPUS_INDEX)
     with described(spark, "encode the corpus"), input_errors():
         sentences = _sentences(documents, params, vocabulary, phrases)
         writer = _in_buckets(sentences, groups, tasks, params.max_sentence_length).write.mode("overwrite")
-        # small row groups: a replica reads a bucket without reading its neighbours
-        # and no dictionary, which would hardly hold a sentence twice
-        writer.option("parquet.enable.dictionary", "false").option(
-            "parquet.block.size", min(max(bucket_bytes, 1 << 18), _LARGEST_ROW_GROUP)
-        ).parquet(place.uri)
+        # zstd, which is read in half the time of Snappy from two thirds of the bytes; no dictionary, which would hardly
+        # hold a sentence twice; and no least and largest sentence of each row group, which would fill the footer
+        writer = writer.option("compression", "zstd").option("parquet.enable.dictionary", "false")
+        writer = writer.option("parquet.column.statistics.enabled#ids", "false")
+        # one long sentence may fill a row group, and Parquet's writer looks at its size after a hundred rows else
+        writer = writer.option("parquet.block.size", row_group).option("parquet.page.size.row.check.min", 1)
+        writer.parquet(place.uri)
     with described(spark, "look at the encoded corpus"), plain_errors():
         index = _index(spark, place)
     if not index.words():
