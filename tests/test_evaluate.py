@@ -216,6 +216,8 @@ def test_pairs_of_unknown_words(tmp_path: Path) -> None:
     path = tmp_path / "pairs.txt"
     path.write_text("x y 3\nsusuki y 2\n")
     assert evaluate_pairs(Vectors.open(MODEL_V1), path) == PairReport(str(path), 200, 0, 2, None)
+    none = Vectors([], np.empty((0, 4), np.float32))
+    assert evaluate_pairs(none, path) == PairReport(str(path), 0, 0, 2, None)
 
 
 PAIR = "expected two words and a number, separated by tabs, commas or spaces"

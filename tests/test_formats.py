@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from make_model_v1 import write_model
 
 from w2v_spark import store
-from w2v_spark.errors import InputError, OutputError, ParamError
+from w2v_spark.errors import FormatError, InputError, OutputError, ParamError
 from w2v_spark.vectors.formats import FORMATS, read_file, write_file
 from w2v_spark.vectors.load import read_model
 from w2v_spark.vectors.save import write_model as save_model
@@ -156,6 +156,18 @@ def test_more_than_a_block(tmp_path: Path, name: str) -> None:
     assert (part.index_to_key, part.vectors.tobytes()) == (ours.index_to_key[:2_500], ours.vectors[:2_500].tobytes())
     if part.counts is not None:
         assert len(part.counts) == 2_500
+    # of a file that is mapped or read at once no more is kept than was asked for
+    assert part.vectors.base is None or part.vectors.base.size == part.vectors.size
+
+
+def test_a_limit_beyond_the_words(tmp_path: Path) -> None:
+    path = file_of(tmp_path, "numpy")
+    write_file(made(["a", "b", "c"]), path, "numpy")
+    words = path.with_suffix(".words.txt")
+    words.write_text("a\nb\n")
+    with pytest.raises(FormatError) as error:
+        read_file(path, "numpy", limit=3)
+    assert str(error.value) == f"{words} has 2 words and {path} has 3 rows: must be one for each"
 
 
 def test_gensim_reads_the_counts(tmp_path: Path) -> None:

@@ -51,6 +51,20 @@ def run_from(path, *arguments, **environment):
     return done.stdout.split()
 
 
+def test_kernels_of_old_versions_are_removed(tmp_path, monkeypatch):
+    for i in range(9):
+        (tmp_path / f"kernels-{i:016x}").mkdir()
+        (tmp_path / f"kernels-{i:016x}" / "kernel.nbc").touch()
+        os.utime(tmp_path / f"kernels-{i:016x}", (i, i))
+    (tmp_path / "kernels-of-others").mkdir()
+    monkeypatch.setattr(cache, "cache_directory", lambda: tmp_path)
+    locator = cache._Locator(test_kernels_of_old_versions_are_removed)
+    locator.ensure_cache_path()
+    left = {path.name for path in tmp_path.iterdir()}
+    newest = {f"kernels-{i:016x}" for i in range(9)[1 - cache._MOST_VERSIONS :]}
+    assert left == {"kernels-of-others", Path(locator.get_cache_path()).name} | newest
+
+
 @pytest.mark.slow
 def test_package_in_a_zip_compiles_once_wherever_the_zip_lies(tmp_path):
     package = Path(w2v_spark.__file__).parent

@@ -114,6 +114,11 @@ def test_a_format_is_for_files(kind: str) -> None:
     assert str(error.value) == f"input format 'csv' is for files alone: leave it out beside {kind}"
 
 
+def test_a_path_alone_is_no_tuple_of_its_letters() -> None:
+    with pytest.raises(InputError, match=r"^paths is a tuple of paths: give paths=\('texts/a.txt',\)$"):
+        Source(paths="texts/a.txt")
+
+
 def test_nothing_beside_a_source_is_left_unread(spark: SparkSession) -> None:
     source = Source(sql="SELECT 'a' AS text", column="text")
     assert source_of(source, None, None) is source

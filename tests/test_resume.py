@@ -31,6 +31,7 @@ from w2v_spark.errors import OutputError
 from w2v_spark.place import Place
 from w2v_spark.spark import fit, lease, loop, publish, rounds
 from w2v_spark.spark.claim import claim_output
+from w2v_spark.spark.read import Source
 from w2v_spark.spark.scoring import Scoring
 
 if TYPE_CHECKING:
@@ -103,6 +104,19 @@ def test_another_run_is_refused_and_told_how_it_differs(
         w2v_spark.train(text, output, **SMALL)
     w2v_spark.train(text, output, overwrite=True, **SMALL)
     assert is_clean(output) and vectors_of(output) != whole[1]
+
+
+def test_the_memory_is_planned_for_the_executors_of_now(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    interrupted(monkeypatch, whole[0], output, round=1)
+    record = json.loads((output / "work" / "run.json").read_text())
+    record["training"]["merge_tasks"] = 64
+    (output / "work" / "run.json").write_text(json.dumps(record))
+    with fit.prepare(Source(paths=(str(whole[0]),)), output, spark=spark, **SMALL) as prepared:
+        assert prepared.layout.merge_tasks == 64
+        assert prepared.plan.cores == spark.sparkContext.defaultParallelism < 64
 
 
 def test_a_table_goes_on_with_the_text_that_was_encoded(

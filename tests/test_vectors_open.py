@@ -125,7 +125,7 @@ def refused(out: Path | str) -> str:
 def test_newer_format_is_refused(tmp_path: Path) -> None:
     out = changed(tmp_path, format_version=2)
     assert refused(out) == (
-        f"{out} has format version 2, this w2v_spark reads up to 1: upgrade with pip install -U w2v_spark"
+        f"{out} has format version 2, this w2v_spark reads up to 1: take a newer checkout of w2v_spark"
     )
 
 

@@ -87,8 +87,8 @@ def checked_manifest(place: Place) -> dict[str, Any]:
     version = manifest.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise FormatError(
-            f"{place.uri} has format version {version}, this {FORMAT} reads up to {FORMAT_VERSION}: upgrade with "
-            f"pip install -U {FORMAT}"
+            f"{place.uri} has format version {version}, this {FORMAT} reads up to {FORMAT_VERSION}: take a newer "
+            f"checkout of {FORMAT}"
         )
     params, files = (value if isinstance(value := manifest.get(key), dict) else {} for key in ("params", "files"))
     if "vector_size" not in params or VECTORS not in files:

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 import time
@@ -33,6 +34,7 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": 
 # what only compiled functions call is compiled in three quarters of the time without what lets Python and C call it
 _INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _LONGEST_WAIT = 60.0  # seconds; a kernel compiles in about ten
+_MOST_VERSIONS = 4  # of this package whose kernels stay on disk, some 20 MB each
 
 
 def inner(function: Function) -> Function:
@@ -152,7 +154,9 @@ class _Locator:
         return cls(function)
 
     def ensure_cache_path(self) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._directory.exists():
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _remove_oldest(self._directory.parent)
 
     def get_cache_path(self) -> str:
         return str(self._directory)
@@ -162,6 +166,13 @@ class _Locator:
 
     def get_disambiguator(self) -> str:
         return str(self._line)
+
+
+def _remove_oldest(parent: Path) -> None:
+    """Remove kernels of versions whose turn was longest ago; one that still runs compiles once more."""
+    versions = sorted(parent.glob("kernels-" + "[0-9a-f]" * 16), key=lambda path: path.stat().st_mtime)
+    for path in versions[:-_MOST_VERSIONS]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):  # type: ignore[misc, unused-ignore]

@@ -35,11 +35,13 @@ _STATUS_SECONDS = 5
 
 @dataclass(frozen=True)
 class Layout:
-    """How a run uses the cluster: executors, tasks of a merge, GPUs of an executor that train (0: its CPU does), the
-    profile that gives a replica its cores or its GPU, and how often replicas merge in a round.
+    """How a run uses the cluster: executors, cores of the largest, tasks of a merge (those of the run's begin, as each
+    writes a part of the model), GPUs of an executor that train (0: its CPU does), the profile that gives a replica its
+    cores or its GPU, and how often replicas merge in a round.
     """
 
     executors: int
+    cores: int
     merge_tasks: int
     gpus: int
     profile: ResourceProfile | None
@@ -232,7 +234,7 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
         exchange=exchange,
     )
     merges = merges_in_a_round(replicas, words, params.merge_rule, rounds) if exchange == "direct" else 1
-    return resolved, Layout(executors, sum(all_cores), gpus, profile, merges)
+    return resolved, Layout(executors, max(all_cores), sum(all_cores), gpus, profile, merges)
 
 
 def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:

@@ -106,9 +106,8 @@ class Prepared:
     @property
     def plan(self) -> Plan:
         """What training will need."""
-        executors, cores = self.layout.executors, -(-self.layout.merge_tasks // self.layout.executors)
-        words, corpus = self.vocabulary.words, self.vocabulary.total_count
-        return Plan(self.params, words, corpus, executors, cores, is_local(self.spark), self.layout.gpus)
+        layout, words, corpus = self.layout, self.vocabulary.words, self.vocabulary.total_count
+        return Plan(self.params, words, corpus, layout.executors, layout.cores, is_local(self.spark), layout.gpus)
 
     def train(self, keep_work: bool = False, scoring: Scoring | None = None) -> Trained:
         """Encode, train and publish, or go on where an unfinished run was."""

@@ -43,6 +43,8 @@ class Source:
     format: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.paths, (str, os.PathLike)):
+            raise InputError(f"paths is a tuple of paths: give paths=({os.fspath(self.paths)!r},)")
         given = [n for n in ("paths", "table", "sql", "dataframe") if getattr(self, n) not in ((), None)]
         if len(given) != 1:
             raise InputError(

@@ -197,14 +197,16 @@ def evaluate_pairs(
 def compare_pairs(
     vectors: Vectors, pairs: Pairs, restrict_vocab: int | None = RESTRICT_VOCAB, case_insensitive: bool = True
 ) -> tuple[npt.NDArray[np.float64], Floats, npt.NDArray[np.bool_]]:
-    """Of each pair its rating (n,) float64, its cosine (n,) float32, and whether both words are known, (n,); the cosine
-    of an unknown pair means nothing.
+    """Of each pair its rating (n,) float64, its cosine (n,) float32, and whether both words are known, (n,); where one
+    is not, the cosine is 0.
     """
     ids, _ = _vocabulary(vectors, restrict_vocab, case_insensitive)
     found = np.array([[ids.get(_form(w, case_insensitive), -1) for w in (a, b)] for a, b, _ in pairs], np.int64)
-    left, right = (metrics.unit(vectors.vectors[side]) for side in found.T)
-    cosines = np.einsum("ij,ij->i", left, right)
-    return np.array([rating for _, _, rating in pairs], np.float64), cosines, np.all(found >= 0, axis=1)
+    known = np.all(found >= 0, axis=1)
+    left, right = (metrics.unit(vectors.vectors[side]) for side in found[known].T)
+    cosines = np.zeros(len(pairs), np.float32)
+    cosines[known] = np.einsum("ij,ij->i", left, right)
+    return np.array([rating for _, _, rating in pairs], np.float64), cosines, known
 
 
 def evaluate_odd_ones(

@@ -34,15 +34,15 @@ def write(vectors: Vectors, handles: Sequence[IO[bytes]]) -> None:
 def read(path: Path, limit: int | None = None, mmap: bool = False) -> Vectors:
     """Without NAME.counts.npy the counts are not known. `mmap` leaves the numbers on disk."""
     _, vocabulary, counted = files(path)
-    vectors = _array(path, 2, "f", mmap)[:limit]
+    vectors = _array(path, 2, "f", mmap, limit)
     words = read_words(vocabulary.read_bytes().removesuffix(b"\n").split(b"\n"), "strict", vocabulary)
     if words == [""] and not len(vectors):
         words = []
-    if limit is None and len(words) != len(vectors):
+    if len(words) < len(vectors) or (limit is None and len(words) > len(vectors)):
         raise FormatError(
             f"{vocabulary} has {len(words)} words and {path} has {len(vectors)} rows: must be one for each"
         )
-    counts = _array(counted, 1, "iu", False)[:limit].astype(np.int64) if counted.exists() else None
+    counts = _array(counted, 1, "iu", False, limit).astype(np.int64) if counted.exists() else None
     if counts is not None and len(counts) != len(vectors):
         raise FormatError(
             f"{counted} has {len(counts)} counts and {path} has {len(vectors)} rows: must be one for each"
@@ -50,8 +50,8 @@ def read(path: Path, limit: int | None = None, mmap: bool = False) -> Vectors:
     return unique(path, words[: len(vectors)], vectors, counts)
 
 
-def _array(path: Path, dimensions: int, kinds: str, mmap: bool) -> np.ndarray:
-    """An array of the kind expected, float16 and float32 as they are, other floats as float32."""
+def _array(path: Path, dimensions: int, kinds: str, mmap: bool, limit: int | None) -> np.ndarray:
+    """The first rows of an array of the kind expected, float16 and float32 as they are, other floats as float32."""
     with open(path, "rb") as stream:
         start = stream.read(12)
     # numpy makes room for a header of the length that the file says
@@ -71,5 +71,5 @@ def _array(path: Path, dimensions: int, kinds: str, mmap: bool) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.ndim != dimensions or array.dtype.kind not in kinds:
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
         raise FormatError(f"{path} must hold {'numbers, words x size' if dimensions == 2 else 'counts'}, got {found}")
-    array = array if mmap else np.array(array)
+    array = array[:limit] if mmap else np.array(array[:limit])
     return array if array.dtype.kind != "f" or array.dtype in ("<f2", "<f4") else array.astype(np.float32)

@@ -66,9 +66,6 @@ def read(path: Path, limit: int | None = None, mmap: bool = False) -> Vectors:
             raise FormatError(
                 f"{path} holds {tensor!r} as {header[tensor]['dtype']!s:.20} numbers: must be one of {', '.join(kinds)}"
             )
-    vectors = _tensor(path, header[name], start, mmap)
-    vectors = vectors.astype(np.float32) if vectors.dtype == np.float64 else vectors
-    counts = _tensor(path, header["counts"], start, False).astype(np.int64) if "counts" in header else None
     vocabulary = files(path)[1]
     try:
         words = json.loads(vocabulary.read_bytes())
@@ -76,12 +73,14 @@ def read(path: Path, limit: int | None = None, mmap: bool = False) -> Vectors:
         raise FormatError(f"{vocabulary} is not valid JSON: {e}") from e
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise FormatError(f"{vocabulary} must hold a list of the words, in the order of the vectors")
-    if len(words) != len(vectors) or (counts is not None and counts.shape != (len(words),)):
-        raise FormatError(
-            f"{vocabulary} has {len(words)} words and {path} has {len(vectors)} rows: must be one for each"
-        )
+    rows = header[name]["shape"][0]
+    if len(words) != rows or ("counts" in header and header["counts"]["shape"] != [rows]):
+        raise FormatError(f"{vocabulary} has {len(words)} words and {path} has {rows} rows: must be one for each")
+    vectors = _tensor(path, header[name], start, mmap, limit)
+    vectors = vectors.astype(np.float32) if vectors.dtype == np.float64 else vectors
+    counts = _tensor(path, header["counts"], start, False, limit).astype(np.int64) if "counts" in header else None
     lowercase = _metadata(path).get("lowercase") == "true"
-    return unique(path, words[:limit], vectors[:limit], None if counts is None else counts[:limit], lowercase)
+    return unique(path, words[:limit], vectors, counts, lowercase)
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
@@ -126,8 +125,10 @@ def _json(path: Path) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def _tensor(path: Path, about: dict[str, Any], start: int, mmap: bool) -> np.ndarray:
-    dtype, shape, at = DTYPES[about["dtype"]], tuple(about["shape"]), start + about["data_offsets"][0]
+def _tensor(path: Path, about: dict[str, Any], start: int, mmap: bool, limit: int | None) -> np.ndarray:
+    """The first rows of a tensor."""
+    dtype, at = DTYPES[about["dtype"]], start + about["data_offsets"][0]
+    shape = (len(range(about["shape"][0])[:limit]), *about["shape"][1:])
     if mmap and 0 not in shape:
         return np.memmap(path, dtype, "r", at, shape)
     with open(path, "rb") as stream:
