@@ -29,7 +29,7 @@ from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
 from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params
 from w2v_spark.training.replica import Sampling
-from w2v_spark.training.schedule import step_at
+from w2v_spark.training.schedule import learning_rate
 from w2v_spark.vectors.evaluate import SCORED_WORDS, evaluate_analogies, evaluate_pairs
 from w2v_spark.vectors.vectors import Vectors
 
@@ -52,17 +52,18 @@ def train_ours(
 ) -> tuple[Vectors, float, float]:
     """The vectors, the seconds of training, and the mean loss of the last epoch."""
     kernel = compile_kernel(architecture, loss, args.size, WINDOW, NEGATIVE, not args.sum, args.exclude_window)
-    params = Params(loss=loss, noise_exponent=EXPONENT, sample=args.sample)
+    settings = {"architecture": architecture, "loss": loss, "window_size": WINDOW, "negative": NEGATIVE}
+    steps = {"step_size": args.step or _usual_step(architecture), "min_step_size": LOWEST_STEP, "max_iter": args.epochs}
+    params = Params(**settings, **steps, noise_exponent=EXPONENT, sample=args.sample)
     sampling = Sampling.of_counts(text.counts, params)
     words, width = len(text.words), whole_vectors(args.size)
     syn0, syn1 = aligned_matrix(words, width), aligned_matrix(kernel.output_rows(words), width)
     syn0[:, : args.size] = initial_vectors(text.words, args.size, args.seed)
-    step_size = args.step or _usual_step(architecture)
     total = int(text.offsets[-1])
 
     def train(epoch: int, number: int, offsets: npt.NDArray[np.int64]) -> tuple[int, int, float, int]:
         at = [epoch + offset / total for offset in (offsets[0], offsets[-1])]
-        steps = [step_at(position, args.epochs, step_size, LOWEST_STEP) for position in at]
+        steps = [learning_rate(params, position) for position in at]
         key = random_key(args.seed, epoch, number)
         tables = (sampling.keep, sampling.outputs)
         return kernel(text.ids, offsets, syn0, syn1, *tables, steps[0], steps[1], key)

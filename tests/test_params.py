@@ -141,3 +141,8 @@ def test_a_value_is_spelt_so_that_it_can_be_given(name: str, value: object, text
     assert params.spelt(name, value) == text
     if name in params.specs():
         assert params.checked(name, params.specs()[name], text) == value
+
+
+def test_counts_of_words_are_none_of_nodes() -> None:
+    with pytest.raises(ParamError, match="must be another with loss hierarchical_softmax, as it weighs by counts"):
+        Params(loss="hierarchical_softmax", merge_rule="count_weighted")

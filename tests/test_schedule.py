@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from w2v_spark.params import Params
 from w2v_spark.training.schedule import (
     auto_rounds_per_epoch,
+    largest_step,
+    learning_rate,
     merges_in_a_round,
     plan_rounds,
-    replica_step_size,
-    step_at,
 )
 
 
@@ -39,18 +40,29 @@ def test_very_long_runs() -> None:
     assert plan_rounds(200, 36, 8)[-1].stop == 200
 
 
-def test_auto_and_step() -> None:
+def test_auto() -> None:
     sizes = [(r, w) for r in (1, 2, 8, 32) for w in (10**4, 8 * 10**6, 10**9)]
     assert {size: auto_rounds_per_epoch(*size, "sequential", "storage") for size in sizes} == {
         (1, 10**4): 1, (1, 8 * 10**6): 1, (1, 10**9): 1, (2, 10**4): 1, (2, 8 * 10**6): 4, (2, 10**9): 8,
         (8, 10**4): 1, (8, 8 * 10**6): 16, (8, 10**9): 32, (32, 10**4): 1, (32, 8 * 10**6): 32, (32, 10**9): 32,
     }  # fmt: skip
     assert [auto_rounds_per_epoch(r, 10**9, "adasum", "storage") for r in (1, 2, 8, 32)] == [1, 8, 32, 128]
-    assert replica_step_size(0.05, 32, "sequential") == 0.05
-    assert replica_step_size(0.05, 1, "adasum") == 0.05
-    assert replica_step_size(0.05, 32, "adasum") == pytest.approx(0.075)
-    assert step_at(0, 3, 0.05, 0.01) == 0.05 and step_at(3, 3, 0.05, 0.01) == pytest.approx(0.01)
-    assert step_at(1.5, 3, 0.05, 0.01) == pytest.approx(0.03)
+
+
+def test_the_learning_rate_falls_along_a_line() -> None:
+    params = Params(max_iter=3, step_size=0.05, min_step_size=0.01)
+    assert [learning_rate(params, at) for at in (0, 1.5, 3)] == pytest.approx([0.05, 0.03, 0.01])
+    for replicas, rule, times in ((32, "sequential", 1), (1, "adasum", 1), (32, "adasum", 1.5)):
+        several = params.replace(num_replicas=replicas, merge_rule=rule)
+        assert [learning_rate(several, at) for at in (0, 3)] == pytest.approx([0.05 * times, 0.01])
+
+
+def test_wide_windows_with_many_negatives_take_smaller_steps() -> None:
+    wide = Params(max_iter=3, window_size=20, negative=20)
+    assert largest_step(wide) == pytest.approx(6 / (21 * 21))
+    assert [learning_rate(wide, at) for at in (0, 2, 3)] == pytest.approx([6 / 441, 6 / 441, 1e-4])
+    assert learning_rate(wide.replace(architecture="cbow"), 0) == 0.05
+    assert learning_rate(wide.replace(window_size=5, negative=5), 0) == 0.05
 
 
 def test_rounds_of_several_merges_are_those_of_one_merge_put_together() -> None:

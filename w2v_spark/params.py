@@ -150,6 +150,11 @@ class Params:
                 f"parameter vectors given invalid value {self.vectors!r}: must be input with loss "
                 "hierarchical_softmax, whose output vectors are those of the tree's inner nodes and of no word"
             )
+        if self.merge_rule == "count_weighted" and self.loss == "hierarchical_softmax":
+            raise ParamError(
+                f"parameter merge_rule given invalid value {self.merge_rule!r}: must be another with loss "
+                "hierarchical_softmax, as it weighs by counts of words, and the tree's inner nodes are none"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> Params:

@@ -37,6 +37,7 @@ from w2v_spark.spark.session import get_session, is_local, qualify, require_clas
 from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.training.history import trained_rounds, words_per_second
+from w2v_spark.training.schedule import largest_step
 from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir import Vocabulary
 
@@ -199,6 +200,12 @@ def prepare(
             layout = replace(layout, merge_tasks=begun.merge_tasks)
         prepared = Prepared(spark, run, documents, resolved, layout, vocabulary, earlier, given)
         log.info("%s", prepared.plan.line())
+        if resolved.step_size > (most := largest_step(resolved)):
+            log.warning(
+                "step_size %g is taken as %.3g until it has decayed to that: with window_size %d and negative %d a "
+                "word gets so many updates at once that training would diverge",
+                *(resolved.step_size, most, resolved.window_size, resolved.negative),
+            )
         yield prepared
     finally:
         run.release()

@@ -22,7 +22,7 @@ from w2v_spark.spark.resume import Progress, write_metrics
 from w2v_spark.spark.scoring import SCORES, Scoring, score
 from w2v_spark.spark.session import is_local
 from w2v_spark.training.history import mean_loss, trained_rounds
-from w2v_spark.training.schedule import plan_rounds, replica_step_size, step_at
+from w2v_spark.training.schedule import learning_rate, plan_rounds
 from w2v_spark.training.shard import ShardJob
 from w2v_spark.workdir import Pointer, Vocabulary
 
@@ -141,18 +141,12 @@ def _log_share(metrics: list[dict[str, Any]]) -> None:
 
 def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_row: float) -> dict[str, Any]:
     """A row of OUT/metrics."""
-    params, round = job.params, job.round
-    start = step_at(
-        round.start,
-        params.max_iter,
-        replica_step_size(params.step_size, params.num_replicas or 1, params.merge_rule),
-        params.min_step_size,
-    )
+    round = job.round
     loss = shard["loss_sum"] / shard["loss_pairs"] if shard["loss_pairs"] else None
     own = {
         "start": round.start,
         "stop": round.stop,
-        "step_size": start,
+        "step_size": learning_rate(job.params, round.start),
         "loss": loss,
         "seconds_round": seconds,
         "longest_row": longest_row,

@@ -15,7 +15,7 @@ from w2v_spark.array_types import Floats
 from w2v_spark.corpus.noise import keep_probability
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
-from w2v_spark.training.schedule import replica_step_size, step_at
+from w2v_spark.training.schedule import learning_rate
 from w2v_spark.training.sentences import PIECE_WORDS, Piece
 from w2v_spark.workdir import SYN0, SYN1, Vocabulary
 
@@ -115,7 +115,6 @@ class CpuReplica:
     syn1: Floats
     sampling: Sampling
     kernel: Any
-    step_size: float
     piece_words: int | None = None
 
     @classmethod
@@ -129,8 +128,7 @@ class CpuReplica:
         options = (params.cbow_mean, params.exclude_window, sampling.frozen is not None)
         kernel = compile_kernel(params.architecture, params.loss, *sizes, *options)
         shape = (len(sampling.counts), whole_vectors(params.vector_size))
-        step_size = replica_step_size(params.step_size, params.num_replicas or 1, params.merge_rule)
-        return cls(params, aligned_matrix(*shape), aligned_matrix(*shape), sampling, kernel, step_size)
+        return cls(params, aligned_matrix(*shape), aligned_matrix(*shape), sampling, kernel)
 
     @property
     def processor(self) -> str:
@@ -145,7 +143,7 @@ class CpuReplica:
         return self._matrix(matrix)[first:stop]
 
     def train(self, piece: Piece) -> Result:
-        steps, tables = _steps(self.params, self.step_size, piece), (self.sampling.keep, self.sampling.outputs)
+        steps, tables = _steps(self.params, piece), (self.sampling.keep, self.sampling.outputs)
         sentences, model = (piece.ids, piece.offsets), (self.syn0, self.syn1)
         result: Result = self.kernel(*sentences, *model, *tables, *steps, piece.key, self.sampling.frozen)
         return result
@@ -160,7 +158,6 @@ class GpuReplica:
 
     params: Params
     model: Any
-    step_size: float
     piece_words: int | None = _GPU_PIECE_WORDS
 
     @classmethod
@@ -176,7 +173,7 @@ class GpuReplica:
         tables = (sampling.counts, sampling.keep, sampling.outputs)
         options = (params.cbow_mean, params.exclude_window, sampling.frozen)
         model = cuda.open_model(card, params.architecture, sizes, *tables, most, *options)
-        return cls(params, model, replica_step_size(params.step_size, params.num_replicas or 1, params.merge_rule))
+        return cls(params, model)
 
     @property
     def processor(self) -> str:
@@ -190,12 +187,11 @@ class GpuReplica:
         return rows
 
     def train(self, piece: Piece) -> Result:
-        steps = _steps(self.params, self.step_size, piece)
+        steps = _steps(self.params, piece)
         result: Result = self.model.train(piece.ids, piece.offsets, *steps, piece.key)
         return result
 
 
-def _steps(params: Params, step_size: float, piece: Piece) -> tuple[float, float]:
+def _steps(params: Params, piece: Piece) -> tuple[float, float]:
     """The learning rates at the piece's ends."""
-    start, stop = (step_at(at, params.max_iter, step_size, params.min_step_size) for at in (piece.start, piece.stop))
-    return start, stop
+    return learning_rate(params, piece.start), learning_rate(params, piece.stop)

@@ -5,8 +5,12 @@ Measured for many replicas on English text: rounds that are dense at first keep 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
+
+from w2v_spark.kernels.sizes import MOST_UPDATES
+from w2v_spark.params import Params
 
 # the first round is this much shorter than the last
 _DENSE_START = 32.0
@@ -98,13 +102,22 @@ def merges_in_a_round(num_replicas: int, words: int, rule: str, rounds_per_epoch
     return -(-auto_merges(num_replicas, words, rule) // rounds_per_epoch)
 
 
-def replica_step_size(step_size: float, num_replicas: int, rule: str) -> float:
-    """The step that each of several replicas takes where one alone would take `step_size`: up to 1.5 times it, from 8
-    replicas on, where the rule averages what they agree on.
+def learning_rate(params: Params, position: float) -> float:
+    """The step that a replica takes at a `position` in epochs: linear decay over the planned words from `step_size` to
+    `min_step_size`, and never more than `largest_step`.
+
+    Each of several replicas starts from up to 1.5 times `step_size`, from 8 replicas on, where the rule averages what
+    they agree on.
     """
-    return step_size if rule == "sequential" else float(step_size * min(1.5, num_replicas**0.2))
+    more = 1.0 if params.merge_rule == "sequential" else min(1.5, (params.num_replicas or 1) ** 0.2)
+    first, last = params.step_size * more, params.min_step_size
+    return min(first + (last - first) * min(1.0, position / params.max_iter), largest_step(params))
 
 
-def step_at(position: float, max_iter: int, step_size: float, min_step_size: float) -> float:
-    """Linear decay over the planned words: `position` in epochs."""
-    return step_size + (min_step_size - step_size) * min(1.0, position / max_iter)
+def largest_step(params: Params) -> float:
+    """What a tile of skip-gram with negative sampling bears of a wide window with many negatives: it adds up all that a
+    word gets there, where word2vec.c takes one after another.
+    """
+    if (params.architecture, params.loss) != ("skip_gram", "negative_sampling"):
+        return math.inf
+    return MOST_UPDATES / ((params.window_size + 1) * (params.negative + 1))

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from w2v_spark.array_types import Doubles, Floats
 from w2v_spark.corpus.noise import kept_words, noise_distribution
 from w2v_spark.params import Params
-from w2v_spark.training.schedule import Round, step_at
+from w2v_spark.training.schedule import Round, learning_rate
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, rows_per_block
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ class Terms:
     def weights(self, stretch: Round, rows: ReadRows) -> Weights:
         """For a stretch that starts from the model whose rows `rows` reads."""
         params, words = self.params, self.words_of_a_replica * (stretch.stop - stretch.start)
-        middle = (stretch.start + stretch.stop) / 2
-        step = step_at(middle, params.max_iter, params.step_size, params.min_step_size)
+        step = learning_rate(params, (stretch.start + stretch.stop) / 2)
         axes, rates = {}, {}
         for matrix in MATRICES:
             values, axes[matrix] = self._axes(_PARTNER[matrix], rows)
