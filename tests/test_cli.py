@@ -126,13 +126,13 @@ def test_a_query_that_fails_is_a_sentence(
 
 
 def test_a_vocabulary_file_is_looked_at_first(spark: SparkSession, tmp_path: Path) -> None:
-    from w2v_spark.spark.count import check_vocab_file
+    from w2v_spark.spark.word_list import WordList
 
     missing = tmp_path / "missing.txt"
     with pytest.raises(InputError, match=f"^vocabulary file {missing} does not exist$"):
-        check_vocab_file(spark, str(missing))
+        WordList.open(spark, str(missing), "vocabulary file")
     spark.range(3).write.parquet(str(tmp_path / "ids.parquet"))
     with pytest.raises(InputError, match=r"ids\.parquet has no column 'word'; it has: id$"):
-        check_vocab_file(spark, str(tmp_path / "ids.parquet"))
+        WordList.open(spark, str(tmp_path / "ids.parquet"), "vocabulary file")
     (tmp_path / "words.txt").write_text("one 1\n")
-    check_vocab_file(spark, str(tmp_path / "words.txt"))
+    WordList.open(spark, str(tmp_path / "words.txt"), "vocabulary file")

@@ -16,8 +16,8 @@ from test_hostile_text import SMALL, put, raw_texts
 import w2v_spark
 from w2v_spark.errors import InputError
 from w2v_spark.spark import fit
-from w2v_spark.spark.count import check_vocab_file, ready_words
 from w2v_spark.spark.read import Source, read_documents
+from w2v_spark.spark.word_list import WordList
 from w2v_spark.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def test_a_blank_path_is_not_the_working_directory(
         w2v_spark.train("in.txt", **{"output": "out", option: ""}, **SMALL)
     assert str(error.value) == f"{what} '' {BLANK}" and os.listdir() == ["in.txt"]
     with pytest.raises(InputError, match="^file of words to freeze ' ' is blank"):
-        check_vocab_file(spark, " ", "file of words to freeze")
+        WordList.open(spark, " ", "file of words to freeze")
 
 
 def test_a_pattern_that_is_a_name(spark: SparkSession, tmp_path: Path) -> None:
@@ -205,17 +205,43 @@ def test_odd_names_of_folders(spark: SparkSession, tmp_path: Path, monkeypatch: 
 
 def test_a_word_is_the_first_of_its_line(spark: SparkSession, tmp_path: Path) -> None:
     path = put(tmp_path / "words.txt", "\ufeff\tbegun 3\n\ttab\n \t both\tx\nplain \n\t\n\n".encode())
-    assert sorted(row[0] for row in ready_words(spark, str(path)).collect()) == ["begun", "both", "plain", "tab"]
+    assert words_in(spark, path) == ["begun", "both", "plain", "tab"]
+
+
+def words_in(spark: SparkSession, path: Path) -> list[str]:
+    return sorted(row[0] for row in WordList.open(spark, str(path), "vocabulary file").words(spark).collect())
+
+
+def test_where_a_list_of_words_may_lie(spark: SparkSession, tmp_path: Path) -> None:
+    assert words_in(spark, put(tmp_path / "voc[1].txt", b"one\ntwo\n")) == ["one", "two"]
+    model = w2v_spark.train(put(tmp_path / "in.txt", GOOD), tmp_path / "out", **SMALL)
+    words = sorted(model.wv.index_to_key)
+    # a model, its vocabulary, and Parquet whatever its folder is called
+    assert words_in(spark, tmp_path / "out") == words_in(spark, tmp_path / "out" / "vocab") == words
+    assert words_in(spark, tmp_path / "out" / "vectors") == words
+
+
+def test_a_list_is_known_by_its_words(spark: SparkSession, tmp_path: Path) -> None:
+    lists = [put(tmp_path / "words.txt", text) for text in (b"a\nb\n", b"b\na\n\na\n")]
+    same = {WordList.open(spark, str(path), "vocabulary file").identity for path in lists}
+    assert len(same) == 1
+    put(tmp_path / "words.txt", b"a\nc\n")
+    assert WordList.open(spark, str(tmp_path / "words.txt"), "vocabulary file").identity not in same
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no word of {} occurs in the input; check the file and --lowercase"),
-        (b"\xff\xfe\n\0\n", "no word of {} occurs in the input; check the file and --lowercase"),
+        (b"", "vocabulary file {} is empty: it needs a word a line"),
+        (b"unknown\n", "no word of {} occurs in the input; check the file and --lowercase"),
+        (
+            b"\xff\xfe\n\0\n",
+            "vocabulary file {} is no list of words: 2 of 2 have NUL or bytes that are no UTF-8; give text with a word "
+            "a line, Parquet with a column 'word', or the output of a training run",
+        ),
         (None, "column 'word' of {} is of type array<string>: must be string"),
     ],
-    ids=["empty", "bytes", "lists"],
+    ids=["empty", "unknown", "bytes", "lists"],
 )
 def test_hostile_vocabularies(spark: SparkSession, tmp_path: Path, data: bytes | None, message: str) -> None:
     path = tmp_path / ("words.txt" if data is not None else "words.parquet")

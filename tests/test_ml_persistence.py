@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from file_systems import LikeAnObjectStore, OnDisk, place_of
+from pyspark.ml import PipelineModel
 from pyspark.ml.feature import Tokenizer
 from pyspark.sql import SparkSession
 
@@ -78,6 +79,15 @@ def test_another_process_loads_it(spark: SparkSession, model: Word2VecModel, tmp
         "window": 2,
         "near": "two\nlines",
     }
+
+
+def test_a_pipeline_that_overwrites_the_vectors_of_its_own_model(model: Word2VecModel, tmp_path: Path) -> None:
+    path = str(tmp_path / "pipeline")
+    PipelineModel([model]).write().overwrite().save(path)
+    loaded = PipelineModel.load(path)
+    with pytest.raises(OutputError, match=r"^.* overwrite\(\) has deleted them before it saved: a model that"):
+        loaded.write().overwrite().save(path)
+    PipelineModel([model]).write().overwrite().save(path)
 
 
 def test_a_saved_model_needs_its_source_no_more(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -57,10 +58,6 @@ def test_another_model_in_the_same_directory_is_not_taken_for_it(
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
     directory = _write(tmp_path / "model", 1.0)
     assert shared.open_on_worker(directory).vectors[0, 0] == 1
-    manifest = tmp_path / "model" / "model.json"
-    # as Spark names them: anew in each run
-    (file,) = (tmp_path / "model" / "vectors").iterdir()
-    write_model(Vectors(["a\nb", "c"], np.full((2, 3), 2.0, np.float32)), str(tmp_path / "new"), {})
-    (tmp_path / "new" / "vectors" / file.name).rename(file.with_name("part-7.parquet"))
-    manifest.write_text((tmp_path / "new" / "model.json").read_text().replace(file.name, "part-7.parquet"))
+    shutil.rmtree(directory)
+    assert _write(tmp_path / "model", 2.0) == directory
     assert shared.open_on_worker(directory).vectors[0, 0] == 2

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from conftest import ROOT
+from pyspark.sql.types import StringType, StructField, StructType
 
 import w2v_spark
 from w2v_spark.errors import InputError
@@ -197,3 +198,31 @@ def test_the_fingerprint_is_of_files_alone(spark: SparkSession, tmp_path: Path) 
     frame.createOrReplaceTempView("lines")
     for source in (Source(table="lines"), Source(sql="SELECT * FROM lines"), Source(dataframe=frame)):
         assert fingerprint(source) is None
+
+
+def test_csv_as_pandas_writes_it(spark: SparkSession, tmp_path: Path) -> None:
+    texts = ['He said "yes", then left', "first line\nsecond line, more\r\nthird", "plain", "", 'ends in "'] * 3
+    frame = pd.DataFrame({"id": range(len(texts)), "text": texts, "label": "pos"})
+    frame.to_csv(tmp_path / "texts.csv", index=False)
+    read_back = read_documents(spark, Source(paths=(str(tmp_path / "texts.csv"),), column="text"))
+    assert [row[0] or "" for row in read_back.frame.collect()] == texts
+
+
+def test_odd_names_of_columns(spark: SparkSession, tmp_path: Path) -> None:
+    for column in ("review.text", "a`b", "*", "a b", "text"):
+        frame = spark.createDataFrame([("some words",)], StructType([StructField(column, StringType())]))
+        documents = read_documents(spark, Source(dataframe=frame, column=column)).frame
+        assert documents.mapInArrow(lambda batches: batches, "text string").collect() == [("some words",)]
+
+
+def test_what_is_neither_text_nor_read_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    spark.createDataFrame([("some words",)], "body string").write.orc(str(tmp_path / "texts.orc"))
+    assert read_documents(spark, Source(paths=(str(tmp_path / "texts.orc"),))).frame.collect() == [("some words",)]
+    (tmp_path / "texts.avro").write_bytes(b"Obj\x01")
+    with pytest.raises(InputError) as error:
+        read_documents(spark, Source(paths=(str(tmp_path / "texts.avro"),)))
+    assert str(error.value) == (
+        "texts.avro is of a format that is not read: give one of text, parquet, json, csv, orc, or a DataFrame that "
+        "Spark has read from it; as text it is read with format text (--format)"
+    )
+    assert read_documents(spark, Source(paths=(str(tmp_path / "texts.avro"),), format="text")).frame.count() == 1

@@ -76,7 +76,9 @@ def _add_input_and_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--sql", metavar="QUERY", help="a query instead")
     group.add_argument("--column", metavar="NAME", help="column with the text (string) or the words (array<string>)")
     group.add_argument(
-        "--format", choices=("text", "parquet", "json", "csv"), help="format of the input; default: by the files' names"
+        "--format",
+        choices=("text", "parquet", "json", "csv", "orc"),
+        help="format of the input; default: by the files' names",
     )
     group.add_argument(
         "--vocab", metavar="FILE", help="a ready vocabulary: a word a line, or Parquet with a column word"

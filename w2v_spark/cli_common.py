@@ -50,7 +50,8 @@ def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where the shell has closed it
+            sys.stdout.flush()
     except BrokenPipeError:
         # else the interpreter would fail once more when it flushes on exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -35,12 +35,22 @@ class Word2VecModelWriter(MLWriter):
         spark, own = self.sparkSession, self.model.directory
         address = _address(spark, path)
         if f"{own}/".startswith(f"{address.rstrip('/')}/"):
+            if self._are_gone():
+                raise OutputError(
+                    f"{path} held the vectors of this very model, and a pipeline's overwrite() has deleted them before "
+                    "it saved: a model that was loaded is saved to another directory than its own"
+                )
             raise OutputError(f"{path} holds the vectors of this very model: save it to another directory")
         if is_connect(spark) and self.shouldOverwrite:
             raise W2VError(f"overwrite() cannot delete {path} over Spark Connect: delete it first, or save elsewhere")
         if not is_connect(spark) and not self.shouldOverwrite and Place.open(address).exists():
             raise OutputError(f"{path} is there already: give another path, or use write().overwrite().save(path)")
         super().save(address)
+
+    def _are_gone(self) -> bool:
+        """Whether the model's files have been deleted."""
+        own = self.model.directory
+        return found_by(self.sparkSession, lambda: not Place.open(own).exists(store.MANIFEST))
 
     def saveImpl(self, path: str) -> None:
         """Write the metadata, then the files, the manifest last."""

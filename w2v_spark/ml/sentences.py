@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas import functions as udfs
 
 from w2v_spark.ml.shared import open_on_worker
+from w2v_spark.spark.tables import quoted
 from w2v_spark.vectors.vectors import Vectors
 
 Ints = npt.NDArray[np.int64]
@@ -26,7 +27,7 @@ _WORDS_AT_ONCE = 8192
 
 def mean_vector_column(directory: str, column: str) -> Column:
     """A DenseVector for each array of words in the column; of null, null."""
-    sentences = F.col(f"`{column}`")
+    sentences = quoted(column)
     means = _by_arrow(directory) if hasattr(udfs, "arrow_udf") else _by_pandas(directory)
     return F.when(sentences.isNotNull(), array_to_vector(means(sentences)))
 

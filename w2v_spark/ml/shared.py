@@ -18,7 +18,7 @@ _FILE = "vectors.safetensors"
 def open_on_worker(directory: str) -> Vectors:
     """The vectors of a model, in a Python worker of Spark. All workers of the executor share the pages of one file."""
     model = store.open_model(directory)
-    # Spark gives the files of each run names of their own
+    # the files of each model have names of their own
     return _mapped(directory, json.dumps([directory, model.manifest["files"][store.VECTORS]]))
 
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
 
 from w2v_spark import store, workdir
 from w2v_spark.corpus import tokens
@@ -24,8 +23,9 @@ from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.attempts import job_failure, lost_process
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, exists, input_errors, plain_errors, qualify
+from w2v_spark.spark.session import described, input_errors, plain_errors
 from w2v_spark.spark.tables import read_table
+from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def write_vocabulary(
     params: Params,
     counts: DataFrame,
     own: Place,
-    vocab_file: str | None,
+    vocab: WordList | None,
     earlier: DataFrame | None,
     frozen: DataFrame | None = None,
 ) -> Vocabulary:
@@ -166,7 +166,7 @@ def write_vocabulary(
     `counts` of words and, where given, a ready list of words, else the words of an `earlier` model, which are kept
     however rare. With `frozen` (word, each once) a column tells whether a word is one of them.
     """
-    kept = _kept_words(spark, params, counts, vocab_file, earlier)
+    kept = _kept_words(spark, params, counts, vocab, earlier)
     is_frozen = F.lit(False)
     if frozen is not None:
         # merged and not broadcast, which would bring a small model's words to the driver
@@ -194,47 +194,20 @@ def write_vocabulary(
         raise InputError(
             f"no word is left for the vocabulary: none occurs {params.min_count} times (min_count); lower "
             "--min-count or give more text"
-            if vocab_file is None
-            else f"no word of {vocab_file} occurs in the input; check the file and --lowercase"
+            if vocab is None
+            else f"no word of {vocab.file} occurs in the input; check the file and --lowercase"
         )
     return Vocabulary(words, total, own.uri, tuple(files), held)
 
 
 def _kept_words(
-    spark: SparkSession, params: Params, counts: DataFrame, vocab_file: str | None, earlier: DataFrame | None
+    spark: SparkSession, params: Params, counts: DataFrame, vocab: WordList | None, earlier: DataFrame | None
 ) -> DataFrame:
     """word, count of the words that the vocabulary takes, before the rarest are cut by max_vocab."""
     frequent, count = F.col("count") >= params.min_count, F.coalesce("count", F.lit(0)).alias("count")
-    if vocab_file is not None:
-        return ready_words(spark, vocab_file).join(counts, "word", "left").select("word", count)
+    if vocab is not None:
+        return vocab.words(spark).join(counts, "word", "left").select("word", count)
     if earlier is None:
         return counts.where(frequent)
     known = earlier.select("word", F.lit(True).alias("known")).distinct()
     return counts.join(known, "word", "full").where(frequent | F.col("known")).select("word", count)
-
-
-def check_vocab_file(spark: SparkSession, file: str, kind: str = "vocabulary file") -> None:
-    """Refuse a list of words that is not there or has no words to offer, before anything long begins."""
-    if not exists(spark, qualify(spark, file, kind)):
-        raise InputError(f"{kind} {file} does not exist")
-    ready_words(spark, file)
-
-
-def ready_words(spark: SparkSession, file: str) -> DataFrame:
-    """word: every word of a list once. The list is Parquet with a column word, or text with a word a line (what follows
-    it is ignored).
-    """
-    path = qualify(spark, file)
-    with input_errors():
-        if path.rstrip("/").endswith(".parquet"):
-            frame = spark.read.parquet(path)
-            if "word" not in frame.columns:
-                raise InputError(f"{file} has no column 'word'; it has: {', '.join(frame.columns)}")
-            if not isinstance(kind := frame.schema["word"].dataType, StringType):
-                raise InputError(f"column 'word' of {file} is of type {kind.simpleString()}: must be string")
-            words = frame.select("word")
-        else:
-            # U+FEFF: as editors on Windows begin a file
-            line = F.regexp_replace("value", "^\ufeff?\\s*", "")
-            words = spark.read.text(path).select(F.split(line, r"\s+", 2)[0].alias("word"))
-        return words.select(F.make_valid_utf8("word").alias("word")).where(F.length("word") > 0).distinct()

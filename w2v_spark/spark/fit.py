@@ -21,7 +21,7 @@ from w2v_spark.kernels.checks import check_softmax
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark import cluster, count, encode, phrases, publish, rounds
+from w2v_spark.spark import cluster, encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.cluster import Layout
@@ -36,6 +36,7 @@ from w2v_spark.spark.scoring import Scoring, going_on, settings
 from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
 from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
+from w2v_spark.spark.word_list import WordList
 from w2v_spark.training.history import trained_rounds, words_per_second
 from w2v_spark.training.schedule import largest_step
 from w2v_spark.vectors.vectors import Vectors
@@ -179,20 +180,23 @@ def prepare(
     require_classic(spark)
     place = Place.open(qualify(spark, output, "output directory"))
     documents = read_documents(spark, source)
-    vocab = None if vocab is None else os.fspath(vocab)
-    if vocab is not None:
-        count.check_vocab_file(spark, vocab)
+    listed = None if vocab is None else WordList.open(spark, os.fspath(vocab), "vocabulary file")
     earlier = None if start_from is None else EarlierModel.open(spark, start_from, checked, output)
     frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
     run = claim_output(place, spark.sparkContext.applicationId, overwrite, only_plan)
     try:
         executors = redo(spark, "asking the executors", lambda _: cluster.probe(spark, run.output))
-        start = (earlier.identity if earlier else None, frozen.identity if frozen else None)
-        given = identity(checked, documents.identity, vocab, *start)
+        given = identity(
+            checked,
+            documents.identity,
+            vocab=listed.identity if listed else None,
+            start_from=earlier.identity if earlier else None,
+            freeze=frozen.identity if frozen else None,
+        )
         if begun := unfinished(run, given):
             checked, vocabulary = begun.params, begun.vocabulary
         else:
-            vocabulary = count_vocabulary(spark, run, documents, checked, vocab, earlier, frozen)
+            vocabulary = count_vocabulary(spark, run, documents, checked, listed, earlier, frozen)
             if checked.loss == "softmax":
                 check_softmax(vocabulary.words)
         resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count, executors)

@@ -12,10 +12,10 @@ from pyspark.sql import functions as F
 from w2v_spark import store
 from w2v_spark.errors import InputError, ParamError
 from w2v_spark.params import Params
-from w2v_spark.spark.count import check_vocab_file, ready_words
-from w2v_spark.spark.session import described, input_errors, plain_errors, qualify
+from w2v_spark.spark.session import described, plain_errors
 from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.warm_start import EarlierModel
+from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _SHOWN_WORDS = 5
 
 @dataclass(frozen=True)
 class Freeze:
-    """Which words keep the vectors of the `earlier` model: all that it has or, of these, those in the list `file`.
+    """Which words keep the vectors of the `earlier` model: all that it has or, of these, those `listed`.
 
     What stays is a word's row of syn0, the vectors of words as centres, which is what is published; syn1, which
     predicts words, is no part of the earlier model and is learnt for every word. `identity` tells this from other words
@@ -34,7 +34,7 @@ class Freeze:
     """
 
     earlier: EarlierModel
-    file: str | None
+    listed: WordList | None
     identity: str
 
     @classmethod
@@ -55,21 +55,21 @@ class Freeze:
             )
         if text == EARLIER:
             return cls(earlier, None, EARLIER)
-        check_vocab_file(spark, text, "file of words to freeze")
-        return cls(earlier, text, _identity(spark, text))
+        listed = WordList.open(spark, text, "file of words to freeze")
+        return cls(earlier, listed, listed.identity)
 
     def words(self, spark: SparkSession) -> DataFrame:
         """word: every word to be frozen, once."""
         known = self.earlier.rows(spark).select("word").distinct()
-        if self.file is None:
+        if self.listed is None:
             return known
-        return ready_words(spark, self.file).join(known.hint("merge"), "word", "left_semi")
+        return self.listed.words(spark).join(known.hint("merge"), "word", "left_semi")
 
     def check(self, spark: SparkSession, vocabulary: Vocabulary) -> None:
         """Tell how many words of the vocabulary are frozen, and which of the list are not; refuse where none is."""
-        if self.file is not None:
+        if self.listed is not None:
             with described(spark, "look up the words to freeze"), plain_errors():
-                self._check_list(spark, vocabulary, self.file)
+                self._check_list(spark, vocabulary, self.listed)
         elif not vocabulary.frozen:
             raise InputError(
                 f"no word of the model to start from, {self.earlier.uri}, is in the vocabulary, so that freeze earlier "
@@ -79,11 +79,12 @@ class Freeze:
         if vocabulary.frozen == vocabulary.words:
             log.warning("every word is frozen: training will change no vector that is published")
 
-    def _check_list(self, spark: SparkSession, vocabulary: Vocabulary, file: str) -> None:
+    def _check_list(self, spark: SparkSession, vocabulary: Vocabulary, words: WordList) -> None:
         columns = "word string, frozen boolean"
         rows = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
         # merged and not broadcast, which would bring a small vocabulary to the driver
-        listed = ready_words(spark, file).join(rows.hint("merge"), "word", "left")
+        listed, file = words.words(spark), words.file
+        listed = listed.join(rows.hint("merge"), "word", "left")
         found = {row["frozen"]: row["count"] for row in listed.groupBy("frozen").count().collect()}
         absent, new = listed.where(F.col("frozen").isNull()), listed.where(~F.col("frozen"))
         total = f"{sum(found.values()):,}"
@@ -102,17 +103,6 @@ class Freeze:
         if False in found:
             what = "%s of %s words of %s are not in the model to start from, and learn as other new words do: %s"
             log.warning(what, found[False], total, file, _some(new))
-
-
-def _identity(spark: SparkSession, file: str) -> str:
-    """Where a list of words lies, with a digest of the words, which may change under its name."""
-    with described(spark, "read the words to freeze"), input_errors():
-        listed = ready_words(spark, file).agg(F.count("*"), F.bit_xor(F.xxhash64("word"))).first()
-    assert listed is not None
-    words, digest = listed
-    if not words:
-        raise InputError(f"file of words to freeze {file} is empty: it needs a word a line")
-    return f"{qualify(spark, file)} ({words} words, {digest % 2**64:016x})"
 
 
 def _some(rows: DataFrame) -> str:

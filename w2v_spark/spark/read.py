@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,17 +16,23 @@ from typing import Any, NamedTuple, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
 from w2v_spark.spark.attempts import job_failure
 from w2v_spark.spark.session import described, exists, input_errors, qualify
-from w2v_spark.spark.tables import PATTERN, literal
+from w2v_spark.spark.tables import PATTERN, literal, quoted
 
-FORMATS = ("text", "parquet", "json", "csv")
-_SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
+FORMATS = ("text", "parquet", "json", "csv", "orc")
+_SUFFIXES = {
+    ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".orc": "orc",
+}  # fmt: skip
+# read as text they would give some words, and nobody would know
+_NOT_READ = (".avro", ".arrow", ".feather", ".zip", ".tar", ".tgz", ".7z", ".xls", ".xlsx", ".docx", ".pdf", ".npy")
+# as pandas, Excel and RFC 4180 write it: a quote within quotes is doubled, and a quoted text may have several lines
+_CSV: dict[str, bool | str] = {"header": True, "escape": '"', "multiLine": True}
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 # so many names tell the format, however many files there are
 _LOOKED_AT = 1000
@@ -108,12 +115,11 @@ class Documents:
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
     """Open the input; a missing path or column, or a column of the wrong type, is an InputError."""
-    paths = [_literal(spark, qualify(spark, p, "input path")) for p in source.paths]
+    paths = [literal_path(spark, qualify(spark, p, "input path")) for p in source.paths]
     with _listing_errors(), input_errors():
         frame, kind = _frame(spark, source, paths)
         column = _column(frame, source, kind)
-        # not renamed: for a lone text column this is no step of its own, which would copy each line once more
-        documents = frame.select(F.col(f"`{column}`"))
+        documents = frame.select(_document(column))
         words = isinstance(documents.schema[0].dataType, ArrayType)
         fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
     return Documents(documents, words, fingerprint, fingerprint or _name(source, column))
@@ -130,11 +136,18 @@ def _listing_errors() -> Iterator[None]:
         raise InputError(f"Spark cannot read the input, of which a file may be damaged: {reason}{hint}") from e
 
 
-def _literal(spark: SparkSession, path: str) -> str:
+def literal_path(spark: SparkSession, path: str) -> str:
     """The path, escaped where it names a file or folder that is there, though it would be read as a pattern."""
     if not PATTERN.search(path):
         return path
     return literal(path) if exists(spark, path) else path
+
+
+def _document(column: str) -> Column:
+    """The column to train on. It is not renamed where it need not be: for a lone text column that would be a step of
+    its own, which copies each line once more. But mapInArrow takes names for expressions.
+    """
+    return quoted(column) if re.fullmatch(r"\w+", column) else quoted(column).alias("document")
 
 
 def _name(source: Source, column: str) -> str | None:
@@ -155,8 +168,12 @@ def _frame(spark: SparkSession, source: Source, paths: list[str]) -> tuple[DataF
     kind = source.format or _guess_format(names)
     if kind == "text":
         return spark.read.text(paths), kind
-    reader = spark.read.option("header", True) if kind == "csv" else spark.read
-    return reader.format(kind).load(paths), kind
+    return spark.read.options(**_CSV if kind == "csv" else {}).format(kind).load(paths), kind
+
+
+def format_of_files(spark: SparkSession, path: str) -> str:
+    """The format that the names of a file or of those in a folder tell."""
+    return _guess_format(_file_names(spark, [path]))
 
 
 def _file_names(spark: SparkSession, paths: Sequence[str]) -> list[str]:
@@ -224,6 +241,11 @@ def _guess_format(names: Sequence[str]) -> str:
     """The format that the files' names tell, text where they tell none; names that tell several are an error."""
     found: dict[str, str] = {}
     for name in names:
+        if _plain(name).endswith(_NOT_READ):
+            raise InputError(
+                f"{name} is of a format that is not read: give one of {', '.join(FORMATS)}, or a DataFrame that Spark "
+                "has read from it; as text it is read with format text (--format)"
+            )
         found.setdefault(_format_of(name), name)
     if len(found) > 1:
         (one, first), (other, second) = sorted(found.items())[:2]
@@ -233,10 +255,15 @@ def _guess_format(names: Sequence[str]) -> str:
 
 def _format_of(name: str) -> str:
     """The format that a file's name tells, under whatever compression."""
+    return next((kind for suffix, kind in _SUFFIXES.items() if _plain(name).endswith(suffix)), "text")
+
+
+def _plain(name: str) -> str:
+    """A file's name in lower case, without what tells its compression."""
     name = name.lower()
     for suffix in _COMPRESSED:
         name = name.removesuffix(suffix)
-    return next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), "text")
+    return name
 
 
 def _column(frame: DataFrame, source: Source, kind: str) -> str:

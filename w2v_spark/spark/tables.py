@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from w2v_spark.place import FileEntry
 
@@ -16,6 +17,11 @@ PATTERN = re.compile(r"[\[\]{}*?\\]")
 def literal(path: str) -> str:
     """The path, escaped so that Hadoop takes it for a name and not for a pattern."""
     return PATTERN.sub(r"\\\g<0>", path)
+
+
+def quoted(column: str) -> Column:
+    """The column of that name, which may hold dots and backticks."""
+    return F.col("`" + column.replace("`", "``") + "`")
 
 
 def read_table(

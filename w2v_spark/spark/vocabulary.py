@@ -20,6 +20,7 @@ from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import text_settings
 from w2v_spark.spark.warm_start import EarlierModel
+from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -30,18 +31,18 @@ def count_vocabulary(
     run: Run,
     documents: Documents,
     params: Params,
-    vocab_file: str | None,
+    vocab: WordList | None,
     earlier: EarlierModel | None,
     freeze: Freeze | None,
 ) -> Vocabulary:
     """The vocabulary, counted now or by an earlier run on the same input."""
     started = time.perf_counter()
-    # a function of the user's own, or a list of words, may have changed under its name
+    # a function of the user's own may have changed under its name
     content = documents.fingerprint if ":" not in params.tokenizer else None
     words_key = run.key(content, documents.words, params.tokenizer, params.lowercase)
     counts_key = _counts_key(run, params, words_key)
-    kept = (params.min_count, params.max_vocab, earlier and earlier.identity, freeze and freeze.identity)
-    vocab_key = run.key(counts_key, *kept) if vocab_file is None else None
+    given = [part and part.identity for part in (vocab, earlier, freeze)]
+    vocab_key = run.key(counts_key, params.min_count, params.max_vocab, *given)
     if done := run.done("vocabulary", vocab_key, store.VOCAB):
         log.info("reuse the vocabulary counted before")
         return Vocabulary.from_dict(run.place("vocabulary"), done)
@@ -50,7 +51,7 @@ def count_vocabulary(
     def number(_: int) -> Vocabulary:
         known = earlier.rows(spark) if earlier else None
         frozen = freeze.words(spark) if freeze else None
-        numbered = count.write_vocabulary(spark, params, _counts(spark, run), run.own, vocab_file, known, frozen)
+        numbered = count.write_vocabulary(spark, params, _counts(spark, run), run.own, vocab, known, frozen)
         if freeze:
             freeze.check(spark, numbered)
         return numbered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from w2v_spark.vectors.vectors import Vectors
 
 # 80 MB of vectors at 300 numbers: a reader skips and parallelises by row group
 GROUP_ROWS = 65_536
-FILE = "part-00000.parquet"
 
 
 def write_model(vectors: Vectors, address: str, about: dict[str, Any]) -> None:
@@ -46,9 +46,9 @@ def write_model(vectors: Vectors, address: str, about: dict[str, Any]) -> None:
 
 
 def _write(vectors: Vectors, place: Place, schema: pa.Schema) -> None:
-    with pq.ParquetWriter(
-        place.file(FILE), schema, filesystem=place.filesystem, compression="zstd", use_dictionary=False
-    ) as writer:
+    # a name of its own, as Spark's writers give: executors keep vectors by the names of their files
+    path, options = place.file(f"part-00000-{uuid.uuid4()}.parquet"), {"compression": "zstd", "use_dictionary": False}
+    with pq.ParquetWriter(path, schema, filesystem=place.filesystem, **options) as writer:
         for start in range(0, len(vectors), GROUP_ROWS):
             writer.write_table(_table(vectors, start, schema), row_group_size=GROUP_ROWS)
 
