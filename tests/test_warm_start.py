@@ -232,7 +232,7 @@ def test_only_the_files_that_were_named_are_read(
         pq.write_table(pa.table(stray).drop(["vector"]), f"{run.run.own.path}/vocab/part-99999.parquet")
         pointer = run._begin_rounds().pointer
         files = publish.write_vocabulary(spark, run.run, run.vocabulary)
-        table = store.read_files(run.run.draft.child("vocab"), [f.to_dict() for f in files], store.VOCAB_SCHEMA)
+        table = store.read_files(run.run.draft.child("vocab"), files, store.VOCAB_SCHEMA)
         published = table.sort_by("id")["word"].to_pylist()
     ((_, values),) = pointer.blocks(run.run.work, workdir.SYN0)
     start = dict(zip(words, np.frombuffer(values, "<f4").reshape(-1, 12), strict=True))

@@ -99,12 +99,12 @@ class Vocabulary:
 
     @classmethod
     def from_dict(cls, parent: Place, facts: Mapping[str, Any]) -> Vocabulary:
-        files = tuple(FileEntry(**f) for f in facts["files"])
+        files = tuple(store.files_from_json(facts["files"]))
         return cls(facts["words"], facts["total_count"], parent.uri, files, facts["frozen"])
 
     def to_dict(self) -> dict[str, Any]:
         """All but the directory."""
-        files = [f.to_dict() for f in self.files]
+        files = store.files_as_json(self.files)
         return {"words": self.words, "total_count": self.total_count, "files": files, "frozen": self.frozen}
 
     def read(self, first: int = 0, stop: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
@@ -130,7 +130,7 @@ class Vocabulary:
         place, at = Place.open(self.parent).child(store.VOCAB), 0
         schema = pa.schema([self._schema.field(name) for name in dict.fromkeys(columns)])
         for entry in self.files:
-            with store.opened(place, entry.to_dict()) as file:
+            with store.opened(place, entry) as file:
                 for group in range(file.num_row_groups):
                     rows = file.metadata.row_group(group).num_rows
                     if at < stop and first < at + rows:
@@ -170,13 +170,13 @@ class CorpusIndex:
         """Commit the corpus: the index is written after the files it names."""
         parent.write_json(
             CORPUS_INDEX,
-            {"files": [f.to_dict() for f in self.files], "buckets": [list(asdict(b).values()) for b in self.buckets]},
+            {"files": store.files_as_json(self.files), "buckets": [list(asdict(b).values()) for b in self.buckets]},
         )
 
     @classmethod
     def read(cls, parent: Place) -> CorpusIndex:
         data = parent.read_json(CORPUS_INDEX)
-        return cls([FileEntry(**f) for f in data["files"]], [Bucket(*b) for b in data["buckets"]])
+        return cls(store.files_from_json(data["files"]), [Bucket(*b) for b in data["buckets"]])
 
 
 class CorpusReader:
@@ -267,11 +267,11 @@ class Pointer:
         return [cls._from_dict(d) for d in (data, data["before"]) if d]
 
     def _to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "files": {m: [f.to_dict() for f in fs] for m, fs in self.files.items()}}
+        return {**asdict(self), "files": {m: store.files_as_json(files) for m, files in self.files.items()}}
 
     @classmethod
     def _from_dict(cls, data: dict[str, Any]) -> Pointer:
-        files = {m: [FileEntry(**f) for f in fs] for m, fs in data["files"].items()}
+        files = {m: store.files_from_json(entries) for m, entries in data["files"].items()}
         return cls(data["round"], data["directory"], files)
 
     def blocks(self, work: Place, matrix: str, wanted: range | None = None) -> Iterator[tuple[int, pa.Buffer]]:
@@ -287,7 +287,7 @@ class Pointer:
                     yield from ((matrix, block, values) for block, values in self._read(work, entry, None))
 
     def _read(self, work: Place, entry: FileEntry, wanted: range | None) -> Iterator[tuple[int, pa.Buffer]]:
-        with store.opened(work.child(self.directory), entry.to_dict()) as file:
+        with store.opened(work.child(self.directory), entry) as file:
             groups = None if wanted is None else _groups(_spans(file), wanted)
             for batch in file.iter_batches(16, groups, ["block", "values"], use_threads=False):
                 for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):

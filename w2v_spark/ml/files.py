@@ -59,9 +59,9 @@ def _named(spark: SparkSession, directory: str, folder: str) -> list[FileEntry]:
 
     def look() -> list[dict[str, Any]]:
         model = store.open_model(directory)
-        entries = model.manifest["files"].get(folder, [])
-        for entry in entries:
-            model.place.child(folder).file(entry["name"])  # refuses one that leads out of it
-        return entries
+        files = model.files(folder)
+        for file in files:
+            model.place.child(folder).file(file.name)  # refuses one that leads out of it
+        return store.files_as_json(files)
 
-    return [FileEntry(entry["name"], entry["bytes"]) for entry in found_by(spark, look)]
+    return store.files_from_json(found_by(spark, look))

@@ -220,7 +220,7 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
             "encoding",
             lambda _: encode.write_corpus(spark, documents, params, run.own, vocabulary, joined),
         )
-    run.mark("corpus", key, {"words": corpus.words(), "files": [file.to_dict() for file in corpus.files]})
+    run.mark("corpus", key, {"words": corpus.words(), "files": store.files_as_json(corpus.files)})
     log.info(
         "encoded %s words into %d buckets in %.1f s",
         f"{corpus.words():,}",

@@ -52,7 +52,7 @@ class EarlierModel:
         if model.place.same_as(Place.open(qualify(spark, output))):
             raise ParamError(f"the model to start from is the output itself, {os.fspath(path)}: give another output")
         vectors = model.place.child(store.VECTORS)
-        files = tuple(FileEntry(e["name"], e["bytes"]) for e in model.manifest["files"][store.VECTORS])
+        files = tuple(model.files(store.VECTORS))
         if not files:
             raise FormatError(f"{vectors.uri} holds no vectors to start from: {store.MANIFEST} names no files")
         for file in files:
@@ -96,7 +96,7 @@ def start_blocks(block: int, syn0: Floats) -> Iterator[pa.RecordBatch]:
 
 def _check(vectors: Place, file: FileEntry) -> None:
     """Refuse a file that holds no words and vectors, or that Spark would pass over."""
-    with store.opened(vectors, file.to_dict()) as parquet:
+    with store.opened(vectors, file) as parquet:
         found = parquet.schema_arrow
     word, vector = (found.field(name).type if name in found.names else None for name in ("word", "vector"))
     if word not in _WORDS or getattr(vector, "value_type", None) != pa.float32():
