@@ -18,7 +18,7 @@ from w2v_spark.place import Place
 from w2v_spark.spark import fit, lease
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.read import Source
-from w2v_spark.workdir import Pointer
+from w2v_spark.workdir.pointer import Pointer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

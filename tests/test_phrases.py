@@ -23,7 +23,7 @@ from w2v_spark.place import Place
 from w2v_spark.spark import count, fit, phrases
 from w2v_spark.spark.read import Source
 from w2v_spark.spark.session import _settings
-from w2v_spark.workdir import CorpusIndex, CorpusReader
+from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -23,7 +23,7 @@ from w2v_spark.spark.warm_start import BLOCK_COLUMNS
 from w2v_spark.training import schedule
 from w2v_spark.training.merge import RULES
 from w2v_spark.vectors.load import read_model
-from w2v_spark.workdir import BASE, BLOCK_SCHEMA, MATRICES, ROUND_METRICS
+from w2v_spark.workdir.blocks import BASE, BLOCK_SCHEMA, MATRICES, ROUND_METRICS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -140,20 +140,27 @@ def read_files(place: Place, files: Iterable[FileEntry], schema: pa.Schema | Non
 
 
 @contextmanager
-def opened(place: Place, entry: FileEntry) -> Iterator[pq.ParquetFile]:
+def opened(place: Place, entry: FileEntry, buffer_size: int = 1 << 20) -> Iterator[pq.ParquetFile]:
     """A Parquet file that a manifest names. One that is missing, of another size or not to be decoded is a FormatError,
-    now or while it is read; one that the storage does not give is a StorageError.
+    now or while it is read; one that the storage does not give is a StorageError. `buffer_size` bytes are
+    read at once; 0: all that a row group has of a column.
     """
     try:
         source = place.open_file(entry.name)
     except FileNotFoundError as e:
         raise _damaged(_wrong_size(place, entry, None)) from e
+    with parquet_errors(place, entry), source:
+        if wrong := _wrong_size(place, entry, source.size()):
+            raise _damaged(wrong)
+        with pq.ParquetFile(source, buffer_size=buffer_size, pre_buffer=False, page_checksum_verification=True) as file:
+            yield file
+
+
+@contextmanager
+def parquet_errors(place: Place, entry: FileEntry) -> Iterator[None]:
+    """Turns what pyarrow has against a file's content into a FormatError."""
     try:
-        with source:
-            if wrong := _wrong_size(place, entry, source.size()):
-                raise _damaged(wrong)
-            with pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
-                yield file
+        yield
     except StorageError:
         raise
     except (pa.ArrowException, OSError) as e:

@@ -15,7 +15,8 @@ from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.place import Place
 from w2v_spark.spark.lease import LEASE, Lease, this_process, wait_for_lease
 from w2v_spark.spark.tables import PATTERN
-from w2v_spark.workdir import Pointer, Vocabulary
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.training.history import trained_rounds, words_per_second
 from w2v_spark.vectors.vectors import Vectors
-from w2v_spark.workdir import Vocabulary
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,8 @@ from w2v_spark.spark.session import is_local
 from w2v_spark.training.history import mean_loss, trained_rounds
 from w2v_spark.training.schedule import plan_rounds, replica_step_size, step_at
 from w2v_spark.training.shard import ShardJob
-from w2v_spark.workdir import Pointer, Vocabulary
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,9 @@ from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.session import described, plain_errors
 from w2v_spark.spark.tables import read_table
-from w2v_spark.workdir import MATRICES, SYN0, SYN1, Pointer, Vocabulary, rows_per_block
+from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 _FILE_BYTES = 256 << 20
 # what the parameter `vectors` names, as the matrices whose mean it is

@@ -12,7 +12,8 @@ from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.params import Params, spelt
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
-from w2v_spark.workdir import Pointer, Vocabulary
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

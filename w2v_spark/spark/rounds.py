@@ -45,14 +45,9 @@ from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
 from w2v_spark.training.together import train_together
-from w2v_spark.workdir import (
-    BASE,
-    ROUND_METRICS,
-    Pointer,
-    Vocabulary,
-    block_batch,
-    rows_per_block,
-)
+from w2v_spark.workdir.blocks import BASE, ROUND_METRICS, block_batch, rows_per_block
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

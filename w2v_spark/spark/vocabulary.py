@@ -19,7 +19,7 @@ from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import text_settings
 from w2v_spark.spark.warm_start import EarlierModel
-from w2v_spark.workdir import Vocabulary
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.session import qualify
 from w2v_spark.spark.tables import read_table
-from w2v_spark.workdir import BASE, MATRICES, SYN0, Vocabulary, block_batch, rows_per_block
+from w2v_spark.workdir.blocks import BASE, MATRICES, SYN0, block_batch, rows_per_block
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 _WORDS = (pa.string(), pa.large_string())
 BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
