@@ -13,15 +13,13 @@ from w2v_spark import errors, store
 from w2v_spark.errors import InputError, W2VError
 from w2v_spark.place import FileEntry
 from w2v_spark.spark.session import is_connect, plain_errors
-from w2v_spark.spark.tables import read_table
-
-_VECTORS_COLUMNS = "id int, word string, count long, vector array<float>"
+from w2v_spark.spark.tables import columns_of, read_table
 
 
 def read_vectors(spark: SparkSession, directory: str) -> DataFrame:
     """id, word, count, vector: every word once."""
     files = _named(spark, directory, store.VECTORS)
-    return read_table(spark, f"{directory}/{store.VECTORS}", files, _VECTORS_COLUMNS)
+    return read_table(spark, f"{directory}/{store.VECTORS}", files, columns_of(store.VECTORS_SCHEMA))
 
 
 def read_metrics(spark: SparkSession, directory: str) -> DataFrame:

@@ -16,7 +16,7 @@ from w2v_spark import store
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.session import described, plain_errors
-from w2v_spark.spark.tables import read_table
+from w2v_spark.spark.tables import columns_of, read_table
 from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
 from w2v_spark.workdir.pointer import Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
@@ -87,9 +87,7 @@ def write_vectors(
 
     place = run.draft.child(store.VECTORS)
     with described(spark, "publish the vectors"), plain_errors():
-        frame = spark.range(0, blocks, 1, tasks).mapInArrow(
-            publish, "id int, word string, count long, vector array<float>"
-        )
+        frame = spark.range(0, blocks, 1, tasks).mapInArrow(publish, columns_of(store.VECTORS_SCHEMA))
         frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(place.uri)
     return place.files()
 
@@ -103,9 +101,8 @@ def write_vocabulary(spark: SparkSession, run: Run, vocabulary: Vocabulary) -> l
     """Write id, word, count."""
     place = run.draft.child(store.VOCAB)
     with described(spark, "publish the vocabulary"), plain_errors():
-        words = read_table(
-            spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, "id int, word string, count long"
-        )
+        columns = columns_of(store.VOCAB_SCHEMA)
+        words = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
         words.coalesce(1).sortWithinPartitions("id").write.mode("overwrite").parquet(place.uri)
     return place.files()
 
