@@ -7,7 +7,8 @@ Through storage: replicas send what they changed as row blocks, and end.
     -> by (matrix, block)      through the shuffle into as many partitions in every round, sorted by shard
     -> fold                    into the blocks that the same partition wrote in the round before
 
-A model never goes through the shuffle: partition p of a round reads the files that partition p of the last one wrote.
+The blocks of the first model go through the same shuffle, to lie where their changes will come. No later model does:
+partition p of a round reads the files that partition p of the last one wrote.
 
 Directly: a barrier stage, in which all replicas run at once, merge many times within the round by themselves, and each
 writes a part of what they agreed on.
