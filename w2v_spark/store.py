@@ -35,9 +35,33 @@ FORMAT_VERSION = 1
 MANIFEST, REPORT = "model.json", "report.html"
 VOCAB, VECTORS, METRICS, WORK = "vocab", "vectors", "metrics", "work"
 
-
 VOCAB_SCHEMA = pa.schema([("id", pa.int32()), ("word", pa.string()), ("count", pa.int64())])
 VECTORS_SCHEMA = pa.schema([*VOCAB_SCHEMA, ("vector", pa.list_(pa.float32()))])
+METRICS_SCHEMA = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("start", pa.float64()),
+        ("stop", pa.float64()),
+        ("step_size", pa.float64()),
+        ("shard", pa.int32()),
+        ("words", pa.int64()),
+        ("words_kept", pa.int64()),
+        ("pairs", pa.int64()),
+        ("loss", pa.float64()),
+        ("bytes_sent", pa.int64()),
+        ("threads", pa.int32()),
+        ("seconds_open", pa.float64()),
+        ("seconds_train", pa.float64()),
+        ("syncs", pa.int32()),
+        ("seconds_sync", pa.float64()),
+        ("seconds_round", pa.float64()),
+        ("longest_row", pa.float64()),
+        ("analogies", pa.float64()),
+        ("word_pairs", pa.float64()),
+        ("host", pa.string()),
+        ("processor", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)

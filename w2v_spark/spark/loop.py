@@ -141,7 +141,7 @@ def _log_share(metrics: list[dict[str, Any]]) -> None:
 
 
 def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_row: float) -> dict[str, Any]:
-    """A row of OUT/metrics."""
+    """A row of OUT/metrics, of what a replica and its round tell."""
     params, round = job.params, job.round
     start = step_at(
         round.start,

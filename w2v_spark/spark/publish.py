@@ -25,32 +25,6 @@ _FILE_BYTES = 256 << 20
 # what the parameter `vectors` names, as the matrices whose mean it is
 _PUBLISHED = {"input": (SYN0,), "output": (SYN1,), "mean": MATRICES}
 
-_METRICS_SCHEMA = pa.schema(
-    [
-        ("round", pa.int32()),
-        ("start", pa.float64()),
-        ("stop", pa.float64()),
-        ("step_size", pa.float64()),
-        ("shard", pa.int32()),
-        ("words", pa.int64()),
-        ("words_kept", pa.int64()),
-        ("pairs", pa.int64()),
-        ("loss", pa.float64()),
-        ("bytes_sent", pa.int64()),
-        ("threads", pa.int32()),
-        ("seconds_open", pa.float64()),
-        ("seconds_train", pa.float64()),
-        ("syncs", pa.int32()),
-        ("seconds_sync", pa.float64()),
-        ("seconds_round", pa.float64()),
-        ("longest_row", pa.float64()),
-        ("analogies", pa.float64()),
-        ("word_pairs", pa.float64()),
-        ("host", pa.string()),
-        ("processor", pa.string()),
-    ]
-)
-
 
 def write_vectors(
     spark: SparkSession,
@@ -112,6 +86,6 @@ def write_metrics(spark: SparkSession, run: Run, rows: list[dict[str, Any]]) -> 
     place = run.draft.child(store.METRICS)
     with described(spark, "write the metrics"), plain_errors():
         # as Arrow: rows of Python would start a Python worker
-        frame = spark.createDataFrame(pa.Table.from_pylist(rows, _METRICS_SCHEMA))
+        frame = spark.createDataFrame(pa.Table.from_pylist(rows, store.METRICS_SCHEMA))
         frame.coalesce(1).write.mode("overwrite").parquet(place.uri)
     return place.files()
