@@ -13,7 +13,7 @@ import numpy.typing as npt
 from corpus import DOCUMENT_WORDS, SHIFT
 
 from w2v_spark.place import Place
-from w2v_spark.workdir import CorpusIndex, CorpusReader
+from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
 
 CHUNK_TOKENS = 1 << 24
 # as min_count has it

@@ -21,7 +21,8 @@ from w2v_spark.training.schedule import Round, plan_rounds
 from w2v_spark.training.sentences import replica_buckets, replica_pieces
 from w2v_spark.training.sequential import Terms, Weights
 from w2v_spark.training.shard import change_of
-from w2v_spark.workdir import MATRICES, CorpusReader, rows_per_block
+from w2v_spark.workdir.blocks import MATRICES, rows_per_block
+from w2v_spark.workdir.corpus import CorpusReader
 
 
 class Simulation:

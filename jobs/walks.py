@@ -91,7 +91,9 @@ def share_of_own(vectors: w2v_spark.Vectors, community: Ints, near: int) -> floa
 
 def main(argv: list[str] | None = None) -> int:
     """What the command does; its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--output", default="out/walks", help="where the vectors go; default out/walks")
     for name, _, default, text in _NUMBERS:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text}; default {default:,}")

@@ -18,7 +18,7 @@ from w2v_spark.place import Place
 from w2v_spark.spark import fit, lease
 from w2v_spark.spark.claim import Run, claim_output
 from w2v_spark.spark.read import Source
-from w2v_spark.workdir import Pointer
+from w2v_spark.workdir.pointer import Pointer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -229,10 +229,10 @@ def test_two_runs_that_publish_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     for table in TABLES:
         assert len({path.name for path in (tmp_path / table).glob("part-*")}) == 1
     with contextlib.suppress(FormatError):  # whoever goes by the manifest is told, or reads the whole of one model
-        files = store.open_model(str(tmp_path)).manifest["files"]
-        for table, entries in files.items():
-            store.read_files(Place.open(tmp_path / table), entries)
-        assert models_in(tmp_path) == {entries[0]["name"] for entries in files.values()}
+        model = store.open_model(str(tmp_path))
+        for table in TABLES:
+            store.read_files(Place.open(tmp_path / table), model.files(table))
+        assert models_in(tmp_path) == {model.files(table)[0].name for table in TABLES}
     if step == 5:
         assert store.open_model(str(tmp_path)).manifest == manifest
 

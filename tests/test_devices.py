@@ -19,7 +19,7 @@ from w2v_spark.params import Params
 from w2v_spark.spark import cluster
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.sentences import Piece, joined
-from w2v_spark.workdir import SYN0, SYN1
+from w2v_spark.workdir.blocks import SYN0, SYN1
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -17,7 +17,7 @@ from w2v_spark.training.exchange import Exchange, Gather
 from w2v_spark.training.merge import fold
 from w2v_spark.training.sequential import Weights
 from w2v_spark.training.shard import change_of
-from w2v_spark.workdir import MATRICES
+from w2v_spark.workdir.blocks import MATRICES
 
 WORDS, SIZE, REPLICAS = 300, 8, 5
 

@@ -11,10 +11,10 @@ from file_systems import LikeHdfs, place_of
 from interrupted_runs import SMALL, interrupted, is_clean, rounds_of, vectors_of
 
 import w2v_spark
-from w2v_spark import workdir
 from w2v_spark.errors import FormatError, StorageError, W2VError
 from w2v_spark.place import Place
 from w2v_spark.spark import attempts
+from w2v_spark.workdir.pointer import Pointer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -90,7 +90,7 @@ def test_a_damaged_round_is_left_for_the_one_before(
     text, vectors, in_all = whole
     output = tmp_path / "out"
     interrupted(monkeypatch, text, output)
-    pointers = workdir.Pointer.read(Place.open(output / "work"))
+    pointers = Pointer.read(Place.open(output / "work"))
     assert [p.round for p in pointers] == [3, 2]
     damage_file(output / "work" / pointers[0].directory / pointers[0].files["syn1"][0].name, damage)
     w2v_spark.train(text, output, **SMALL)
@@ -103,7 +103,7 @@ def test_nothing_to_go_back_to(
 ) -> None:
     text, output = whole[0], tmp_path / "out"
     interrupted(monkeypatch, text, output, round=1)
-    for pointer in workdir.Pointer.read(Place.open(output / "work")):
+    for pointer in Pointer.read(Place.open(output / "work")):
         damage_file(output / "work" / pointer.directory / pointer.files["syn0"][0].name, "missing")
     with pytest.raises(
         FormatError, match=r"is missing, the manifest says \d+: the unfinished run cannot go on; give --overwrite to"

@@ -244,7 +244,7 @@ def test_a_model_appears_with_its_manifest(tmp_path: Path, monkeypatch: pytest.M
     model = store.open_model(str(tmp_path / "out"))
     words, _, vectors = read_model(model)
     assert (words.to_pylist(), vectors.tobytes()) == (ours.index_to_key, ours.vectors.tobytes())
-    vocabulary = store.read_files(model.place.child("vocab"), model.manifest["files"]["vocab"], store.VOCAB_SCHEMA)
+    vocabulary = store.read_files(model.place.child("vocab"), model.files("vocab"), store.VOCAB_SCHEMA)
     assert vocabulary["word"].to_pylist() == words.to_pylist()
 
     with pytest.raises(OutputError, match="is there already: give a new or empty directory$"):

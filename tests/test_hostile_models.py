@@ -16,7 +16,7 @@ from test_hostile_files import JSON, SIZES, fuzzed, garbage, sentence_or, small
 from w2v_spark import store
 from w2v_spark.errors import FormatError, InputError, ParamError, W2VError
 from w2v_spark.params import Params, read_toml
-from w2v_spark.place import Place
+from w2v_spark.place import FileEntry, Place
 from w2v_spark.vectors import testsets
 from w2v_spark.vectors.formats import FORMATS, read_file, write_file
 from w2v_spark.vectors.save import write_model
@@ -45,7 +45,7 @@ def test_a_model_names_no_files_outside_of_it(tmp_path: Path, name: str) -> None
         f"{model}/vectors names the file {name!r}, which lies outside of it: the directory is not ours"
     )
     with pytest.raises(FormatError, match="which lies outside of it"):
-        store.read_files(Place.open(model).child(store.VECTORS), [{"name": name, "bytes": size}])
+        store.read_files(Place.open(model).child(store.VECTORS), [FileEntry(name, size)])
 
 
 def write_model_files(folder: Path) -> Path:

@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 
 import w2v_spark
 from w2v_spark.corpus import tokens
-from w2v_spark.corpus.vocab import decode, encode
+from w2v_spark.corpus.vocab import encode
 from w2v_spark.errors import ParamError
 from w2v_spark.vectors.vectors import Vectors
+from w2v_spark.workdir.corpus import unpacked
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -69,7 +70,7 @@ def test_any_text_becomes_words(texts: list[bytes | None], name: str, lowercase:
     tokens.unsegmented_hint(pa.array([t and t.decode("utf-8", "replace") for t in texts], pa.string()))
     # and the words become ids and words again
     encoded = flat.dictionary_encode()
-    ids, offsets = decode(encode(encoded.indices.to_numpy(), lengths, 3))
+    ids, offsets = unpacked(encode(encoded.indices.to_numpy(), lengths, 3))
     assert encoded.dictionary.take(pa.array(ids)).to_pylist() == words
     assert (np.diff(offsets) > 0).all() and (np.diff(offsets) <= 3).all()
 

@@ -76,3 +76,9 @@ def test_numbers_of_which_nothing_comes_are_refused(
     monkeypatch.delattr(walks, "own_session")  # nothing of Spark is asked for
     assert walks.main(options.split()) == 2
     assert capsys.readouterr() == ("", f"error: {message}\n")
+
+
+def test_options_are_spelt_in_full(walks: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        walks.main(["--walk-len", "3"])
+    assert "unrecognized arguments: --walk-len 3" in capsys.readouterr().err

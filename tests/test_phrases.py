@@ -23,7 +23,7 @@ from w2v_spark.place import Place
 from w2v_spark.spark import count, fit, phrases
 from w2v_spark.spark.read import Source
 from w2v_spark.spark.session import _settings
-from w2v_spark.workdir import CorpusIndex, CorpusReader
+from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -242,7 +242,7 @@ def test_the_phrases_of_a_whole_corpus_are_gensims(spark: SparkSession, shared: 
     source = Source(paths=tuple(map(str, files)))
     with fit.prepare(source, tmp_path / "out", phrases=1, max_sentence_length=1_000_000) as run:
         [table] = phrases.phrase_tables(run.run, 1)
-    pairs = store.read_files(Place.open(table.parent), [file.to_dict() for file in table.files])
+    pairs = store.read_files(Place.open(table.parent), table.files)
     found = {f"{a}_{b}" for a, b in zip(pairs["first"].to_pylist(), pairs["second"].to_pylist(), strict=True)}
     expected = GensimPhrases(Tokenised(files), min_count=5, threshold=10.0, delimiter="_").export_phrases()
     assert found == set(expected) and len(found) > 50_000

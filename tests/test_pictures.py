@@ -46,7 +46,7 @@ def add_rounds(out: Path) -> Path:
     pq.write_table(pa.Table.from_pylist(metrics_rows(8)), out / store.METRICS / "part-0.parquet")
     place = Place.open(out)
     manifest = place.read_json(store.MANIFEST)
-    manifest["files"][store.METRICS] = [entry.to_dict() for entry in place.child(store.METRICS).files()]
+    manifest["files"][store.METRICS] = store.files_as_json(place.child(store.METRICS).files())
     place.write_json(store.MANIFEST, manifest)
     return out
 

@@ -133,7 +133,7 @@ def test_what_is_not_there_is_told_from_what_cannot_be_seen(tmp_path: Path, kind
 def test_damage_is_told_from_storage_that_fails(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": range(50_000)}), tmp_path / "a.parquet", use_dictionary=False, row_group_size=9_000)
     whole, network = (tmp_path / "a.parquet").read_bytes(), OverANetwork()
-    place, entry = place_of(network, tmp_path), {"name": "a.parquet", "bytes": len(whole)}
+    place, entry = place_of(network, tmp_path), FileEntry("a.parquet", len(whole))
     assert len(store.read_files(place, [entry])) == 50_000 and network.answered > 5
     for last in range(network.answered):
         network.answered, network.last = 0, last

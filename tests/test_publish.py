@@ -16,7 +16,8 @@ from w2v_spark.errors import ParamError
 from w2v_spark.place import Place
 from w2v_spark.spark import fit, publish
 from w2v_spark.spark.read import Source
-from w2v_spark.workdir import MATRICES, Pointer
+from w2v_spark.workdir.blocks import MATRICES
+from w2v_spark.workdir.pointer import Pointer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

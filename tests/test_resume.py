@@ -29,7 +29,7 @@ import w2v_spark
 from w2v_spark import cli, store
 from w2v_spark.errors import OutputError
 from w2v_spark.place import Place
-from w2v_spark.spark import fit, lease, loop, publish, rounds
+from w2v_spark.spark import fit, lease, loop, publish, resume, rounds
 from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.read import Source
 from w2v_spark.spark.scoring import Scoring
@@ -262,3 +262,14 @@ def test_a_lease_that_cannot_be_read_is_someones(
     threading.Timer(0.2, lambda: sign.write_text(json.dumps(living))).start()
     with pytest.raises(OutputError, match=r"is in use by application application_1 \(elsewhere/1/1\): let it end"):
         lease.wait_for_lease(Place.open(tmp_path / "work"), "application_2")
+
+
+def test_metrics_that_have_no_column_or_lack_one_are_refused(tmp_path: Path) -> None:
+    place = Place.open(tmp_path)
+    row: dict[str, object] = dict.fromkeys([*store.METRICS_SCHEMA.names, "kind", "loss_sum", "loss_pairs"])
+    resume.write_metrics(place, 1, [row])
+    assert resume.read_metrics(place, 1) == [row]
+    for wrong in (row | {"words_lost": 1}, {name: value for name, value in row.items() if name != "pairs"}):
+        with pytest.raises(ValueError, match=r"a row of metrics and their schema differ in (words_lost|pairs)$"):
+            resume.write_metrics(place, 2, [row, wrong])
+    assert resume.read_metrics(place, 1) == [row]

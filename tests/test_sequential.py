@@ -16,7 +16,7 @@ from w2v_spark.training.merge import RULES, Change, fold, weighs
 from w2v_spark.training.replica import Sampling
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sequential import Terms
-from w2v_spark.workdir import MATRICES, SYN0, SYN1, rows_per_block
+from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
 
 
 def moment_of(rows: Floats, weights: np.ndarray) -> np.ndarray:

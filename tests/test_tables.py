@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from w2v_spark import store
 from w2v_spark.errors import FormatError
 from w2v_spark.place import Place
 from w2v_spark.spark.session import _settings, plain_errors
-from w2v_spark.spark.tables import read_table
+from w2v_spark.spark.tables import columns_of, read_table
+from w2v_spark.workdir.blocks import CHANGE_SCHEMA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,3 +29,13 @@ def test_a_damaged_file_is_not_passed_over(spark: SparkSession, tmp_path: Path) 
     told = pytest.raises(FormatError, match=f"{damaged.name} cannot be read by Spark")
     with _settings(spark, lax), told, plain_errors():
         read_table(spark, str(directory), files, "id long").count()
+
+
+def test_columns_of_arrow_as_spark_spells_them() -> None:
+    assert columns_of(store.VECTORS_SCHEMA).simpleString() == (
+        "struct<id:int,word:string,count:bigint,vector:array<float>>"
+    )
+    assert columns_of(store.VECTORS_SCHEMA, "word", "id").simpleString() == "struct<word:string,id:int>"
+    assert columns_of(CHANGE_SCHEMA).simpleString() == (
+        "struct<matrix:string,block:int,shard:int,values:binary,rows:binary,counts:binary>"
+    )

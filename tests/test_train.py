@@ -24,7 +24,8 @@ from w2v_spark.spark.loop import train_rounds
 from w2v_spark.spark.read import Source
 from w2v_spark.spark.resume import Progress
 from w2v_spark.vectors.load import read_model
-from w2v_spark.workdir import CorpusIndex, CorpusReader
+from w2v_spark.workdir.blocks import BASE, MATRICES, block_batch
+from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -281,7 +282,7 @@ def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_pat
         corpus = fit._encoded(spark, run, prepared.documents, params, vocabulary)
         # a model that is about to overflow
         huge = np.full((120, 12), 1e38, np.float32)
-        blocks = [workdir.block_batch(m, 0, workdir.BASE, huge) for m in workdir.MATRICES]
+        blocks = [block_batch(m, 0, BASE, huge) for m in MATRICES]
         frame = rounds._by_block(spark.createDataFrame(pa.Table.from_batches(blocks)), prepared.layout.merge_tasks)
         start = rounds._commit(spark, frame, run, 0)
         rounds.go_on_from(run, start, None)

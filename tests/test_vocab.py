@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from w2v_spark.corpus import word_table
-from w2v_spark.corpus.vocab import added_up, count_words, decode, encode, initial_vectors
+from w2v_spark.corpus.vocab import added_up, count_words, encode, initial_vectors
 from w2v_spark.corpus.word_table import hash_words, shared_table
 from w2v_spark.errors import StorageError
+from w2v_spark.workdir.corpus import unpacked
 
 VOCABULARY = ["a", "b", "c"]
 words = st.one_of(st.text(min_size=1, max_size=3), st.sampled_from(["a", "é", "日本", "w" * 300]))
@@ -26,13 +27,13 @@ def test_encode_splits_then_drops_unknown_words(documents: list[list[str]], long
     lengths = np.array([len(d) for d in documents], np.int64)
     pieces = [d[i : i + longest] for d in documents for i in range(0, len(d), longest)]
     expected = [ids for p in pieces if (ids := [VOCABULARY.index(w) for w in p if w in VOCABULARY])]
-    ids, offsets = decode(encode(known, lengths, longest))
+    ids, offsets = unpacked(encode(known, lengths, longest))
     assert [ids[i:j].tolist() for i, j in zip(offsets[:-1], offsets[1:], strict=True)] == expected
 
 
-def test_decode_of_a_slice() -> None:
-    packed = encode(np.array([0, 1, 1, 2], np.int32), np.array([1, 2, 1]), 9).slice(1, 2)
-    ids, offsets = decode(packed)
+def test_sentences_of_a_slice() -> None:
+    sentences = encode(np.array([0, 1, 1, 2], np.int32), np.array([1, 2, 1]), 9).slice(1, 2)
+    ids, offsets = unpacked(sentences)
     assert ids.tolist() == [1, 1, 2] and offsets.tolist() == [0, 2, 3]
 
 

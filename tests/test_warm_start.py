@@ -15,12 +15,13 @@ import pytest
 from interrupted_runs import Interrupted, interrupt
 
 import w2v_spark
-from w2v_spark import cli, store, workdir
+from w2v_spark import cli, store
 from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.errors import FormatError, InputError, OutputError, ParamError
 from w2v_spark.spark import fit, loop, publish, warm_start
 from w2v_spark.spark.read import Source
 from w2v_spark.vectors.load import read_model
+from w2v_spark.workdir.blocks import MATRICES, SYN0
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -72,7 +73,7 @@ def first_vectors(text: Path, output: Path, **options: Any) -> dict[str, dict[st
     with fit.prepare(Source(paths=(str(text),)), output, **options, **SMALL) as run:
         pointer = run._begin_rounds().pointer
     words, found = run.vocabulary.read()["word"].to_pylist(), {}
-    for matrix in workdir.MATRICES:
+    for matrix in MATRICES:
         blocks = sorted(pointer.blocks(run.run.work, matrix))
         rows = np.concatenate([np.frombuffer(values, "<f4").reshape(-1, 12) for _, values in blocks])
         found[matrix] = dict(zip(words, rows, strict=True))
@@ -232,9 +233,9 @@ def test_only_the_files_that_were_named_are_read(
         pq.write_table(pa.table(stray).drop(["vector"]), f"{run.run.own.path}/vocab/part-99999.parquet")
         pointer = run._begin_rounds().pointer
         files = publish.write_vocabulary(spark, run.run, run.vocabulary)
-        table = store.read_files(run.run.draft.child("vocab"), [f.to_dict() for f in files], store.VOCAB_SCHEMA)
+        table = store.read_files(run.run.draft.child("vocab"), files, store.VOCAB_SCHEMA)
         published = table.sort_by("id")["word"].to_pylist()
-    ((_, values),) = pointer.blocks(run.run.work, workdir.SYN0)
+    ((_, values),) = pointer.blocks(run.run.work, SYN0)
     start = dict(zip(words, np.frombuffer(values, "<f4").reshape(-1, 12), strict=True))
     assert published == words and len(start) == 39
     for word, vector in vectors_of(earlier).items():

@@ -52,9 +52,6 @@ class FileEntry:
     name: str
     bytes: int
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "bytes": self.bytes}
-
 
 @dataclass(frozen=True)
 class Place:

@@ -35,9 +35,33 @@ FORMAT_VERSION = 1
 MANIFEST, REPORT = "model.json", "report.html"
 VOCAB, VECTORS, METRICS, WORK = "vocab", "vectors", "metrics", "work"
 
-
 VOCAB_SCHEMA = pa.schema([("id", pa.int32()), ("word", pa.string()), ("count", pa.int64())])
 VECTORS_SCHEMA = pa.schema([*VOCAB_SCHEMA, ("vector", pa.list_(pa.float32()))])
+METRICS_SCHEMA = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("start", pa.float64()),
+        ("stop", pa.float64()),
+        ("step_size", pa.float64()),
+        ("shard", pa.int32()),
+        ("words", pa.int64()),
+        ("words_kept", pa.int64()),
+        ("pairs", pa.int64()),
+        ("loss", pa.float64()),
+        ("bytes_sent", pa.int64()),
+        ("threads", pa.int32()),
+        ("seconds_open", pa.float64()),
+        ("seconds_train", pa.float64()),
+        ("syncs", pa.int32()),
+        ("seconds_sync", pa.float64()),
+        ("seconds_round", pa.float64()),
+        ("longest_row", pa.float64()),
+        ("analogies", pa.float64()),
+        ("word_pairs", pa.float64()),
+        ("host", pa.string()),
+        ("processor", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,12 @@ class Model:
     def params(self) -> Mapping[str, Any]:
         """The resolved parameters that the model was trained with."""
         return self.manifest["params"]  # type: ignore[no-any-return]
+
+    def files(self, directory: str) -> list[FileEntry]:
+        """The files that the manifest names in vocab/, vectors/ or metrics/; none where it does not name the
+        directory.
+        """
+        return files_from_json(self.manifest["files"].get(directory, []))
 
 
 def open_model(address: str) -> Model:
@@ -107,7 +137,17 @@ def _is_entry(entry: object) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("bytes"), int)
 
 
-def read_files(place: Place, files: list[dict[str, Any]], schema: pa.Schema | None = None) -> pa.Table:
+def files_as_json(files: Iterable[FileEntry]) -> list[dict[str, Any]]:
+    """Files as all our JSON names them."""
+    return [{"name": file.name, "bytes": file.bytes} for file in files]
+
+
+def files_from_json(entries: Iterable[Mapping[str, Any]]) -> list[FileEntry]:
+    """The inverse of `files_as_json`."""
+    return [FileEntry(entry["name"], entry["bytes"]) for entry in entries]
+
+
+def read_files(place: Place, files: Iterable[FileEntry], schema: pa.Schema | None = None) -> pa.Table:
     """The rows of the Parquet files that a manifest names, in its order; a missing or cut file is an error, others are
     not looked at.
     """
@@ -124,39 +164,45 @@ def read_files(place: Place, files: list[dict[str, Any]], schema: pa.Schema | No
 
 
 @contextmanager
-def opened(place: Place, entry: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
+def opened(place: Place, entry: FileEntry, buffer_size: int = 1 << 20) -> Iterator[pq.ParquetFile]:
     """A Parquet file that a manifest names. One that is missing, of another size or not to be decoded is a FormatError,
-    now or while it is read; one that the storage does not give is a StorageError.
+    now or while it is read; one that the storage does not give is a StorageError. `buffer_size` bytes are
+    read at once; 0: all that a row group has of a column.
     """
-    name = entry["name"]
     try:
-        source = place.open_file(name)
+        source = place.open_file(entry.name)
     except FileNotFoundError as e:
         raise _damaged(_wrong_size(place, entry, None)) from e
+    with parquet_errors(place, entry), source:
+        if wrong := _wrong_size(place, entry, source.size()):
+            raise _damaged(wrong)
+        with pq.ParquetFile(source, buffer_size=buffer_size, pre_buffer=False, page_checksum_verification=True) as file:
+            yield file
+
+
+@contextmanager
+def parquet_errors(place: Place, entry: FileEntry) -> Iterator[None]:
+    """Turns what pyarrow has against a file's content into a FormatError."""
     try:
-        with source:
-            if wrong := _wrong_size(place, entry, source.size()):
-                raise _damaged(wrong)
-            with pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
-                yield file
+        yield
     except StorageError:
         raise
     except (pa.ArrowException, OSError) as e:
-        raise FormatError(f"{place.uri}/{name} cannot be read as Parquet: {one_line(e)}") from e
+        raise FormatError(f"{place.uri}/{entry.name} cannot be read as Parquet: {one_line(e)}") from e
 
 
 def lacking(place: Place, files: Iterable[FileEntry]) -> str:
     """What the first of some files has against it that is missing or of another size; empty where none has."""
     sizes = {found.name: found.bytes for found in place.files()}
-    wrong = (_wrong_size(place, file.to_dict(), sizes.get(file.name)) for file in files)
+    wrong = (_wrong_size(place, file, sizes.get(file.name)) for file in files)
     return next(filter(None, wrong), "")
 
 
-def _wrong_size(place: Place, entry: Mapping[str, Any], size: int | None) -> str:
-    if size == entry["bytes"]:
+def _wrong_size(place: Place, entry: FileEntry, size: int | None) -> str:
+    if size == entry.bytes:
         return ""
     found = "is missing" if size is None else f"has {size} bytes"
-    return f"{place.uri}/{entry['name']} {found}, the manifest says {entry['bytes']}"
+    return f"{place.uri}/{entry.name} {found}, the manifest says {entry.bytes}"
 
 
 def _damaged(what: str) -> FormatError:
@@ -171,7 +217,7 @@ def model_manifest(params: Mapping[str, Any], files: Mapping[str, list[FileEntry
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "params": dict(params),
-        "files": {name: [entry.to_dict() for entry in entries] for name, entries in files.items()},
+        "files": {name: files_as_json(entries) for name, entries in files.items()},
         **about,
         "versions": versions(),
     }

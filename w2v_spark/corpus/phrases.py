@@ -71,7 +71,7 @@ class PhraseTable:
 
     def read(self) -> Phrases:
         """The phrases, opened by a task."""
-        table = store.read_files(Place.open(self.parent), [f.to_dict() for f in self.files])
+        table = store.read_files(Place.open(self.parent), self.files)
         return Phrases.of_pairs(table["first"], table["second"])
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from w2v_spark.corpus.random import GOLDEN, mix64
+from w2v_spark.workdir.corpus import packed
 
 
 def count_words(flat: pa.Array) -> pa.RecordBatch:
@@ -25,7 +26,7 @@ def added_up(counts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def encode(ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], max_sentence_length: int) -> pa.Array:
-    """Sentences of ids, as one binary value each: int32 little-endian.
+    """Sentences of ids, `packed`.
 
     `ids` are those of the words of all documents in a row, -1 outside the vocabulary, `lengths` the number of each
     document's words. A document longer than `max_sentence_length` words is split into pieces first; then words outside
@@ -34,7 +35,7 @@ def encode(ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], max_sente
     known = ids >= 0
     before = np.concatenate(([0], np.cumsum(known)))  # known words before each position
     bounds = np.unique(before[_piece_bounds(lengths, max_sentence_length)])
-    return _binary(ids[known].astype("<i4"), bounds)
+    return packed(ids[known], bounds)
 
 
 def _piece_bounds(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
@@ -44,26 +45,6 @@ def _piece_bounds(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[n
     first = np.repeat(starts[:-1], pieces)
     index = np.arange(len(first)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     return np.append(first + index * longest, starts[-1])
-
-
-def _binary(data: npt.NDArray[np.int32], bounds: npt.NDArray[np.int64]) -> pa.Array:
-    """data[bounds[i]:bounds[i+1]] as binary values, without a copy."""
-    offsets = pa.py_buffer((bounds * 4).astype(np.int64))
-    return pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, offsets, pa.py_buffer(data)])
-
-
-def decode(sentences: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Ids of all sentences in a row, and their offsets: sentence i is ids[offsets[i]:offsets[i + 1]]. The inverse of
-    `encode`'s packing.
-    """
-    if sentences.type != pa.large_binary():
-        sentences = sentences.cast(pa.large_binary())
-    _, offset_buffer, data = sentences.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int64)[sentences.offset : sentences.offset + len(sentences) + 1]
-    if not len(sentences) or data is None:
-        return np.empty(0, np.int32), np.zeros(1, np.int64)
-    raw = memoryview(data)[offsets[0] : offsets[-1]]
-    return np.frombuffer(raw, "<i4"), (offsets - offsets[0]) // 4
 
 
 def initial_vectors(words: Iterable[str], vector_size: int, seed: int) -> npt.NDArray[np.float32]:

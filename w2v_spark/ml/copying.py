@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from w2v_spark import store
 from w2v_spark.errors import OutputError
 from w2v_spark.ml.files import found_by
-from w2v_spark.place import RENAMING, FileEntry, Place
+from w2v_spark.place import RENAMING, Place
 from w2v_spark.spark.session import plain_errors
 
 # files hold up to 256 MB, and most models are one
@@ -25,8 +25,10 @@ def copy_model(spark: SparkSession, source: str, target: str) -> None:
 
     def names(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:  # one, of one row
-            files = store.open_model(source).manifest["files"]
-            yield _names([f"{folder}/{entry['name']}" for folder, entries in files.items() for entry in entries])
+            model = store.open_model(source)
+            yield _names(
+                [f"{folder}/{file.name}" for folder in model.manifest["files"] for file in model.files(folder)]
+            )
 
     def copy(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -64,11 +66,10 @@ def copy_file(source: Place, target: Place, name: str, drafts: str) -> None:
 
 def _finish(source: str, target: str, drafts: str) -> None:
     """Write the manifest, unless the copy lacks something; OutputError where it does."""
-    place, manifest = Place.open(target), store.open_model(source).manifest
+    place, model = Place.open(target), store.open_model(source)
     # an attempt that Spark has given up finds its draft gone and changes nothing any more
     place.delete(drafts)
-    for folder, entries in manifest["files"].items():
-        files = [FileEntry(entry["name"], entry["bytes"]) for entry in entries]
-        if wrong := store.lacking(place.child(folder), files):
+    for folder in model.manifest["files"]:
+        if wrong := store.lacking(place.child(folder), model.files(folder)):
             raise OutputError(f"{wrong}: the model was not copied whole; save it again, to a new directory")
-    place.write_json(store.MANIFEST, dict(manifest))
+    place.write_json(store.MANIFEST, dict(model.manifest))

@@ -13,15 +13,13 @@ from w2v_spark import errors, store
 from w2v_spark.errors import InputError, W2VError
 from w2v_spark.place import FileEntry
 from w2v_spark.spark.session import is_connect, plain_errors
-from w2v_spark.spark.tables import read_table
-
-_VECTORS_COLUMNS = "id int, word string, count long, vector array<float>"
+from w2v_spark.spark.tables import columns_of, read_table
 
 
 def read_vectors(spark: SparkSession, directory: str) -> DataFrame:
     """id, word, count, vector: every word once."""
     files = _named(spark, directory, store.VECTORS)
-    return read_table(spark, f"{directory}/{store.VECTORS}", files, _VECTORS_COLUMNS)
+    return read_table(spark, f"{directory}/{store.VECTORS}", files, columns_of(store.VECTORS_SCHEMA))
 
 
 def read_metrics(spark: SparkSession, directory: str) -> DataFrame:
@@ -59,9 +57,9 @@ def _named(spark: SparkSession, directory: str, folder: str) -> list[FileEntry]:
 
     def look() -> list[dict[str, Any]]:
         model = store.open_model(directory)
-        entries = model.manifest["files"].get(folder, [])
-        for entry in entries:
-            model.place.child(folder).file(entry["name"])  # refuses one that leads out of it
-        return entries
+        files = model.files(folder)
+        for file in files:
+            model.place.child(folder).file(file.name)  # refuses one that leads out of it
+        return store.files_as_json(files)
 
-    return [FileEntry(entry["name"], entry["bytes"]) for entry in found_by(spark, look)]
+    return store.files_from_json(found_by(spark, look))

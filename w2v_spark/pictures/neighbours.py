@@ -103,7 +103,7 @@ def _blocks(output: Place, manifest: Mapping[str, Any], rows: int, size: int) ->
 def _first_rows(output: Place, manifest: Mapping[str, Any], columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
     """Some columns of the first rows of OUT/vectors, whose files lie in the order of ids."""
     place = output.child(store.VECTORS)
-    for entry in manifest["files"][store.VECTORS]:
+    for entry in store.files_from_json(manifest["files"][store.VECTORS]):
         with store.opened(place, entry) as file:
             # not by threads, which would hold much of the file
             for batch in file.iter_batches(BLOCK_ROWS, columns=columns, use_threads=False):

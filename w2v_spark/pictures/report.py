@@ -21,7 +21,7 @@ _MOST_FREQUENT = 10
 def write(
     output: Place, manifest: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], given: Mapping[str, Any]
 ) -> None:
-    """Write OUT/report.html once OUT/vectors is there.
+    """Write report.html into a model's directory that has vectors/, before the model moves to OUT.
 
     `manifest` is what model.json will hold, `metrics` the rows of OUT/metrics, `given` the parameters before those that
     are auto were resolved, and as `vocab` the address of a ready list of words, if any. Takes well under a second and

@@ -12,10 +12,11 @@ from typing import Any
 
 from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
-from w2v_spark.place import FileEntry, Place
+from w2v_spark.place import Place
 from w2v_spark.spark.lease import LEASE, Lease, this_process, wait_for_lease
 from w2v_spark.spark.tables import PATTERN
-from w2v_spark.workdir import Pointer, Vocabulary
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Run:
         found = self.stages.get(stage)
         if not found or key is None or found["key"] != key or "files" not in found:
             return None
-        wrong = store.lacking(self.place(stage).child(directory), [FileEntry(**file) for file in found["files"]])
+        wrong = store.lacking(self.place(stage).child(directory), store.files_from_json(found["files"]))
         if wrong:
             log.warning("%s: the %s of an earlier run cannot be used again", wrong, stage)
         return None if wrong else found

@@ -26,7 +26,7 @@ from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, input_errors, plain_errors
 from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.word_list import WordList
-from w2v_spark.workdir import Vocabulary
+from w2v_spark.workdir.vocabulary import FROZEN_SCHEMA, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def write_vocabulary(
     if params.max_vocab is not None:
         numbered = numbered.where(F.col("id") < params.max_vocab)
     place = own.child(store.VOCAB)
-    columns = workdir.FROZEN_SCHEMA if frozen is not None else store.VOCAB_SCHEMA
+    columns = FROZEN_SCHEMA if frozen is not None else store.VOCAB_SCHEMA
     with described(spark, "number the vocabulary"), plain_errors():
         # by id, as they were numbered in one partition, in row groups of which readers take those that they need
         writer = numbered.select(*columns.names).write.mode("overwrite").option("parquet.block.size", _VOCAB_ROW_GROUP)

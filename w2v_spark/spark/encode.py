@@ -30,7 +30,8 @@ from w2v_spark.spark.count import words_function
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described, input_errors, plain_errors
 from w2v_spark.spark.tables import read_table
-from w2v_spark.workdir import Bucket, CorpusIndex, Vocabulary
+from w2v_spark.workdir.corpus import Bucket, CorpusIndex
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 _BUCKETS_PER_GROUP = 8
 BUCKET_WORDS = 1 << 16

@@ -40,7 +40,7 @@ from w2v_spark.spark.word_list import WordList
 from w2v_spark.training.history import trained_rounds, words_per_second
 from w2v_spark.training.schedule import largest_step
 from w2v_spark.vectors.vectors import Vectors
-from w2v_spark.workdir import Vocabulary
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +230,7 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
             "encoding",
             lambda _: encode.write_corpus(spark, documents, params, run.own, vocabulary, joined),
         )
-    run.mark("corpus", key, {"words": corpus.words(), "files": [file.to_dict() for file in corpus.files]})
+    run.mark("corpus", key, {"words": corpus.words(), "files": store.files_as_json(corpus.files)})
     log.info(
         "encoded %s words into %d buckets in %.1f s",
         f"{corpus.words():,}",

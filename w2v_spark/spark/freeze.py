@@ -16,7 +16,7 @@ from w2v_spark.spark.session import described, plain_errors
 from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.spark.word_list import WordList
-from w2v_spark.workdir import Vocabulary
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

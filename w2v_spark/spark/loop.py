@@ -24,7 +24,8 @@ from w2v_spark.spark.session import is_local
 from w2v_spark.training.history import mean_loss, trained_rounds
 from w2v_spark.training.schedule import learning_rate, plan_rounds
 from w2v_spark.training.shard import ShardJob
-from w2v_spark.workdir import Pointer, Vocabulary
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ def _log_share(metrics: list[dict[str, Any]]) -> None:
 
 
 def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_row: float) -> dict[str, Any]:
-    """A row of OUT/metrics."""
+    """A row of OUT/metrics, of what a replica and its round tell."""
     round = job.round
     loss = shard["loss_sum"] / shard["loss_pairs"] if shard["loss_pairs"] else None
     own = {

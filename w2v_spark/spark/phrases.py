@@ -21,10 +21,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from w2v_spark import store
 from w2v_spark.corpus.phrases import JOINED_BY, PhraseTable, count_tokens
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
-from w2v_spark.place import FileEntry, Place
+from w2v_spark.place import Place
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.count import words_function
@@ -77,7 +78,7 @@ def phrase_tables(run: Run, passes: int) -> list[PhraseTable]:
     """Where the phrases of the first passes lie, by run.json."""
     found = []
     for number in range(1, passes + 1):
-        files = tuple(FileEntry(**f) for f in run.stages[_stage(number)]["files"])
+        files = tuple(store.files_from_json(run.stages[_stage(number)]["files"]))
         place = run.place(_stage(number)).child(_PHRASES).child(str(number))
         found.append(PhraseTable(place.uri, files))
     return found
@@ -114,7 +115,7 @@ def _write_pass(
             f"raise --phrase-threshold (now {params.phrase_threshold:g}) or --phrase-min-count (now "
             f"{params.phrase_min_count})"
         )
-    return {"phrases": phrases, "files": [f.to_dict() for f in files]}
+    return {"phrases": phrases, "files": store.files_as_json(files)}
 
 
 def _write_tokens(

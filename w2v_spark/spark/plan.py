@@ -84,8 +84,8 @@ class Plan:
 
     @property
     def _table_bytes(self) -> int:
-        """Memory that a word takes in tables: its count and how often it is kept, what its loss needs (kernels/cpu.py,
-        `Outputs`), and how often its rows are trained where that weighs what changed.
+        """Memory that a word takes in tables: its count and how often it is kept, what its loss needs (`Outputs` of
+        kernels/outputs.py), and how often its rows are trained where that weighs what changed.
         """
         weighed = 2 * 8 if weighs(self.params) else 8 * (self.params.merge_rule == "count_weighted")
         return 8 + 4 + self._loss_bytes + weighed

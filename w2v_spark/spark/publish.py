@@ -16,38 +16,14 @@ from w2v_spark import store
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.session import described, plain_errors
-from w2v_spark.spark.tables import read_table
-from w2v_spark.workdir import MATRICES, SYN0, SYN1, Pointer, Vocabulary, rows_per_block
+from w2v_spark.spark.tables import columns_of, read_table
+from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 _FILE_BYTES = 256 << 20
 # what the parameter `vectors` names, as the matrices whose mean it is
 _PUBLISHED = {"input": (SYN0,), "output": (SYN1,), "mean": MATRICES}
-
-_METRICS_SCHEMA = pa.schema(
-    [
-        ("round", pa.int32()),
-        ("start", pa.float64()),
-        ("stop", pa.float64()),
-        ("step_size", pa.float64()),
-        ("shard", pa.int32()),
-        ("words", pa.int64()),
-        ("words_kept", pa.int64()),
-        ("pairs", pa.int64()),
-        ("loss", pa.float64()),
-        ("bytes_sent", pa.int64()),
-        ("threads", pa.int32()),
-        ("seconds_open", pa.float64()),
-        ("seconds_train", pa.float64()),
-        ("syncs", pa.int32()),
-        ("seconds_sync", pa.float64()),
-        ("seconds_round", pa.float64()),
-        ("longest_row", pa.float64()),
-        ("analogies", pa.float64()),
-        ("word_pairs", pa.float64()),
-        ("host", pa.string()),
-        ("processor", pa.string()),
-    ]
-)
 
 
 def write_vectors(
@@ -85,9 +61,7 @@ def write_vectors(
 
     place = run.draft.child(store.VECTORS)
     with described(spark, "publish the vectors"), plain_errors():
-        frame = spark.range(0, blocks, 1, tasks).mapInArrow(
-            publish, "id int, word string, count long, vector array<float>"
-        )
+        frame = spark.range(0, blocks, 1, tasks).mapInArrow(publish, columns_of(store.VECTORS_SCHEMA))
         frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(place.uri)
     return place.files()
 
@@ -101,9 +75,8 @@ def write_vocabulary(spark: SparkSession, run: Run, vocabulary: Vocabulary) -> l
     """Write id, word, count."""
     place = run.draft.child(store.VOCAB)
     with described(spark, "publish the vocabulary"), plain_errors():
-        words = read_table(
-            spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, "id int, word string, count long"
-        )
+        columns = columns_of(store.VOCAB_SCHEMA)
+        words = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
         words.coalesce(1).sortWithinPartitions("id").write.mode("overwrite").parquet(place.uri)
     return place.files()
 
@@ -113,6 +86,6 @@ def write_metrics(spark: SparkSession, run: Run, rows: list[dict[str, Any]]) -> 
     place = run.draft.child(store.METRICS)
     with described(spark, "write the metrics"), plain_errors():
         # as Arrow: rows of Python would start a Python worker
-        frame = spark.createDataFrame(pa.Table.from_pylist(rows, _METRICS_SCHEMA))
+        frame = spark.createDataFrame(pa.Table.from_pylist(rows, store.METRICS_SCHEMA))
         frame.coalesce(1).write.mode("overwrite").parquet(place.uri)
     return place.files()

@@ -12,9 +12,13 @@ from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.params import Params, spelt
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
-from w2v_spark.workdir import Pointer, Vocabulary
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
+
+# what rows of metrics hold in work/metrics beside the columns of OUT/metrics
+_ONLY_IN_WORK = {"kind", "loss_sum", "loss_pairs"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,12 @@ def read_progress(run: Run) -> Progress:
 
 
 def write_metrics(work: Place, round: int, rows: list[dict[str, Any]]) -> None:
-    """Note what a round measured, before the pointer moves to it."""
+    """Note what a round measured, before the pointer moves to it. A ValueError where rows do not fit OUT/metrics, in
+    which a name without a column would be lost, and a column without a value null.
+    """
+    for row in rows:
+        if differing := row.keys() ^ {*store.METRICS_SCHEMA.names, *_ONLY_IN_WORK}:
+            raise ValueError(f"a row of metrics and their schema differ in {', '.join(sorted(differing))}")
     place = work.child(workdir.METRICS)
     place.make()
     place.write_json(_metrics_file(round), {"rows": rows})

@@ -7,7 +7,8 @@ Through storage: replicas send what they changed as row blocks, and end.
     -> by (matrix, block)      through the shuffle into as many partitions in every round, sorted by shard
     -> fold                    into the blocks that the same partition wrote in the round before
 
-A model never goes through the shuffle: partition p of a round reads the files that partition p of the last one wrote.
+The blocks of the first model go through the same shuffle, to lie where their changes will come. No later model does:
+partition p of a round reads the files that partition p of the last one wrote.
 
 Directly: a barrier stage, in which all replicas run at once, merge many times within the round by themselves, and each
 writes a part of what they agreed on.
@@ -40,23 +41,18 @@ from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.session import block_settings, described, plain_errors
-from w2v_spark.spark.warm_start import BLOCK_COLUMNS as _BLOCK_COLUMNS
+from w2v_spark.spark.tables import columns_of
 from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
 from w2v_spark.training.together import train_together
-from w2v_spark.workdir import (
-    BASE,
-    ROUND_METRICS,
-    Pointer,
-    Vocabulary,
-    block_batch,
-    rows_per_block,
-)
+from w2v_spark.workdir.blocks import BASE, BLOCK_SCHEMA, CHANGE_SCHEMA, ROUND_METRICS, block_batch, rows_per_block
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-_CHANGE_COLUMNS = f"{_BLOCK_COLUMNS}, rows binary, counts binary"
+_BLOCK_COLUMNS, _CHANGE_COLUMNS = columns_of(BLOCK_SCHEMA), columns_of(CHANGE_SCHEMA)
 # word2vec's longest rows have norms of some tens; far beyond, training has run away
 _LONGEST_ROW = 1e3
 

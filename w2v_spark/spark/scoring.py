@@ -24,7 +24,9 @@ from w2v_spark.vectors.correlation import spearman
 from w2v_spark.vectors.evaluate import SCORED_WORDS, answer_questions, compare_pairs
 from w2v_spark.vectors.testsets import Pairs, Questions, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
-from w2v_spark.workdir import SYN0, Pointer, Vocabulary, rows_per_block
+from w2v_spark.workdir.blocks import SYN0, rows_per_block
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

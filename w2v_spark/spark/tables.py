@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
 
 from w2v_spark.place import FileEntry
 
@@ -24,8 +27,13 @@ def quoted(column: str) -> Column:
     return F.col("`" + column.replace("`", "``") + "`")
 
 
+def columns_of(schema: pa.Schema, *names: str) -> StructType:
+    """The columns of an Arrow schema as Spark takes them, to read or to make: all, or those of some names."""
+    return from_arrow_schema(pa.schema([schema.field(name) for name in names or schema.names]))
+
+
 def read_table(
-    spark: SparkSession, directory: str, files: Iterable[FileEntry], columns: str | None = None
+    spark: SparkSession, directory: str, files: Iterable[FileEntry], columns: StructType | str | None = None
 ) -> DataFrame:
     """The columns (names and types, as Spark spells a schema; None: all that they have) of some files in a directory;
     pages are held against their checksums, and a file that is missing or damaged is an error.

@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store, workdir
 from w2v_spark.params import Params
-from w2v_spark.place import FileEntry
 from w2v_spark.spark import count, phrases
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
@@ -21,7 +20,7 @@ from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import text_settings
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.spark.word_list import WordList
-from w2v_spark.workdir import Vocabulary
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +86,10 @@ def _count_words(spark: SparkSession, run: Run, documents: Documents, params: Pa
     run.begin("counts")
     with text_settings(spark), live("counting", tasks_done(spark)):
         words, files = redo(spark, "counting", lambda _: count.write_counts(spark, documents, params, run.own, joined))
-    run.mark("counts", key, {"words": words, "files": [file.to_dict() for file in files]})
+    run.mark("counts", key, {"words": words, "files": store.files_as_json(files)})
     return words
 
 
 def _counts(spark: SparkSession, run: Run) -> DataFrame:
     """word, count: every word of the input."""
-    files = [FileEntry(**file) for file in run.stages["counts"]["files"]]
-    return count.read_counts(spark, run.place("counts"), files)
+    return count.read_counts(spark, run.place("counts"), store.files_from_json(run.stages["counts"]["files"]))

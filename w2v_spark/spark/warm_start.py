@@ -22,11 +22,11 @@ from w2v_spark.errors import FormatError, ParamError
 from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.session import qualify
-from w2v_spark.spark.tables import read_table
-from w2v_spark.workdir import BASE, MATRICES, SYN0, Vocabulary, block_batch, rows_per_block
+from w2v_spark.spark.tables import columns_of, read_table
+from w2v_spark.workdir.blocks import BASE, BLOCK_SCHEMA, MATRICES, SYN0, block_batch, rows_per_block
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 _WORDS = (pa.string(), pa.large_string())
-BLOCK_COLUMNS = "matrix string, block int, shard int, values binary"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class EarlierModel:
         if model.place.same_as(Place.open(qualify(spark, output))):
             raise ParamError(f"the model to start from is the output itself, {os.fspath(path)}: give another output")
         vectors = model.place.child(store.VECTORS)
-        files = tuple(FileEntry(e["name"], e["bytes"]) for e in model.manifest["files"][store.VECTORS])
+        files = tuple(model.files(store.VECTORS))
         if not files:
             raise FormatError(f"{vectors.uri} holds no vectors to start from: {store.MANIFEST} names no files")
         for file in files:
@@ -67,7 +67,8 @@ class EarlierModel:
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """word, vector (array<float>): every word once."""
-        rows = read_table(spark, f"{self.uri}/{store.VECTORS}", self.files, "word string, vector array<float>")
+        columns = columns_of(store.VECTORS_SCHEMA, "word", "vector")
+        rows = read_table(spark, f"{self.uri}/{store.VECTORS}", self.files, columns)
         return rows.where(F.col("word").isNotNull())
 
     def blocks(self, spark: SparkSession, vocabulary: Vocabulary, vector_size: int, seed: int, tasks: int) -> DataFrame:
@@ -79,13 +80,14 @@ class EarlierModel:
             syn0 = _first_vectors(table.sort_by("id"), vector_size, seed)
             return pa.Table.from_batches(start_blocks(table["block"][0].as_py(), syn0))
 
-        words = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, "id int, word string")
+        columns = columns_of(store.VOCAB_SCHEMA, "id", "word")
+        words = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
         # merged and not broadcast, which would bring a small model to the driver
         vectors = self.rows(spark).repartition(tasks, "word").hint("merge")
         joined = words.repartition(tasks, "word").join(vectors, "word", "left")
         block = F.floor(F.col("id") / rows_per_block(vector_size)).cast("int").alias("block")
         placed = joined.select(block, "id", "word", "vector").repartition(tasks, "block")
-        return placed.groupBy("block").applyInArrow(start, BLOCK_COLUMNS)
+        return placed.groupBy("block").applyInArrow(start, columns_of(BLOCK_SCHEMA))
 
 
 def start_blocks(block: int, syn0: Floats) -> Iterator[pa.RecordBatch]:
@@ -96,7 +98,7 @@ def start_blocks(block: int, syn0: Floats) -> Iterator[pa.RecordBatch]:
 
 def _check(vectors: Place, file: FileEntry) -> None:
     """Refuse a file that holds no words and vectors, or that Spark would pass over."""
-    with store.opened(vectors, file.to_dict()) as parquet:
+    with store.opened(vectors, file) as parquet:
         found = parquet.schema_arrow
     word, vector = (found.field(name).type if name in found.names else None for name in ("word", "vector"))
     if word not in _WORDS or getattr(vector, "value_type", None) != pa.float32():

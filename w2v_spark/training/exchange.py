@@ -25,14 +25,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import flight
 
-from w2v_spark import workdir
 from w2v_spark.array_types import Floats
 from w2v_spark.errors import ExchangeError, one_line
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.replica import ModelRows
 from w2v_spark.training.sequential import Weights
 from w2v_spark.training.shard import change_of, in_threads
-from w2v_spark.workdir import MATRICES
+from w2v_spark.workdir.blocks import BASE, CHANGE_SCHEMA, MATRICES, change_batch, rows_per_block
 
 # puts a word before all replicas, and gives everyone's in the order of their numbers
 Gather = Callable[[str], list[str]]
@@ -131,9 +130,7 @@ class Exchange:
         self._wait_for("_trained", sync)
         for i, block in enumerate(self._blocks(owner)):
             change = self._change(block)
-            yield self._sent(
-                workdir.change_batch(block.matrix, i, self.number, change.values, change.rows, change.counts)
-            )
+            yield self._sent(change_batch(block.matrix, i, self.number, change.values, change.rows, change.counts))
 
     def merged(self, sync: int, owner: int) -> Iterator[pa.RecordBatch]:
         """The blocks that this replica owns, once it has folded them. They stay as they are until all others have
@@ -141,7 +138,7 @@ class Exchange:
         """
         self._wait_for("_merged", sync)
         for i, block in enumerate(self._blocks(owner)):
-            yield self._sent(workdir.change_batch(block.matrix, i, workdir.BASE, self._base(block)))
+            yield self._sent(change_batch(block.matrix, i, BASE, self._base(block)))
         with self._moved:
             self._fetching -= 1
             if not self._fetching:
@@ -181,7 +178,7 @@ class Exchange:
     def _blocks(self, owner: int) -> list[_Rows]:
         """The blocks that a replica owns: every one has some where rows are few, too."""
         rows = len(self.base[MATRICES[0]])
-        step = min(workdir.rows_per_block(self._size), max(_FEWEST_ROWS, -(-2 * rows // self.replicas)))
+        step = min(rows_per_block(self._size), max(_FEWEST_ROWS, -(-2 * rows // self.replicas)))
         blocks = [_Rows(m, i, min(i + step, rows)) for m in MATRICES for i in range(0, rows, step)]
         return blocks[owner :: self.replicas]
 
@@ -236,7 +233,7 @@ class _Server(flight.FlightServerBase):  # type: ignore[misc]
     def do_get(self, context: Any, ticket: flight.Ticket) -> flight.FlightDataStream:
         asked = json.loads(ticket.ticket)
         batches = self._answers[asked["what"]](int(asked["sync"]), int(asked["owner"]))
-        return flight.GeneratorStream(workdir.CHANGE_SCHEMA, batches)
+        return flight.GeneratorStream(CHANGE_SCHEMA, batches)
 
 
 class _Gate(flight.ServerMiddlewareFactory):  # type: ignore[misc]

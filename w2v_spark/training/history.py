@@ -43,7 +43,7 @@ def trained_rounds(rows: Iterable[Mapping[str, Any]]) -> list[TrainedRound]:
 
 def read_rounds(model: store.Model) -> list[TrainedRound]:
     """The rounds of a model on disk; InputError where it was not trained but converted."""
-    files = model.manifest["files"].get(store.METRICS, [])
+    files = model.files(store.METRICS)
     if not files:
         raise InputError(f"{model.place.uri} has no metrics of rounds: it was converted, not trained")
     return trained_rounds(store.read_files(model.place.child(store.METRICS), files).to_pylist())

@@ -32,7 +32,7 @@ class Change:
 
     @classmethod
     def of_buffers(cls, rows: Any, values: Any, counts: Any, vector_size: int) -> Self:
-        """What `workdir.change_batch` wrote into the columns of these names, as buffers; counts may be None."""
+        """What `change_batch` wrote into the columns of these names, as buffers; counts may be None."""
         halves = np.frombuffer(values, "<f2").reshape(-1, vector_size)
         return cls(np.frombuffer(rows, "<i4"), halves, None if counts is None else np.frombuffer(counts, "<i8"))
 

@@ -17,7 +17,8 @@ from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import learning_rate
 from w2v_spark.training.sentences import PIECE_WORDS, Piece
-from w2v_spark.workdir import SYN0, SYN1, Vocabulary
+from w2v_spark.workdir.blocks import SYN0, SYN1
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from w2v_spark.kernels.outputs import Outputs

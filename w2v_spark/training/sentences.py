@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from w2v_spark.corpus.random import random_key
 from w2v_spark.training.schedule import Round
-from w2v_spark.workdir import Bucket, CorpusIndex, CorpusReader
+from w2v_spark.workdir.corpus import Bucket, CorpusIndex, CorpusReader
 
 # small enough that threads finish together, large enough that a call into the kernel costs nothing
 PIECE_WORDS = 1 << 16

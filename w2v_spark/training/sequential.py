@@ -29,7 +29,7 @@ from w2v_spark.array_types import Doubles, Floats
 from w2v_spark.corpus.noise import kept_words, noise_distribution
 from w2v_spark.params import Params
 from w2v_spark.training.schedule import Round, learning_rate
-from w2v_spark.workdir import MATRICES, SYN0, SYN1, rows_per_block
+from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
 
 if TYPE_CHECKING:
     from w2v_spark.training.replica import Sampling

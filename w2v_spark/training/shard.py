@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from w2v_spark import store, workdir
+from w2v_spark import store
 from w2v_spark.array_types import Floats
 from w2v_spark.params import Params
 from w2v_spark.place import Place
@@ -28,7 +28,10 @@ from w2v_spark.training.replica import Blocks, Replica, open_replica, read_sampl
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.sentences import joined, replica_buckets, replica_pieces
 from w2v_spark.training.sequential import ReadRows, Terms, Weights
-from w2v_spark.workdir import MATRICES, CorpusIndex, CorpusReader, Pointer, Vocabulary
+from w2v_spark.workdir.blocks import BASE, MATRICES, ROUND_METRICS, change_batch, rows_per_block
+from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
+from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.vocabulary import Vocabulary
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -74,7 +77,7 @@ class ShardMetrics:
     def to_batch(self) -> pa.RecordBatch:
         """As a row of CHANGE_SCHEMA."""
         told = json.dumps({"kind": "shard", **vars(self)}).encode()
-        return workdir.change_batch(workdir.ROUND_METRICS, 0, self.shard, told)
+        return change_batch(ROUND_METRICS, 0, self.shard, told)
 
 
 class Shard:
@@ -104,7 +107,7 @@ class Shard:
 
     def base_rows(self, matrix: str) -> Blocks:
         """The first row and the rows of each block of the model that the round starts from."""
-        size, step = self.job.params.vector_size, workdir.rows_per_block(self.job.params.vector_size)
+        size, step = self.job.params.vector_size, rows_per_block(self.job.params.vector_size)
         for block, values in self.job.base.blocks(self.work, matrix):
             yield block * step, np.frombuffer(values, "<f4").reshape(-1, size)
 
@@ -173,18 +176,18 @@ def change_of(
 
 def _new_model(shard: Shard) -> Iterator[pa.RecordBatch]:
     """The model, block by block."""
-    size, step = shard.job.params.vector_size, workdir.rows_per_block(shard.job.params.vector_size)
+    size, step = shard.job.params.vector_size, rows_per_block(shard.job.params.vector_size)
     for matrix in MATRICES:
         for block, first in enumerate(range(0, shard.words, step)):
             values = np.ascontiguousarray(shard.replica.rows(matrix, first, min(first + step, shard.words))[:, :size])
-            yield workdir.change_batch(matrix, block, workdir.BASE, values)
+            yield change_batch(matrix, block, BASE, values)
 
 
 def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     """What changed, block by block; the base is read again rather than kept, so that a replica holds one copy of the
     model.
     """
-    step = workdir.rows_per_block(shard.job.params.vector_size)
+    step = rows_per_block(shard.job.params.vector_size)
 
     def change(block: tuple[str, int, Floats]) -> Change:
         matrix, first, before = block
@@ -193,7 +196,7 @@ def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     blocks = ((matrix, *block) for matrix in MATRICES for block in shard.base_rows(matrix))
     for (matrix, first, _), changed in in_threads(change, blocks, shard.metrics.threads):
         if len(changed.rows):
-            yield workdir.change_batch(matrix, first // step, number, changed.values, changed.rows, changed.counts)
+            yield change_batch(matrix, first // step, number, changed.values, changed.rows, changed.counts)
 
 
 def in_threads(work: Callable[[Item], Done], items: Iterator[Item], threads: int) -> Iterator[tuple[Item, Done]]:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from w2v_spark import workdir
 from w2v_spark.array_types import Floats
 from w2v_spark.training.exchange import Exchange, Gather
 from w2v_spark.training.shard import Shard, ShardJob
-from w2v_spark.workdir import MATRICES
+from w2v_spark.workdir.blocks import BASE, MATRICES, change_batch, rows_per_block
 
 
 def train_together(
@@ -33,11 +32,11 @@ def train_together(
             shard.metrics.seconds_sync += time.perf_counter() - started
             shard.metrics.syncs += 1
     shard.metrics.bytes_sent = exchange.bytes_sent
-    step = workdir.rows_per_block(job.params.vector_size)
+    step = rows_per_block(job.params.vector_size)
     for matrix in MATRICES:
         for block in range(number, -(-shard.words // step), replicas):
             values = base[matrix][block * step : (block + 1) * step]
-            yield workdir.change_batch(matrix, block, workdir.BASE, values)
+            yield change_batch(matrix, block, BASE, values)
     yield shard.metrics.to_batch()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from w2v_spark import store
 from w2v_spark.errors import FormatError, W2VError
-from w2v_spark.place import Place
+from w2v_spark.place import FileEntry, Place
 from w2v_spark.vectors.metrics import Matrix
 
 # rows that are decoded together: 1 MB at 300 numbers
@@ -24,9 +23,9 @@ def read_model(
     model: store.Model, dtype: npt.DTypeLike = np.float32
 ) -> tuple[pa.StringArray, npt.NDArray[np.int64] | None, Matrix]:
     """Words, counts (None where one is unknown) and vectors (words, vector_size) of the dtype given, by id."""
-    size, entries = model.params["vector_size"], model.manifest["files"][store.VECTORS]
+    size, files = model.params["vector_size"], model.files(store.VECTORS)
     place = model.place.child(store.VECTORS)
-    rows, numbers = _totals(place, entries)
+    rows, numbers = _totals(place, files)
     if numbers != rows * size:
         raise _damaged(place, f"{numbers} numbers for {rows} words of {size}")
     try:
@@ -34,7 +33,7 @@ def read_model(
     except (MemoryError, ValueError) as e:
         raise FormatError(f"{place.uri} says that it holds more vectors than memory can hold: {rows} of {size}") from e
     ids, words, counts, at = list[npt.NDArray[np.int32]](), [], [], 0
-    for batch in _batches(place, entries):
+    for batch in _batches(place, files):
         ids.append(_ids(place, batch["id"], rows))
         words.append(batch["word"])
         counts.append(batch["count"])
@@ -57,10 +56,10 @@ def read_model(
     return word.combine_chunks(), None if count.null_count else count.to_numpy(), vectors
 
 
-def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
+def _totals(place: Place, files: list[FileEntry]) -> tuple[int, int]:
     """How many rows and numbers the files hold, by their footers."""
     rows = numbers = 0
-    for entry in entries:
+    for entry in files:
         with _opened(place, entry) as file:
             footer = file.metadata
             rows += footer.num_rows
@@ -70,15 +69,15 @@ def _totals(place: Place, entries: list[dict[str, Any]]) -> tuple[int, int]:
     return rows, numbers
 
 
-def _batches(place: Place, entries: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-    for entry in entries:
+def _batches(place: Place, files: list[FileEntry]) -> Iterator[pa.RecordBatch]:
+    for entry in files:
         with _opened(place, entry) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=store.VECTORS_SCHEMA.names, use_threads=False):
                 yield batch.cast(store.VECTORS_SCHEMA)
 
 
 @contextmanager
-def _opened(place: Place, entry: dict[str, Any]) -> Iterator[pq.ParquetFile]:
+def _opened(place: Place, entry: FileEntry) -> Iterator[pq.ParquetFile]:
     """A file of vectors; what pyarrow says in errors of Python, against names that are no text or others than ours, is
     told like other damage.
     """
@@ -88,7 +87,7 @@ def _opened(place: Place, entry: dict[str, Any]) -> Iterator[pq.ParquetFile]:
     except W2VError:
         raise
     except ValueError as e:
-        raise _damaged(place, f"{entry['name']} does not hold the columns of vectors ({str(e)[:200]})") from e
+        raise _damaged(place, f"{entry.name} does not hold the columns of vectors ({str(e)[:200]})") from e
 
 
 def _ids(place: Place, column: pa.Array, rows: int) -> npt.NDArray[np.int32]:

@@ -1,0 +1,80 @@
+"""Sentences of the encoded corpus: read bucket by bucket from files that stay open, and held against the index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from w2v_spark.errors import FormatError
+from w2v_spark.place import Place
+from w2v_spark.workdir.corpus import Bucket, CorpusIndex, CorpusReader, packed
+
+BUCKETS = 6
+
+
+def encoded(folder: Path) -> tuple[Place, CorpusIndex]:
+    """A corpus of one file, whose bucket i holds i + 1 sentences of the id i: their lengths are 1, 2, ..."""
+    buckets = np.repeat(np.arange(BUCKETS), np.arange(1, BUCKETS + 1))
+    lengths = np.concatenate([np.arange(1, i + 2) for i in range(BUCKETS)])
+    ids = packed(np.repeat(buckets, lengths).astype(np.int32), np.concatenate(([0], np.cumsum(lengths))))
+    table = pa.table(
+        {"bucket": buckets.astype(np.int32), "words": lengths.astype(np.int32), "ids": ids.cast(pa.binary())}
+    )
+    (folder / "corpus").mkdir()
+    pq.write_table(table, folder / "corpus" / "part-0.parquet", row_group_size=4, write_page_checksum=True)
+    found = [Bucket(i, 0, i + 1, (i + 1) * (i + 2) // 2) for i in range(BUCKETS)]
+    CorpusIndex(Place.open(folder / "corpus").files(), found).write(Place.open(folder))
+    return Place.open(folder), CorpusIndex.read(Place.open(folder))
+
+
+def test_buckets_in_any_order_from_a_file_that_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, index = encoded(tmp_path)
+    opened, open_file = [], Place.open_file
+
+    def noted(self: Place, name: str) -> pa.NativeFile:
+        opened.append(open_file(self, name))
+        return opened[-1]
+
+    monkeypatch.setattr(Place, "open_file", noted)
+    reader = CorpusReader(place, index)
+    for bucket in (index.buckets[i] for i in (3, 0, 5, 1, 3, 2, 4)):
+        ids, offsets = reader.sentences(bucket)
+        assert (ids == bucket.bucket).all() and len(ids) == bucket.words
+        assert np.diff(offsets).tolist() == list(range(1, bucket.sentences + 1))
+    assert [file.closed for file in opened] == [False]
+    del reader
+    assert opened[0].closed
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("cut", r"part-0\.parquet has 9 bytes, the manifest says \d+: the directory is damaged"),
+        ("missing", r"part-0\.parquet is missing, the manifest says \d+: the directory is damaged"),
+        ("flipped", r"part-0\.parquet cannot be read as Parquet: "),
+    ],
+)
+def test_a_damaged_file_is_told(tmp_path: Path, damage: str, message: str) -> None:
+    place, index = encoded(tmp_path)
+    path = tmp_path / "corpus" / "part-0.parquet"
+    data = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(data[:9])
+    else:
+        at = pq.read_metadata(path).row_group(0).column(2).data_page_offset
+        data[at : at + 8] = b"\xff" * 8
+        path.write_bytes(data)
+    with pytest.raises(FormatError, match=message):
+        CorpusReader(place, index).sentences(index.buckets[0])
+
+
+def test_sentences_that_the_index_does_not_know(tmp_path: Path) -> None:
+    place, index = encoded(tmp_path)
+    with pytest.raises(FormatError, match=r"bucket 2 of .* has 3 sentences, its index says 4: encode again"):
+        CorpusReader(place, index).sentences(Bucket(2, 0, 4, 6))
