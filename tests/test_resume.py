@@ -27,7 +27,7 @@ from interrupted_runs import (
 
 import w2v_spark
 from w2v_spark import cli, store
-from w2v_spark.errors import OutputError
+from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.place import Place
 from w2v_spark.spark import fit, lease, loop, publish, resume, rounds
 from w2v_spark.spark.claim import claim_output
@@ -117,6 +117,23 @@ def test_the_memory_is_planned_for_the_executors_of_now(
     with fit.prepare(Source(paths=(str(whole[0]),)), output, spark=spark, **SMALL) as prepared:
         assert prepared.layout.merge_tasks == 64
         assert prepared.plan.cores == spark.sparkContext.defaultParallelism < 64
+
+
+def test_parts_that_are_lost_are_named(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, source = tmp_path / "out", Source(paths=(str(whole[0]),))
+    interrupted(monkeypatch, whole[0], output, round=1)
+    (index,) = (output / "work").glob("*/corpus.json")
+    for lost in (index, output / "work" / "metrics", output / "work" / "CURRENT"):
+        lost.rename(output / "work" / ".hidden")
+        with pytest.raises(FormatError, match="the unfinished run cannot go on; give --overwrite to begin anew$"):
+            with fit.prepare(source, output, spark=spark, **SMALL) as prepared:
+                resume.read_progress(prepared.run)
+        (output / "work" / ".hidden").rename(lost)
+    index.unlink()
+    w2v_spark.train(whole[0], output, overwrite=True, **SMALL)
+    assert vectors_of(output) == whole[1]
 
 
 def test_a_table_goes_on_with_the_text_that_was_encoded(

@@ -219,7 +219,8 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
     """The corpus as ids, encoded now or by an earlier run on the same input and vocabulary."""
     started = time.perf_counter()
     key = run.key(run.key_of("vocabulary"), params.max_sentence_length)
-    if done := run.done("corpus", key, workdir.CORPUS):
+    done = run.done("corpus", key, workdir.CORPUS)
+    if done and run.place("corpus").exists(workdir.CORPUS_INDEX):
         log.info("reuse the corpus encoded before")
         return Encoded(run.place("corpus"), done["words"])
     run.begin("corpus")

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from w2v_spark import store
+from w2v_spark.array_types import Floats
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.session import described, plain_errors
@@ -37,10 +37,9 @@ def write_vectors(
     """Write id, word, count, vector; file i holds the ids before those of file i + 1. `which` is the parameter
     `vectors`.
     """
-    where, matrices = run.work.uri, _PUBLISHED[which]
-    rows = rows_per_block(vector_size)
+    where, rows = run.work.uri, rows_per_block(vector_size)
     blocks = -(-vocabulary.words // rows)
-    size = 4 * vocabulary.words * vector_size * len(matrices)
+    size = 4 * vocabulary.words * vector_size * len(_PUBLISHED[which])
     tasks = min(blocks, max(spark.sparkContext.defaultParallelism, -(-size // _FILE_BYTES)))
 
     def publish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -48,10 +47,8 @@ def write_vectors(
         mine = [b for batch in batches for b in batch.column(0).to_pylist()]
         wanted = range(min(mine), max(mine) + 1)
         words = vocabulary.read(wanted.start * rows, wanted.stop * rows).combine_chunks()
-        parts = [sorted(pointer.blocks(work, matrix, wanted), key=lambda b: b[0]) for matrix in matrices]
-        for same in zip(*parts, strict=True):
-            part = words.slice((same[0][0] - wanted.start) * rows, rows)
-            flat = pa.array(_mean([np.frombuffer(values, "<f4") for _, values in same]))
+        for block, values in published_blocks(work, pointer, which, wanted):
+            part, flat = words.slice((block - wanted.start) * rows, rows), pa.array(values)
             offsets = pa.array(np.arange(0, len(flat) + 1, vector_size, dtype=np.int32))
             columns = [
                 *(part[c].combine_chunks() for c in ("id", "word", "count")),
@@ -66,7 +63,14 @@ def write_vectors(
     return place.files()
 
 
-def _mean(matrices: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+def published_blocks(work: Place, pointer: Pointer, which: str, wanted: range) -> Iterator[tuple[int, Floats]]:
+    """Number and values, float32 and flat, of these blocks of the vectors that are published, in their order."""
+    parts = [sorted(pointer.blocks(work, matrix, wanted), key=lambda b: b[0]) for matrix in _PUBLISHED[which]]
+    for same in zip(*parts, strict=True):
+        yield same[0][0], _mean([np.frombuffer(values, "<f4") for _, values in same])
+
+
+def _mean(matrices: list[Floats]) -> Floats:
     """The mean of one array or two, float32; of one the array itself."""
     return matrices[0] if len(matrices) == 1 else (matrices[0] + matrices[1]) * np.float32(0.5)
 

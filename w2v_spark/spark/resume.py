@@ -12,7 +12,7 @@ from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.params import Params, spelt
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
-from w2v_spark.workdir.pointer import Pointer
+from w2v_spark.workdir.pointer import NO_WAY_ON, Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ def _difference(name: str, before: object, now: object) -> str:
 
 def read_progress(run: Run) -> Progress:
     """How far the rounds came, by the pointer; where files of its round are gone, by the round before it."""
+    if not run.place("corpus").exists(workdir.CORPUS_INDEX):
+        raise FormatError(f"{run.place('corpus').uri}/{workdir.CORPUS_INDEX} is missing: {NO_WAY_ON}")
     pointers, problem = Pointer.read(run.work), ""
     for i, pointer in enumerate(pointers):
         lacking = store.lacking(run.work.child(pointer.directory), chain.from_iterable(pointer.files.values()))
@@ -88,7 +90,7 @@ def read_progress(run: Run) -> Progress:
                 log.warning("%s: going back to round %d", problem, pointer.round)
             before = pointers[i + 1] if i + 1 < len(pointers) else None
             return Progress(pointer, before, read_metrics(run.work, pointer.round))
-    raise FormatError(f"{problem}: the unfinished run cannot go on; give --overwrite to begin anew")
+    raise FormatError(f"{problem}: {NO_WAY_ON}")
 
 
 def write_metrics(work: Place, round: int, rows: list[dict[str, Any]]) -> None:
@@ -106,7 +108,10 @@ def write_metrics(work: Place, round: int, rows: list[dict[str, Any]]) -> None:
 def read_metrics(work: Place, last_round: int) -> list[dict[str, Any]]:
     """What the rounds up to this one measured."""
     place = work.child(workdir.METRICS)
-    return [row for number in range(1, last_round + 1) for row in place.read_json(_metrics_file(number))["rows"]]
+    try:
+        return [row for number in range(1, last_round + 1) for row in place.read_json(_metrics_file(number))["rows"]]
+    except FileNotFoundError as e:
+        raise FormatError(f"what the rounds measured is missing in {place.uri}: {NO_WAY_ON}") from e
 
 
 def _metrics_file(round: int) -> str:

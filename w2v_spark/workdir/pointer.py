@@ -16,6 +16,8 @@ from w2v_spark.workdir import CURRENT
 from w2v_spark.workdir.blocks import MATRICES, ROUND_METRICS
 from w2v_spark.workdir.row_groups import groups_with, spans_of
 
+NO_WAY_ON = "the unfinished run cannot go on; give --overwrite to begin anew"
+
 
 @dataclass(frozen=True)
 class Pointer:
@@ -41,8 +43,11 @@ class Pointer:
 
     @classmethod
     def read(cls, work: Place) -> list[Pointer]:
-        """The round that counts, then the one before it."""
-        data = work.read_json(CURRENT)
+        """The round that counts, then the one before it; FormatError where nothing tells which they are."""
+        try:
+            data = work.read_json(CURRENT)
+        except FileNotFoundError as e:
+            raise FormatError(f"{work.uri}/{CURRENT} is missing: {NO_WAY_ON}") from e
         return [cls._from_dict(d) for d in (data, data["before"]) if d]
 
     def _to_dict(self) -> dict[str, Any]:
