@@ -166,8 +166,8 @@ def read_files(place: Place, files: Iterable[FileEntry], schema: pa.Schema | Non
 @contextmanager
 def opened(place: Place, entry: FileEntry, buffer_size: int = 1 << 20) -> Iterator[pq.ParquetFile]:
     """A Parquet file that a manifest names. One that is missing, of another size or not to be decoded is a FormatError,
-    now or while it is read; one that the storage does not give is a StorageError. `buffer_size` bytes are
-    read at once; 0: all that a row group has of a column.
+    now or while it is read; one that the storage does not give is a StorageError. `buffer_size` bytes are read at once;
+    0: all that a row group has of a column.
     """
     try:
         source = place.open_file(entry.name)
