@@ -9,7 +9,7 @@ import pytest
 
 from w2v_spark.errors import FormatError
 from w2v_spark.place import Place
-from w2v_spark.spark.session import _settings, plain_errors
+from w2v_spark.spark.session import plain_errors, session_of_its_own
 from w2v_spark.spark.tables import read_table
 
 if TYPE_CHECKING:
@@ -25,5 +25,5 @@ def test_a_damaged_file_is_not_passed_over(spark: SparkSession, tmp_path: Path) 
     (directory / f".{damaged.name}.crc").unlink()
     lax = {f"spark.sql.files.{name}": "true" for name in ("ignoreCorruptFiles", "ignoreMissingFiles")}
     told = pytest.raises(FormatError, match=f"{damaged.name} cannot be read by Spark")
-    with _settings(spark, lax), told, plain_errors():
-        read_table(spark, str(directory), files, "id long").count()
+    with told, plain_errors():
+        read_table(session_of_its_own(spark, lax), str(directory), files, "id long").count()

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from w2v_spark import store
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.session import described, frame_of, plain_errors
 from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, Pointer, Vocabulary, rows_per_block
 
@@ -113,6 +113,6 @@ def write_metrics(spark: SparkSession, run: Run, rows: list[dict[str, Any]]) -> 
     place = run.draft.child(store.METRICS)
     with described(spark, "write the metrics"), plain_errors():
         # as Arrow: rows of Python would start a Python worker
-        frame = spark.createDataFrame(pa.Table.from_pylist(rows, _METRICS_SCHEMA))
+        frame = frame_of(spark, pa.Table.from_pylist(rows, _METRICS_SCHEMA))
         frame.coalesce(1).write.mode("overwrite").parquet(place.uri)
     return place.files()

@@ -21,7 +21,7 @@ from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
 from w2v_spark.spark.attempts import job_failure
-from w2v_spark.spark.session import described, exists, input_errors, qualify
+from w2v_spark.spark.session import described, exists, in_session, input_errors, qualify, text_session
 from w2v_spark.spark.tables import PATTERN, literal
 
 FORMATS = ("text", "parquet", "json", "csv")
@@ -105,7 +105,9 @@ class Documents:
 
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
-    """Open the input; a missing path or column, or a column of the wrong type, is an InputError."""
+    """Open the input in the user's session, which knows what its names mean, to be computed in another; a missing path
+    or column, or a column of the wrong type, is an InputError.
+    """
     paths = [_literal(spark, qualify(spark, p, "input path")) for p in source.paths]
     with _listing_errors(), input_errors():
         frame, kind = _frame(spark, source, paths)
@@ -114,6 +116,7 @@ def read_documents(spark: SparkSession, source: Source) -> Documents:
         documents = frame.select(F.col(f"`{column}`"))
         words = isinstance(documents.schema[0].dataType, ArrayType)
         fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
+        documents = in_session(documents, text_session(documents.sparkSession))
     return Documents(documents, words, fingerprint, fingerprint or _name(source, column))
 
 

@@ -39,7 +39,7 @@ from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.devices import own_gpu
-from w2v_spark.spark.session import block_settings, described, plain_errors
+from w2v_spark.spark.session import described, plain_errors
 from w2v_spark.spark.warm_start import BLOCK_COLUMNS as _BLOCK_COLUMNS
 from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
@@ -254,7 +254,7 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attemp
     """Write the blocks of a round into a directory of the run's own, one for each attempt."""
     name = f"r{round:05d}" + (f"-{attempt}" if attempt > 1 else "")
     place = run.own.child(workdir.ROUNDS).child(name)
-    with block_settings(spark), plain_errors():
+    with plain_errors():
         writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
         writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
         writer.parquet(place.uri)

@@ -1,17 +1,20 @@
-"""The Spark session: making one, settings that a job needs for a while, paths as Spark resolves them, job
-descriptions, and Spark's errors turned into sentences.
+"""The Spark session: making one, those of a run's own, paths as Spark resolves them, job descriptions, and Spark's
+errors turned into sentences.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import unquote
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError
+from pyspark import RDD
 from pyspark.errors import (
     AnalysisException,
     ArithmeticException,
@@ -23,7 +26,7 @@ from pyspark.errors import (
     PySparkRuntimeError,
     SparkRuntimeException,
 )
-from pyspark.sql import SparkSession, is_remote
+from pyspark.sql import DataFrame, SparkSession, is_remote
 
 from w2v_spark import errors
 from w2v_spark.errors import FormatError, InputError, W2VError, pip_install
@@ -99,10 +102,16 @@ def _active() -> SparkSession | None:
     # asked for before a session of Spark Connect is, which needs packages of its own even to be refused
     if is_remote():
         raise W2VError(_CONNECT)
-    active = SparkSession.getActiveSession()
+    active = SparkSession.getActiveSession() or _of_another_thread()
     if active is None and ("SPARK_REMOTE" in os.environ or os.environ.get("SPARK_API_MODE", "").lower() == "connect"):
         raise W2VError(_CONNECT)
     return active
+
+
+def _of_another_thread() -> SparkSession | None:
+    """The application's first session: a thread that has used none yet has no active one."""
+    first = SparkSession._instantiatedSession
+    return None if first is None or first.sparkContext._jsc is None else first
 
 
 _NO_JAVA = (
@@ -127,32 +136,61 @@ def local_cores(spark: SparkSession) -> int:
     return int(jvm.java.lang.Runtime.getRuntime().availableProcessors())
 
 
-@contextmanager
-def text_settings(spark: SparkSession) -> Iterator[None]:
-    """SQL settings for stages whose rows are lines or words."""
+def text_session(spark: SparkSession) -> SparkSession:
+    """A session of a run's own for stages whose rows are lines or words."""
     extra = {"spark.sql.shuffle.partitions": str(2 * local_cores(spark))} if is_local(spark) else {}
-    with _settings(spark, _TEXT_SETTINGS | extra):
-        yield
+    return session_of_its_own(spark, _TEXT_SETTINGS | extra)
+
+
+def block_session(spark: SparkSession) -> SparkSession:
+    """A session of a run's own for stages whose rows are blocks of the model."""
+    return session_of_its_own(spark, _BLOCK_SETTINGS)
+
+
+def session_of_its_own(spark: SparkSession, settings: Mapping[str, str]) -> SparkSession:
+    """A copy of a session, with all that is set there, and these settings. Set in the user's session they would reach
+    what other threads do in it, and runs in threads at once would take each other's for the user's.
+    """
+    with _nothing_noted(spark):
+        copy = SparkSession(spark.sparkContext, cast(Any, spark._jsparkSession).cloneSession())
+    for name, value in settings.items():
+        copy.conf.set(name, value)
+    return copy
+
+
+def in_session(frame: DataFrame, session: SparkSession) -> DataFrame:
+    """The same rows, computed with the settings of another session of the application."""
+    jvm: Any = session._jvm
+    plan = frame._jdf.queryExecution().analyzed()
+    return DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan), session)
+
+
+def frame_of(spark: SparkSession, table: pa.Table) -> DataFrame:
+    """The rows of a table, by a session that does not become the active one."""
+    with _nothing_noted(spark):
+        return spark.createDataFrame(table)
+
+
+_NOTING = threading.Lock()
 
 
 @contextmanager
-def block_settings(spark: SparkSession) -> Iterator[None]:
-    """SQL settings for stages whose rows are blocks of the model."""
-    with _settings(spark, _BLOCK_SETTINGS):
-        yield
-
-
-@contextmanager
-def _settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Set for the block, then put back: the session may be a user's own."""
-    before = {name: spark.conf.get(name, None) for name in values}
-    for name, value in values.items():
-        spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name, old in before.items():
-            spark.conf.unset(name) if old is None else spark.conf.set(name, old)
+def _nothing_noted(spark: SparkSession) -> Iterator[None]:
+    """What pyspark notes for all threads of the session that was made or used last is after the block as before: by
+    which one `RDD.toDF` makes DataFrames, and which one is active.
+    """
+    jvm: Any = spark._jvm
+    noted = jvm.org.apache.spark.sql.classic.SparkSession
+    with _NOTING:
+        by_rdd, active, of_this_thread = RDD.toDF, SparkSession._activeSession, noted.getActiveSession()
+        try:
+            yield
+        finally:
+            RDD.toDF, SparkSession._activeSession = by_rdd, active  # type: ignore[method-assign]
+            if of_this_thread.isDefined():
+                noted.setActiveSession(of_this_thread.get())
+            else:
+                noted.clearActiveSession()
 
 
 def qualify(spark: SparkSession, path: str | os.PathLike[str], what: str = "path") -> str:
