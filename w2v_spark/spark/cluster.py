@@ -71,10 +71,12 @@ def probe(spark: SparkSession, output: Place) -> int:
     _wait_for_executors(spark, *_promised(spark))
     work, name = output.child(store.WORK), f".probe.{uuid.uuid4().hex}"
     work.write_json(name, {})
+    asked = set[str]()
     try:
         for i in range(_PROBES):
             time.sleep(min(i, 1))
-            asked = _look_everywhere(spark, output.uri, name)
+            # one that answered before may be busy by now
+            asked |= _look_everywhere(spark, output.uri, name)
             left = [executor for executor in _registered(spark) if executor.id not in asked]
             if not left:
                 break
