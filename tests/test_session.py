@@ -12,7 +12,15 @@ from pyspark.sql import DataFrame, SparkSession
 import w2v_spark
 from w2v_spark import store
 from w2v_spark.spark.read import Source
-from w2v_spark.spark.session import frame_of, get_session, in_session, session_of_its_own
+from w2v_spark.spark.session import (
+    block_session,
+    frame_of,
+    get_session,
+    in_session,
+    session_of_its_own,
+    text_session,
+    word_session,
+)
 from w2v_spark.vectors.load import read_model
 
 SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
@@ -63,6 +71,21 @@ def test_the_active_session_stays(spark: SparkSession) -> None:
     assert frame.sparkSession is own
     assert active is None and found is spark, "a thread that has none takes the application's"
     assert spark.sparkContext.parallelize([(1,)]).toDF(["n"]).sparkSession is spark
+
+
+def test_our_own_tables_are_not_broadcast(spark: SparkSession) -> None:
+    prefix = "spark.sql.adaptive"
+    users = {f"{prefix}.enabled": "true", f"{prefix}.autoBroadcastJoinThreshold": "1g"}
+    session = session_of_its_own(spark, users | {"spark.sql.autoBroadcastJoinThreshold": "1g"})
+
+    def plan_of(own: SparkSession) -> str:
+        joined = own.range(9).join(own.range(5).groupBy("id").count(), "id", "left")
+        assert joined.count() == 9
+        joined.collect()
+        return str(joined._jdf.queryExecution().executedPlan().toString())
+
+    assert "Broadcast" in plan_of(text_session(session)), "a user's query is as the user has it"
+    assert "Broadcast" not in plan_of(word_session(session)) + plan_of(block_session(session))
 
 
 def test_two_runs_in_threads_of_one_session(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:

@@ -169,8 +169,7 @@ def write_vocabulary(
     kept = _kept_words(spark, params, counts, vocab_file, earlier)
     is_frozen = F.lit(False)
     if frozen is not None:
-        # merged and not broadcast, which would bring a small model's words to the driver
-        marked = frozen.select("word", F.lit(True).alias("frozen")).hint("merge")
+        marked = frozen.select("word", F.lit(True).alias("frozen"))
         kept, is_frozen = kept.join(marked, "word", "left"), F.coalesce("frozen", F.lit(False))
     by_count = Window.orderBy(F.desc("count"), F.asc("word"))
     numbered = kept.select(

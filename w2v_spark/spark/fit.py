@@ -33,7 +33,7 @@ from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, Text, read_documents, source_of
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
 from w2v_spark.spark.scoring import Scoring, going_on, settings
-from w2v_spark.spark.session import block_session, get_session, is_local, qualify, require_classic, text_session
+from w2v_spark.spark.session import block_session, get_session, is_local, qualify, require_classic, word_session
 from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.training.history import trained_rounds, words_per_second
@@ -181,7 +181,7 @@ def prepare(
     require_classic(session)
     place = Place.open(qualify(session, output, "output directory"))
     documents = read_documents(session, source)
-    spark, blocks = text_session(session), block_session(session)
+    spark, blocks = word_session(session), block_session(session)
     vocab = None if vocab is None else os.fspath(vocab)
     if vocab is not None:
         count.check_vocab_file(spark, vocab)

@@ -63,7 +63,7 @@ class Freeze:
         known = self.earlier.rows(spark).select("word").distinct()
         if self.file is None:
             return known
-        return ready_words(spark, self.file).join(known.hint("merge"), "word", "left_semi")
+        return ready_words(spark, self.file).join(known, "word", "left_semi")
 
     def check(self, spark: SparkSession, vocabulary: Vocabulary) -> None:
         """Tell how many words of the vocabulary are frozen, and which of the list are not; refuse where none is."""
@@ -82,8 +82,7 @@ class Freeze:
     def _check_list(self, spark: SparkSession, vocabulary: Vocabulary, file: str) -> None:
         columns = "word string, frozen boolean"
         rows = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
-        # merged and not broadcast, which would bring a small vocabulary to the driver
-        listed = ready_words(spark, file).join(rows.hint("merge"), "word", "left")
+        listed = ready_words(spark, file).join(rows, "word", "left")
         found = {row["frozen"]: row["count"] for row in listed.groupBy("frozen").count().collect()}
         absent, new = listed.where(F.col("frozen").isNull()), listed.where(~F.col("frozen"))
         total = f"{sum(found.values()):,}"

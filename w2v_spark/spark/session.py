@@ -47,6 +47,11 @@ _BLOCK_SETTINGS = {
     # a round's directory is written as a whole; some clusters' sessions have dynamic, which not all committers take
     "spark.sql.sources.partitionOverwriteMode": "static",
 }
+# words are joined by merging: to broadcast them would bring a small vocabulary to the driver
+_NO_BROADCAST = {
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "-1",
+}
 _TEXT_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
     "spark.sql.files.maxRecordsPerFile": "0",
@@ -137,14 +142,19 @@ def local_cores(spark: SparkSession) -> int:
 
 
 def text_session(spark: SparkSession) -> SparkSession:
-    """A session of a run's own for stages whose rows are lines or words."""
+    """A session of a run's own for stages that read the input, which may be a query with joins of the user's."""
     extra = {"spark.sql.shuffle.partitions": str(2 * local_cores(spark))} if is_local(spark) else {}
     return session_of_its_own(spark, _TEXT_SETTINGS | extra)
 
 
+def word_session(spark: SparkSession) -> SparkSession:
+    """A session of a run's own for stages that read our own tables of words."""
+    return session_of_its_own(text_session(spark), _NO_BROADCAST)
+
+
 def block_session(spark: SparkSession) -> SparkSession:
     """A session of a run's own for stages whose rows are blocks of the model."""
-    return session_of_its_own(spark, _BLOCK_SETTINGS)
+    return session_of_its_own(spark, _BLOCK_SETTINGS | _NO_BROADCAST)
 
 
 def session_of_its_own(spark: SparkSession, settings: Mapping[str, str]) -> SparkSession:
