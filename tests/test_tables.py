@@ -9,7 +9,8 @@ import pytest
 
 from w2v_spark.errors import FormatError
 from w2v_spark.place import Place
-from w2v_spark.spark.session import plain_errors, session_of_its_own
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import session_of_its_own
 from w2v_spark.spark.tables import read_table
 
 if TYPE_CHECKING:

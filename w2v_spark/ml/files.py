@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from w2v_spark import errors, store
 from w2v_spark.errors import InputError, W2VError
 from w2v_spark.place import FileEntry
-from w2v_spark.spark.session import is_connect, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import is_connect
 from w2v_spark.spark.tables import read_table
 
 _VECTORS_COLUMNS = "id int, word string, count long, vector array<float>"

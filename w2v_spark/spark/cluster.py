@@ -21,7 +21,8 @@ from w2v_spark.errors import OutputError, ParamError, W2VError, one_line
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.devices import choose_gpus, gpu_profile, gpus_of_an_executor
-from w2v_spark.spark.session import described, is_local, local_cores, plain_errors, worker_problem
+from w2v_spark.spark.failures import plain_errors, task_failure, worker_problem
+from w2v_spark.spark.session import described, is_local, local_cores
 from w2v_spark.training.schedule import auto_rounds_per_epoch, merges_in_a_round
 
 log = logging.getLogger(__name__)
@@ -147,8 +148,7 @@ def _succeeded(spark: SparkSession, stage: int, tasks: int) -> set[str]:
 def _raise_failure(executor: str, error: str) -> None:
     if error.startswith("ExecutorLostFailure"):  # it is gone, and Spark starts another
         return
-    first = re.search(r"^[\w.]+(?:Error|Exception): (?!Traceback).+", error, re.MULTILINE)
-    raise W2VError(worker_problem(error) or f"executor {executor} cannot run a task: {first[0] if first else error}")
+    raise W2VError(worker_problem(error) or f"executor {executor} cannot run a task: {task_failure(error)}")
 
 
 def _registered(spark: SparkSession) -> list[Executor]:

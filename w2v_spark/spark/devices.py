@@ -19,7 +19,8 @@ from pyspark.sql import SparkSession
 from w2v_spark.errors import DeviceError, ParamError, W2VError
 from w2v_spark.params import Params
 from w2v_spark.spark.attempts import redo
-from w2v_spark.spark.session import described, is_local, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import described, is_local
 
 log = logging.getLogger(__name__)
 

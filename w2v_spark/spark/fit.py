@@ -180,7 +180,7 @@ def prepare(
     session = spark or get_session()
     require_classic(session)
     place = Place.open(qualify(session, output, "output directory"))
-    documents = read_documents(session, source)
+    documents = redo(session, "looking at the input", lambda _: read_documents(session, source))
     spark, blocks = word_session(session), block_session(session)
     vocab = None if vocab is None else os.fspath(vocab)
     if vocab is not None:

@@ -13,7 +13,8 @@ from w2v_spark import store
 from w2v_spark.errors import InputError, ParamError
 from w2v_spark.params import Params
 from w2v_spark.spark.count import check_vocab_file, ready_words
-from w2v_spark.spark.session import described, input_errors, plain_errors, qualify
+from w2v_spark.spark.failures import input_errors, plain_errors
+from w2v_spark.spark.session import described, qualify
 from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.workdir import Vocabulary

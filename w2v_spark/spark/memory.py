@@ -16,8 +16,9 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ParamError
+from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.plan import Plan, counted, size_in_words
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.session import described
 
 log = logging.getLogger(__name__)
 

@@ -28,9 +28,10 @@ from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.count import words_function
+from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, input_errors, plain_errors
+from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import read_table
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from pyspark.sql import SparkSession
 from w2v_spark import store
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
-from w2v_spark.spark.session import described, frame_of, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import described, frame_of
 from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, Pointer, Vocabulary, rows_per_block
 

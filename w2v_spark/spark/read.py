@@ -8,20 +8,18 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
-from w2v_spark.spark.attempts import job_failure
-from w2v_spark.spark.session import described, exists, in_session, input_errors, qualify, text_session
+from w2v_spark.spark.failures import input_errors
+from w2v_spark.spark.session import described, exists, in_session, qualify, text_session
 from w2v_spark.spark.tables import PATTERN, literal
 
 FORMATS = ("text", "parquet", "json", "csv")
@@ -109,7 +107,7 @@ def read_documents(spark: SparkSession, source: Source) -> Documents:
     or column, or a column of the wrong type, is an InputError.
     """
     paths = [_literal(spark, qualify(spark, p, "input path")) for p in source.paths]
-    with _listing_errors(), input_errors():
+    with input_errors(opening=True):
         frame, kind = _frame(spark, source, paths)
         column = _column(frame, source, kind)
         # not renamed: for a lone text column this is no step of its own, which would copy each line once more
@@ -118,17 +116,6 @@ def read_documents(spark: SparkSession, source: Source) -> Documents:
         fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
         documents = in_session(documents, text_session(documents.sparkSession))
     return Documents(documents, words, fingerprint, fingerprint or _name(source, column))
-
-
-@contextmanager
-def _listing_errors() -> Iterator[None]:
-    """What Hadoop cannot list is an error of the input."""
-    try:
-        yield
-    except (Py4JJavaError, IllegalArgumentException) as e:
-        reason = job_failure(e).removeprefix("java.net.URISyntaxException: ")
-        hint = "; Hadoop knows no names with a colon, rename it" if "in absolute URI" in reason else ""
-        raise InputError(f"Spark cannot read the input, of which a file may be damaged: {reason}{hint}") from e
 
 
 def _literal(spark: SparkSession, path: str) -> str:

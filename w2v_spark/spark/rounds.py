@@ -39,7 +39,8 @@ from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.devices import own_gpu
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import described
 from w2v_spark.spark.warm_start import BLOCK_COLUMNS as _BLOCK_COLUMNS
 from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold

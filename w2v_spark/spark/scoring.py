@@ -19,7 +19,8 @@ from pyspark.sql import SparkSession
 from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import described
 from w2v_spark.vectors.correlation import spearman
 from w2v_spark.vectors.evaluate import SCORED_WORDS, answer_questions, compare_pairs
 from w2v_spark.vectors.testsets import Pairs, Questions, read_pairs, read_questions

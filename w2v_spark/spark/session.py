@@ -1,6 +1,4 @@
-"""The Spark session: making one, those of a run's own, paths as Spark resolves them, job descriptions, and Spark's
-errors turned into sentences.
-"""
+"""The Spark session: making one, those of a run's own, paths as Spark resolves them, and job descriptions."""
 
 from __future__ import annotations
 
@@ -10,28 +8,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
-from urllib.parse import unquote
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark import RDD
-from pyspark.errors import (
-    AnalysisException,
-    ArithmeticException,
-    ArrayIndexOutOfBoundsException,
-    DateTimeException,
-    NumberFormatException,
-    PySparkException,
-    PySparkImportError,
-    PySparkRuntimeError,
-    SparkRuntimeException,
-)
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import DataFrame, SparkSession, is_remote
 
-from w2v_spark import errors
-from w2v_spark.errors import FormatError, InputError, W2VError, pip_install
+from w2v_spark.errors import InputError, W2VError, pip_install
 from w2v_spark.place import path_text
 from w2v_spark.spark.builder import new_builder
+from w2v_spark.spark.failures import first_line
 
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them
 _BLOCK_SETTINGS = {
@@ -220,7 +207,7 @@ def qualify(spark: SparkSession, path: str | os.PathLike[str], what: str = "path
         )
         return str(hadoop_path.getFileSystem(hadoop).makeQualified(hadoop_path).toString())
     except Py4JJavaError as e:
-        raise InputError(f"cannot open {text}: {_first_line(e.java_exception.getMessage())}") from e
+        raise InputError(f"cannot open {text}: {first_line(e.java_exception.getMessage())}") from e
 
 
 def exists(spark: SparkSession, address: str) -> bool:
@@ -243,97 +230,3 @@ def described(spark: SparkSession, text: str) -> Iterator[None]:
         yield
     finally:
         spark.sparkContext.setJobDescription(before)  # type: ignore[arg-type]  # None takes it away
-
-
-_OURS = re.compile(r"w2v_spark\.errors\.(\w+): (.+)")
-_FILE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?P<file>.+?)\. (?P<hint>.*)")
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turns an error of ours that a task raised, a file that Spark cannot read, and workers that cannot run us into one
-    sentence.
-    """
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as e:
-        if sentence := _sentence(e):
-            raise sentence from e
-        if unreadable := _FILE.search(str(e)):
-            file, hint = unquote(unreadable["file"]), unreadable["hint"].partition("SQLSTATE")[0].strip()
-            why = f": {hint}" if hint else ""
-            raise FormatError(f"{file} cannot be read by Spark{why}{_root_cause(str(e))}") from e
-        raise
-
-
-@contextmanager
-def input_errors() -> Iterator[None]:
-    """`plain_errors` for a block that only reads the input: what Spark says against the input, the user can mend."""
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as e:
-        if sentence := _sentence(e):
-            raise sentence from e
-        if unreadable := _FILE.search(str(e)):
-            told = " ".join(unreadable[0].split())
-            raise InputError(f"Spark cannot read the input: {told}{_root_cause(str(e))}") from e
-        if isinstance(e, _AGAINST_THE_INPUT):
-            raise InputError(f"Spark cannot read the input: {_first_line(str(e))}") from e
-        raise
-
-
-# a query or a table that is not there or makes no sense, and what a query's own expressions raise on its rows
-_AGAINST_THE_INPUT = (
-    AnalysisException,
-    ArithmeticException,
-    ArrayIndexOutOfBoundsException,
-    DateTimeException,
-    NumberFormatException,
-    SparkRuntimeException,
-)
-
-
-def _sentence(error: PySparkException | Py4JJavaError) -> W2VError | None:
-    """The error in one sentence, where its cause is one that a user can mend."""
-    text = str(error)
-    ours = _OURS.search(text)
-    if ours and hasattr(errors, ours[1]):
-        return errors.rebuilt(ours[1], ours[2])
-    lacking = worker_problem(text) if not isinstance(error, PySparkImportError) else None
-    return W2VError(lacking) if lacking else None
-
-
-def _root_cause(text: str) -> str:
-    """The last cause that a Java stack trace names, in parentheses."""
-    causes = re.findall(r"^Caused by: (.+)", text, re.MULTILINE)
-    return f" ({causes[-1].rpartition('Exception: ')[2]})" if causes else ""
-
-
-def worker_problem(text: str) -> str | None:
-    """What keeps Spark's Python workers from running us, read from a failed task's error, and the cure."""
-    if found := re.search(r"worker has different version: (\S+) than that in driver: ([\d.]+)", text):
-        return (
-            f"Spark's workers run Python {found[1]}, this driver {found[2]}: both must be of one minor version; set "
-            f"PYSPARK_PYTHON to their Python {found[2]}, or W2V_PYTHON to a Python {found[1]} here and run "
-            "./spark-submit.sh --pack"
-        )
-    # the words of the packed environment's own launcher
-    if found := re.search(r"this worker has no Python [\d.]+, for which the environment was packed: .+", text):
-        return found[0]
-    if found := re.search(r"^[\w.]*(?:ModuleNotFoundError|ImportError): (.+)", text, re.MULTILINE):
-        return (
-            f"Spark's workers lack a package that training needs ({found[1]}): run ./spark-submit.sh --pack once and "
-            "submit with ./spark-submit.sh, which sends w2v_spark and all that it needs; or install them in the "
-            "workers' Python (PYSPARK_PYTHON)"
-        )
-    found = re.search(r'Error from python worker:\s+(.+)|Cannot run program "(.+?)": (?:error=\d+, )?(.+)', text)
-    if found and "org.apache.spark.api.python" in text:
-        return (
-            f"Spark's workers cannot start Python ({found[1] or f'{found[2]}: {found[3]}'}): set PYSPARK_PYTHON to a "
-            "Python that they have, or send an environment with ./spark-submit.sh --pack"
-        )
-    return None
-
-
-def _first_line(text: str | None) -> str:
-    return (text or "unknown reason").strip().splitlines()[0].rstrip("; ")
