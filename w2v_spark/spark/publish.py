@@ -18,6 +18,7 @@ from w2v_spark.spark.claim import Run
 from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.session import described, frame_of
 from w2v_spark.spark.tables import read_table
+from w2v_spark.spark.tasks import ids
 from w2v_spark.workdir import MATRICES, SYN0, SYN1, Pointer, Vocabulary, rows_per_block
 
 _FILE_BYTES = 256 << 20
@@ -70,7 +71,7 @@ def write_vectors(
 
     def publish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         work = Place.open(where)
-        mine = [b for batch in batches for b in batch.column(0).to_pylist()]
+        mine = list(ids(batches))
         wanted = range(min(mine), max(mine) + 1)
         words = vocabulary.read(wanted.start * rows, wanted.stop * rows).combine_chunks()
         parts = [sorted(pointer.blocks(work, matrix, wanted), key=lambda b: b[0]) for matrix in matrices]

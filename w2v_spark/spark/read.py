@@ -19,7 +19,7 @@ from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
 from w2v_spark.spark.failures import input_errors
-from w2v_spark.spark.session import described, exists, in_session, qualify, text_session
+from w2v_spark.spark.session import described, exists, hadoop_path, in_session, qualify, text_session
 from w2v_spark.spark.tables import PATTERN, literal
 
 FORMATS = ("text", "parquet", "json", "csv")
@@ -174,10 +174,8 @@ class _Entry(NamedTuple):
 
 def _entries(spark: SparkSession, path: str) -> Iterator[_Entry]:
     """What lies at and below a path or pattern, listed as it is asked for."""
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
-    hadoop_path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(path)
-    files = hadoop_path.getFileSystem(hadoop)
-    statuses = files.globStatus(hadoop_path)
+    pattern, files = hadoop_path(spark, path)
+    statuses = files.globStatus(pattern)
     if not statuses:
         raise InputError(f"input path {path} does not exist")
     for status in statuses:

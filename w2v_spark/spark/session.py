@@ -199,25 +199,29 @@ def qualify(spark: SparkSession, path: str | os.PathLike[str], what: str = "path
         text.encode()
     except UnicodeEncodeError as e:
         raise InputError(f"{what} {text!r} is not UTF-8, which Spark needs: rename it") from e
-    jvm: Any = spark.sparkContext._jvm
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    whole = text.startswith("/") or ":/" in text
     try:
-        hadoop_path = jvm.org.apache.hadoop.fs.Path(
-            text if text.startswith("/") or ":/" in text else _from_working_directory(hadoop, text)
-        )
-        return str(hadoop_path.getFileSystem(hadoop).makeQualified(hadoop_path).toString())
+        found, files = hadoop_path(spark, text if whole else _from_working_directory(spark, text))
+        return str(files.makeQualified(found).toString())
     except Py4JJavaError as e:
         raise InputError(f"cannot open {text}: {first_line(e.java_exception.getMessage())}") from e
 
 
 def exists(spark: SparkSession, address: str) -> bool:
     """Whether something lies at an address, on any file system of Spark's."""
-    path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(address)
-    return bool(path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(path))
+    path, files = hadoop_path(spark, address)
+    return bool(files.exists(path))
 
 
-def _from_working_directory(hadoop: object, path: str) -> str:
-    default = str(hadoop.get("fs.defaultFS", "file:///"))  # type: ignore[attr-defined]
+def hadoop_path(spark: SparkSession, address: str) -> tuple[Any, Any]:
+    """An address, or a pattern of several, as Hadoop has it, and its file system."""
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(address)
+    return path, path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+
+
+def _from_working_directory(spark: SparkSession, path: str) -> str:
+    default = str(spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
     return os.path.abspath(path) if default.startswith("file:") else path
 
 
