@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from w2v_spark.params import Params
+from w2v_spark.place import Place
 from w2v_spark.spark import cluster
 from w2v_spark.spark.cluster import Executor
 
@@ -26,6 +27,20 @@ def test_only_an_output_that_is_not_shared_is_to_be_elsewhere(tmp_path: Path) ->
     )
     # as of an executor without Java for hdfs
     assert cluster._output_problem("ofs://host/out", "probe").startswith("must be a local path or start with one of")
+
+
+def test_an_executor_that_answered_once_was_asked(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "work").mkdir()
+    answers = iter([{"1"}, {"2"}])
+    monkeypatch.setattr(cluster, "is_local", lambda spark: False)
+    monkeypatch.setattr(cluster, "_PROBES", 2)
+    monkeypatch.setattr(cluster, "_look_everywhere", lambda *_: next(answers))
+    monkeypatch.setattr(cluster, "_registered", lambda spark: [Executor(n, f"host{n}", 2, 0.0) for n in "123"])
+    with caplog.at_level(logging.WARNING, "w2v_spark"):
+        assert cluster.probe(spark, Place.open(str(tmp_path))) == 3
+    assert caplog.messages == ["busy with other jobs, so not asked whether they open the output: executor 3 (host3)"]
 
 
 @pytest.mark.parametrize("task_cpus", ["1", "2"])

@@ -186,36 +186,6 @@ def test_fit_works_below_its_directory(
         Word2Vec(inputCol="words").fit(sentences)
 
 
-def test_settings_of_the_session_are_those_of_the_fit(spark: SparkSession) -> None:
-    try:
-        spark.conf.set("spark.sql.shuffle.partitions", "7")
-        spark.conf.set("fs.imagined.key", "secret")
-        with workplace.session_of_its_own(spark) as own:
-            assert own.conf.get("spark.sql.shuffle.partitions") == "7"
-            assert own.conf.get("fs.imagined.key") == "secret"
-            own.conf.set("spark.sql.shuffle.partitions", "9")
-        assert spark.conf.get("spark.sql.shuffle.partitions") == "7"
-    finally:
-        spark.conf.unset("spark.sql.shuffle.partitions")
-        spark.conf.unset("fs.imagined.key")
-
-
-def test_a_frame_is_computed_with_the_settings_of_the_fit(spark: SparkSession) -> None:
-    lists = spark.createDataFrame([(["a", "b"],), (["c"],)], "words array<string>")
-    lists.createOrReplaceTempView("lists_of_words")
-    frame = spark.sql("SELECT words FROM lists_of_words").persist()
-    with workplace.session_of_its_own(spark) as own:
-        moved = workplace.in_session(frame, own)
-        own.conf.set("spark.sql.adaptive.enabled", "false")
-        own.conf.set("spark.sql.shuffle.partitions", "9")
-        assert moved.sparkSession is own
-        counted = moved.groupBy("words").count()
-        assert counted.rdd.getNumPartitions() == 9
-        assert sorted(row.words for row in counted.collect()) == [["a", "b"], ["c"]]
-        assert "InMemoryTableScan" in moved._jdf.queryExecution().executedPlan().toString(), "it stays persisted"
-    frame.unpersist()
-
-
 def test_the_pipeline_that_the_documentation_shows(spark: SparkSession, tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs" / "estimator.md").read_text()
     shown = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0].replace("hdfs:///", f"{tmp_path.as_uri()}/")

@@ -22,7 +22,7 @@ from w2v_spark.errors import InputError
 from w2v_spark.place import Place
 from w2v_spark.spark import count, fit, phrases
 from w2v_spark.spark.read import Source
-from w2v_spark.spark.session import _settings
+from w2v_spark.spark.session import frame_of, session_of_its_own
 from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
 
 if TYPE_CHECKING:
@@ -166,10 +166,10 @@ def test_a_session_with_large_types_of_arrow(
     spark: SparkSession, text: tuple[Source, Sentences], tmp_path: Path, kind: str
 ) -> None:
     source, sentences = text
+    large = session_of_its_own(spark, {"spark.sql.execution.arrow.useLargeVarTypes": "true"})
     if kind == "lists":
-        source = Source(dataframe=spark.createDataFrame(pa.table({"words": sentences})))
-    with _settings(spark, {"spark.sql.execution.arrow.useLargeVarTypes": "true"}):
-        found = joined_by_spark(source, tmp_path / "out", phrases=2, **ALL)
+        source = Source(dataframe=frame_of(large, pa.table({"words": sentences})))
+    found = joined_by_spark(source, tmp_path / "out", phrases=2, spark=large, **ALL)
     assert in_order(found) == in_order(joined_by_gensim(sentences, 2, 3, 4.0))
 
 

@@ -19,6 +19,7 @@ from w2v_spark.errors import ParamError
 from w2v_spark.place import Place
 from w2v_spark.spark import loop, rounds
 from w2v_spark.spark.claim import claim_output
+from w2v_spark.spark.session import block_session
 from w2v_spark.spark.tables import columns_of
 from w2v_spark.training import schedule
 from w2v_spark.training.merge import RULES
@@ -85,7 +86,8 @@ def test_blocks_lie_on_disk_in_the_order_that_a_merge_expects(spark: SparkSessio
 
     run = claim_output(Place.open(str(tmp_path / "out")), "an application", overwrite=False)
     try:
-        pointer = rounds._commit(spark, spark.range(0, 1, 1, 1).mapInArrow(write, columns_of(BLOCK_SCHEMA)), run, 1)
+        own = block_session(spark)
+        pointer = rounds._commit(own, own.range(0, 1, 1, 1).mapInArrow(write, columns_of(BLOCK_SCHEMA)), run, 1)
         found = [(matrix, number) for matrix, number, _ in pointer.blocks_of_partition(run.work, 0)]
     finally:
         run.release()

@@ -10,7 +10,8 @@ import pytest
 from w2v_spark import store
 from w2v_spark.errors import FormatError
 from w2v_spark.place import Place
-from w2v_spark.spark.session import _settings, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import session_of_its_own
 from w2v_spark.spark.tables import columns_of, read_table
 from w2v_spark.workdir.blocks import CHANGE_SCHEMA
 
@@ -27,8 +28,8 @@ def test_a_damaged_file_is_not_passed_over(spark: SparkSession, tmp_path: Path) 
     (directory / f".{damaged.name}.crc").unlink()
     lax = {f"spark.sql.files.{name}": "true" for name in ("ignoreCorruptFiles", "ignoreMissingFiles")}
     told = pytest.raises(FormatError, match=f"{damaged.name} cannot be read by Spark")
-    with _settings(spark, lax), told, plain_errors():
-        read_table(spark, str(directory), files, "id long").count()
+    with told, plain_errors():
+        read_table(session_of_its_own(spark, lax), str(directory), files, "id long").count()
 
 
 def test_columns_of_arrow_as_spark_spells_them() -> None:

@@ -23,6 +23,7 @@ from w2v_spark.spark.claim import open_encoded
 from w2v_spark.spark.loop import train_rounds
 from w2v_spark.spark.read import Source
 from w2v_spark.spark.resume import Progress
+from w2v_spark.spark.session import frame_of
 from w2v_spark.vectors.load import read_model
 from w2v_spark.workdir.blocks import BASE, MATRICES, block_batch
 from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
@@ -279,17 +280,18 @@ def test_an_output_that_is_not_ours(spark: SparkSession, small_text: Path, tmp_p
 def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
     with fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", **SMALL, num_replicas=2) as prepared:
         run, params, vocabulary = prepared.run, prepared.params, prepared.vocabulary
-        corpus = fit._encoded(spark, run, prepared.documents, params, vocabulary)
+        corpus = fit._encoded(prepared.spark, run, prepared.documents, params, vocabulary)
         # a model that is about to overflow
         huge = np.full((120, 12), 1e38, np.float32)
         blocks = [block_batch(m, 0, BASE, huge) for m in MATRICES]
-        frame = rounds._by_block(spark.createDataFrame(pa.Table.from_batches(blocks)), prepared.layout.merge_tasks)
-        start = rounds._commit(spark, frame, run, 0)
+        frame = frame_of(prepared.blocks, pa.Table.from_batches(blocks))
+        frame = rounds._by_block(frame, prepared.layout.merge_tasks)
+        start = rounds._commit(prepared.blocks, frame, run, 0)
         rounds.go_on_from(run, start, None)
         with pytest.raises(
             DivergenceError, match=r"training diverged: round 1 gave .*; lower --step-size \(now 0.05\)"
         ):
-            train_rounds(spark, run, params, prepared.layout, vocabulary, corpus, Progress(start, None, []))
+            train_rounds(prepared.blocks, run, params, prepared.layout, vocabulary, corpus, Progress(start, None, []))
     assert run.work.read_json(workdir.CURRENT)["round"] == 0
     assert not run.output.exists("model.json")
 

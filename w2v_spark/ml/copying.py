@@ -13,7 +13,7 @@ from w2v_spark import store
 from w2v_spark.errors import OutputError
 from w2v_spark.ml.files import found_by
 from w2v_spark.place import RENAMING, Place
-from w2v_spark.spark.session import plain_errors
+from w2v_spark.spark.failures import plain_errors
 
 # files hold up to 256 MB, and most models are one
 _COPIES_AT_ONCE = 8

@@ -12,7 +12,7 @@ from w2v_spark.ml.columns import checked_columns
 from w2v_spark.ml.model import Word2VecModel
 from w2v_spark.ml.params import Word2VecParams, with_setters
 from w2v_spark.ml.summary import Word2VecSummary
-from w2v_spark.ml.workplace import fresh_directory, in_session, session_of_its_own
+from w2v_spark.ml.workplace import fresh_directory
 from w2v_spark.spark.fit import train
 from w2v_spark.spark.session import require_classic
 
@@ -47,8 +47,8 @@ class Word2Vec(Estimator[Word2VecModel], Word2VecParams, DefaultParamsReadable["
         require_classic(spark)
         column, _ = checked_columns(self, dataset.schema)
         params = self._training_params()
-        with fresh_directory(spark, self.getOrDefault("workDir")) as directory, session_of_its_own(spark) as session:
-            trained = train(in_session(dataset, session), directory, column=column, spark=session, **params)
+        with fresh_directory(spark, self.getOrDefault("workDir")) as directory:
+            trained = train(dataset, directory, column=column, spark=spark, **params)
         model = Word2VecModel(trained.output, Word2VecSummary.of(trained))
         model._resetUid(self.uid)
         return self._copyValues(model)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import errors, store
 from w2v_spark.errors import InputError, W2VError
 from w2v_spark.place import FileEntry
-from w2v_spark.spark.session import is_connect, plain_errors
+from w2v_spark.spark.session import is_connect
 from w2v_spark.spark.tables import columns_of, read_table
+from w2v_spark.spark.tasks import ask
 
 
 def read_vectors(spark: SparkSession, directory: str) -> DataFrame:
@@ -35,17 +35,14 @@ def found_by(spark: SparkSession, look: Callable[[], Any]) -> Any:
     if not is_connect(spark):
         return look()
 
-    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in batches:  # one, of one row
-            try:
-                found = {"found": look()}
-            except W2VError as e:  # raised there, it would be tried again and logged with its stack
-                found = {"kind": type(e).__name__, "sentence": str(e)}
-            yield pa.RecordBatch.from_pydict({"found": [json.dumps(found)]})
+    def answer() -> dict[str, str]:
+        try:
+            found = {"found": look()}
+        except W2VError as e:  # raised there, it would be tried again and logged with its stack
+            found = {"kind": type(e).__name__, "sentence": str(e)}
+        return {"found": json.dumps(found)}
 
-    with plain_errors():
-        row = spark.range(0, 1, 1, 1).mapInArrow(answer, "found string").head()
-    assert row is not None
+    (row,) = ask(spark, 1, answer, "found string")
     found = json.loads(row.found)
     if "kind" in found:
         raise errors.rebuilt(found["kind"], found["sentence"])

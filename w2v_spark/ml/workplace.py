@@ -1,4 +1,4 @@
-"""Where a fit works: a directory for its rounds, and a session whose settings no other fit changes."""
+"""Where a fit works: a directory for its rounds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from w2v_spark.errors import DivergenceError, ParamError
 from w2v_spark.place import Place
@@ -39,29 +38,3 @@ def fresh_directory(spark: SparkSession, work_dir: str | None) -> Iterator[str]:
     except BaseException:
         Place.open(directory).delete()
         raise
-
-
-@contextmanager
-def session_of_its_own(spark: SparkSession) -> Iterator[SparkSession]:
-    """A session with the same settings in the same application. Training changes settings for a while, and fits in
-    threads at once would take each other's for the user's.
-    """
-    session = spark.newSession()
-    for name, value in spark.conf.getAll.items():
-        # others that begin so belong to the application, and cannot be set
-        if session.conf.get(name, None) != value and (spark.conf.isModifiable(name) or not name.startswith("spark.")):
-            session.conf.set(name, value)
-    try:
-        yield session
-    finally:
-        # createDataFrame makes its session the thread's active one
-        jvm: Any = spark._jvm
-        jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(spark._jsparkSession)
-        SparkSession._activeSession = spark
-
-
-def in_session(frame: DataFrame, session: SparkSession) -> DataFrame:
-    """The same rows, computed with the settings of another session of the application."""
-    jvm: Any = session._jvm
-    plan = frame._jdf.queryExecution().analyzed()
-    return DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan), session)

@@ -15,13 +15,13 @@ from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ExchangeError, StorageError, W2VError
+from w2v_spark.spark.failures import job_failure
 
 log = logging.getLogger(__name__)
 
 # a name node that fails over, or a network, is back within a minute
 STORAGE_SECONDS = (2, 10, 30)
 MOST_REDONE = len(STORAGE_SECONDS)
-_LOST = re.compile(r"(?:ExecutorLostFailure|Python worker exited unexpectedly).*")
 _Result = TypeVar("_Result")
 
 
@@ -56,21 +56,6 @@ def comes_again(error: PySparkException | Py4JJavaError | ExchangeError | Storag
     if isinstance(error, AnalysisException) or not isinstance(error, (CapturedException, Py4JJavaError)):
         return True
     return bool(re.search(r"^Traceback \(most recent call last\)", str(error), re.M))
-
-
-def job_failure(error: Exception) -> str:
-    """Why a Spark job failed, in one line: the innermost cause that it names."""
-    text = str(error)
-    if raised := re.findall(r"^([\w.]+(?:Error|Exception|Interrupt)(?:: .*)?)$", text.partition("\n\tat ")[0], re.M):
-        return str(raised[-1])[:300]
-    causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)", text, re.M)
-    lines = [*_LOST.findall(text), *reversed(causes), *(line for line in text.splitlines() if line.strip())]
-    return str(next(iter(lines), type(error).__name__)).strip()[:300]
-
-
-def lost_process(error: Exception) -> bool:
-    """Whether a Spark job failed as an executor or a Python worker died."""
-    return bool(_LOST.search(str(error)))
 
 
 def _has_stopped(spark: SparkSession) -> bool:

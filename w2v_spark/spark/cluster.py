@@ -8,11 +8,9 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import SparkSession
 
@@ -21,7 +19,9 @@ from w2v_spark.errors import OutputError, ParamError, W2VError, one_line
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.devices import choose_gpus, gpu_profile, gpus_of_an_executor
-from w2v_spark.spark.session import described, is_local, local_cores, plain_errors, worker_problem
+from w2v_spark.spark.failures import task_failure, worker_problem
+from w2v_spark.spark.session import described, is_local, local_cores
+from w2v_spark.spark.tasks import ask, this_task
 from w2v_spark.training.schedule import auto_rounds_per_epoch, merges_in_a_round
 
 log = logging.getLogger(__name__)
@@ -73,10 +73,12 @@ def probe(spark: SparkSession, output: Place) -> int:
     _wait_for_executors(spark, *_promised(spark))
     work, name = output.child(store.WORK), f".probe.{uuid.uuid4().hex}"
     work.write_json(name, {})
+    asked = set[str]()
     try:
         for i in range(_PROBES):
             time.sleep(min(i, 1))
-            asked = _look_everywhere(spark, output.uri, name)
+            # one that answered before may be busy by now
+            asked |= _look_everywhere(spark, output.uri, name)
             left = [executor for executor in _registered(spark) if executor.id not in asked]
             if not left:
                 break
@@ -93,20 +95,17 @@ def probe(spark: SparkSession, output: Place) -> int:
 def _look_everywhere(spark: SparkSession, where: str, name: str) -> set[str]:
     """Open the output on every free core; the executors that did it. What one cannot do is raised."""
 
-    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def look() -> dict[str, Any]:
         from w2v_spark.kernels import cpu_sgns  # noqa: F401  # needs packages that a worker may lack
 
-        for _ in batches:
-            pass
         problem = _output_problem(where, name)
-        stage = TaskContext.get().stageId()  # type: ignore[union-attr]
-        yield pa.RecordBatch.from_pylist([{"host": socket.gethostname(), "problem": problem, "stage": stage}])
+        return {"host": socket.gethostname(), "problem": problem, "stage": this_task().stageId()}
 
     cpus = int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)
     # Spark offers all tasks to all executors at once, so with one for each core no free executor is left out
     tasks = max(1, sum(executor.cores // cpus for executor in _registered(spark)))
-    with described(spark, "look whether executors open the output"), plain_errors():
-        rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, "host string, problem string, stage long").collect()
+    with described(spark, "look whether executors open the output"):
+        rows = ask(spark, tasks, look, "host string, problem string, stage long")
     for row in rows:
         if row.problem:
             raise OutputError(f"the executor on {row.host} cannot open the output {where}: {row.problem}")
@@ -147,8 +146,7 @@ def _succeeded(spark: SparkSession, stage: int, tasks: int) -> set[str]:
 def _raise_failure(executor: str, error: str) -> None:
     if error.startswith("ExecutorLostFailure"):  # it is gone, and Spark starts another
         return
-    first = re.search(r"^[\w.]+(?:Error|Exception): (?!Traceback).+", error, re.MULTILINE)
-    raise W2VError(worker_problem(error) or f"executor {executor} cannot run a task: {first[0] if first else error}")
+    raise W2VError(worker_problem(error) or f"executor {executor} cannot run a task: {task_failure(error)}")
 
 
 def _registered(spark: SparkSession) -> list[Executor]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -21,9 +20,9 @@ from w2v_spark.corpus.vocab import added_up, count_words
 from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark.attempts import job_failure, lost_process
+from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, input_errors, plain_errors
+from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir.vocabulary import FROZEN_SCHEMA, Vocabulary
@@ -80,13 +79,8 @@ def check_script(documents: Documents, params: Params) -> None:
     if documents.words:
         return
     beginning = documents.frame.toDF("document").select(F.substring("document", 1, _SAMPLE_CHARACTERS))
-    try:
-        with input_errors():
-            sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
-    except Py4JJavaError as e:
-        if lost_process(e):
-            raise
-        raise InputError(f"Spark cannot read the input, of which a file may be damaged: {job_failure(e)}") from e
+    with input_errors(opening=True):
+        sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
     texts = pa.array(sample, pa.string())
     unreadable = tokens.unreadable_share(texts)
     if unreadable > _MOST_UNREADABLE:
@@ -169,8 +163,7 @@ def write_vocabulary(
     kept = _kept_words(spark, params, counts, vocab, earlier)
     is_frozen = F.lit(False)
     if frozen is not None:
-        # merged and not broadcast, which would bring a small model's words to the driver
-        marked = frozen.select("word", F.lit(True).alias("frozen")).hint("merge")
+        marked = frozen.select("word", F.lit(True).alias("frozen"))
         kept, is_frozen = kept.join(marked, "word", "left"), F.coalesce("frozen", F.lit(False))
     by_count = Window.orderBy(F.desc("count"), F.asc("word"))
     numbered = kept.select(

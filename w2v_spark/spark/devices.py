@@ -8,18 +8,17 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import SparkSession
 
 from w2v_spark.errors import DeviceError, ParamError, W2VError
 from w2v_spark.params import Params
 from w2v_spark.spark.attempts import redo
-from w2v_spark.spark.session import described, is_local, plain_errors
+from w2v_spark.spark.session import described, is_local
+from w2v_spark.spark.tasks import ask, this_task
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +82,7 @@ def choose_gpus(spark: SparkSession, params: Params, executors: int, cores: int)
 def look_at_gpus(spark: SparkSession, tasks: int, profile: ResourceProfile | None) -> list[Look]:
     """What so many tasks find, each on the GPU that a training task in its place would own."""
 
-    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in batches:
-            pass
+    def look() -> dict[str, Any]:
         number, gpus, name, problem = 0, 0, "", ""
         try:
             from w2v_spark.kernels.cuda_device import count_devices, open_card
@@ -95,12 +92,11 @@ def look_at_gpus(spark: SparkSession, tasks: int, profile: ResourceProfile | Non
             name = open_card(number).name
         except W2VError as e:
             problem = str(e)
-        found = {"host": socket.gethostname(), "number": number, "gpus": gpus, "name": name, "problem": problem}
-        yield pa.RecordBatch.from_pylist([found])
+        return {"host": socket.gethostname(), "number": number, "gpus": gpus, "name": name, "problem": problem}
 
     columns = "host string, number long, gpus long, name string, problem string"
-    with described(spark, "look for GPUs"), plain_errors():
-        rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, columns, profile=profile).collect()
+    with described(spark, "look for GPUs"):
+        rows = ask(spark, tasks, look, columns, profile)
     return [Look(**row.asDict()) for row in rows]
 
 
@@ -118,8 +114,7 @@ def own_gpu(gpus: int) -> int:
     """The number of the GPU that this task owns: the one that Spark gave it; in local mode, where Spark gives none, the
     `gpus` are dealt out by partition.
     """
-    context = TaskContext.get()
-    assert context is not None
+    context = this_task()
     given = context.resources().get("gpu")
     if given is None:
         return context.partitionId() % gpus

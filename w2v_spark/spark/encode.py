@@ -27,8 +27,9 @@ from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.count import words_function
+from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, input_errors, plain_errors
+from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import read_table
 from w2v_spark.workdir.corpus import Bucket, CorpusIndex
 from w2v_spark.workdir.vocabulary import Vocabulary

@@ -33,7 +33,7 @@ from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, Text, read_documents, source_of
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
 from w2v_spark.spark.scoring import Scoring, going_on, settings
-from w2v_spark.spark.session import get_session, is_local, qualify, require_classic, text_settings
+from w2v_spark.spark.session import block_session, get_session, is_local, qualify, require_classic, word_session
 from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.spark.word_list import WordList
@@ -93,10 +93,12 @@ def train(
 @dataclass(frozen=True)
 class Prepared:
     """A run that has its parameters resolved: counted, or found unfinished, of which `given` tells how it was
-    started.
+    started. What it does with words it does in the session `spark`, what with the model's blocks in `blocks`; both are
+    its own.
     """
 
     spark: SparkSession
+    blocks: SparkSession
     run: Run
     documents: Documents
     params: Params
@@ -125,7 +127,7 @@ class Prepared:
             scoring, noted = going_on(scoring, run.training["scoring"], progress.pointer.round)
             run.begin_training(run.training | {"scoring": noted})
         while True:
-            progress = train_rounds(spark, run, params, self.layout, vocabulary, corpus, progress, scoring)
+            progress = train_rounds(self.blocks, run, params, self.layout, vocabulary, corpus, progress, scoring)
             try:
                 _publish(self, progress)
                 break
@@ -144,7 +146,7 @@ class Prepared:
             self.spark,
             "drawing the first vectors",
             lambda _: rounds.write_start(
-                self.spark,
+                self.blocks,
                 run,
                 self.vocabulary,
                 params.vector_size,
@@ -176,10 +178,11 @@ def prepare(
     dropped.
     """
     checked = Params.from_dict(params)
-    spark = spark or get_session()
-    require_classic(spark)
-    place = Place.open(qualify(spark, output, "output directory"))
-    documents = read_documents(spark, source)
+    session = spark or get_session()
+    require_classic(session)
+    place = Place.open(qualify(session, output, "output directory"))
+    documents = redo(session, "looking at the input", lambda _: read_documents(session, source))
+    spark, blocks = word_session(session), block_session(session)
     listed = None if vocab is None else WordList.open(spark, os.fspath(vocab), "vocabulary file")
     earlier = None if start_from is None else EarlierModel.open(spark, start_from, checked, output)
     frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
@@ -202,7 +205,7 @@ def prepare(
         resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count, executors)
         if begun:
             layout = replace(layout, merge_tasks=begun.merge_tasks)
-        prepared = Prepared(spark, run, documents, resolved, layout, vocabulary, earlier, given)
+        prepared = Prepared(spark, blocks, run, documents, resolved, layout, vocabulary, earlier, given)
         log.info("%s", prepared.plan.line())
         if resolved.step_size > (most := largest_step(resolved)):
             log.warning(
@@ -225,7 +228,7 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
         return Encoded(run.place("corpus"), done["words"])
     run.begin("corpus")
     joined = phrases.phrase_tables(run, params.phrases)
-    with text_settings(spark), live("encoding", tasks_done(spark)):
+    with live("encoding", tasks_done(spark)):
         corpus = redo(
             spark,
             "encoding",

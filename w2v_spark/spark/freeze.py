@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from w2v_spark import store
 from w2v_spark.errors import InputError, ParamError
 from w2v_spark.params import Params
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import read_table
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.spark.word_list import WordList
@@ -63,7 +64,7 @@ class Freeze:
         known = self.earlier.rows(spark).select("word").distinct()
         if self.listed is None:
             return known
-        return self.listed.words(spark).join(known.hint("merge"), "word", "left_semi")
+        return self.listed.words(spark).join(known, "word", "left_semi")
 
     def check(self, spark: SparkSession, vocabulary: Vocabulary) -> None:
         """Tell how many words of the vocabulary are frozen, and which of the list are not; refuse where none is."""
@@ -82,9 +83,7 @@ class Freeze:
     def _check_list(self, spark: SparkSession, vocabulary: Vocabulary, words: WordList) -> None:
         columns = "word string, frozen boolean"
         rows = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
-        # merged and not broadcast, which would bring a small vocabulary to the driver
-        listed, file = words.words(spark), words.file
-        listed = listed.join(rows.hint("merge"), "word", "left")
+        listed, file = words.words(spark).join(rows, "word", "left"), words.file
         found = {row["frozen"]: row["count"] for row in listed.groupBy("frozen").count().collect()}
         absent, new = listed.where(F.col("frozen").isNull()), listed.where(~F.col("frozen"))
         total = f"{sum(found.values()):,}"

@@ -8,16 +8,15 @@ import contextlib
 import logging
 import os
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ParamError
 from w2v_spark.spark.plan import Plan, counted, size_in_words
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.session import described
+from w2v_spark.spark.tasks import ask
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +89,7 @@ def machine_memory(processes: int) -> int:
 
 def _least_memory(spark: SparkSession, processes: int) -> int:
     """That of the executor with the least, of those with a free core."""
-
-    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in batches:
-            pass
-        yield pa.RecordBatch.from_pydict({"bytes": [machine_memory(processes)]})
-
     tasks = spark.sparkContext.defaultParallelism
-    with described(spark, "look how much memory executors have"), plain_errors():
-        rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, "bytes long").collect()
+    with described(spark, "look how much memory executors have"):
+        rows = ask(spark, tasks, lambda: {"bytes": machine_memory(processes)}, "bytes long")
     return min(int(row.bytes) for row in rows)

@@ -29,9 +29,10 @@ from w2v_spark.place import Place
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.count import words_function
+from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import described, input_errors, plain_errors, text_settings
+from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import read_table
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def find_phrases(spark: SparkSession, run: Run, documents: Documents, params: Pa
 def _find_pass(spark: SparkSession, run: Run, documents: Documents, params: Params, number: int) -> dict[str, Any]:
     """One pass, on words that the passes before have joined; what run.json notes of it."""
     started, earlier = time.perf_counter(), phrase_tables(run, number - 1)
-    with text_settings(spark), live("finding phrases", tasks_done(spark)):
+    with live("finding phrases", tasks_done(spark)):
         facts = redo(
             spark,
             f"finding phrases, pass {number}",

@@ -15,8 +15,10 @@ from w2v_spark import store
 from w2v_spark.array_types import Floats
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import described, frame_of
 from w2v_spark.spark.tables import columns_of, read_table
+from w2v_spark.spark.tasks import ids
 from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
 from w2v_spark.workdir.pointer import Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
@@ -44,7 +46,7 @@ def write_vectors(
 
     def publish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         work = Place.open(where)
-        mine = [b for batch in batches for b in batch.column(0).to_pylist()]
+        mine = list(ids(batches))
         wanted = range(min(mine), max(mine) + 1)
         words = vocabulary.read(wanted.start * rows, wanted.stop * rows).combine_chunks()
         for block, values in published_blocks(work, pointer, which, wanted):
@@ -90,6 +92,6 @@ def write_metrics(spark: SparkSession, run: Run, rows: list[dict[str, Any]]) -> 
     place = run.draft.child(store.METRICS)
     with described(spark, "write the metrics"), plain_errors():
         # as Arrow: rows of Python would start a Python worker
-        frame = spark.createDataFrame(pa.Table.from_pylist(rows, store.METRICS_SCHEMA))
+        frame = frame_of(spark, pa.Table.from_pylist(rows, store.METRICS_SCHEMA))
         frame.coalesce(1).write.mode("overwrite").parquet(place.uri)
     return place.files()

@@ -9,20 +9,18 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import IllegalArgumentException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
 from w2v_spark.errors import InputError
-from w2v_spark.spark.attempts import job_failure
-from w2v_spark.spark.session import described, exists, input_errors, qualify
+from w2v_spark.spark.failures import input_errors
+from w2v_spark.spark.session import described, exists, hadoop_path, in_session, qualify, text_session
 from w2v_spark.spark.tables import PATTERN, literal, quoted
 
 FORMATS = ("text", "parquet", "json", "csv", "orc")
@@ -114,26 +112,18 @@ class Documents:
 
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
-    """Open the input; a missing path or column, or a column of the wrong type, is an InputError."""
+    """Open the input in the user's session, which knows what its names mean, to be computed in another; a missing path
+    or column, or a column of the wrong type, is an InputError.
+    """
     paths = [literal_path(spark, qualify(spark, p, "input path")) for p in source.paths]
-    with _listing_errors(), input_errors():
+    with input_errors(opening=True):
         frame, kind = _frame(spark, source, paths)
         column = _column(frame, source, kind)
         documents = frame.select(_document(column))
         words = isinstance(documents.schema[0].dataType, ArrayType)
         fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
+        documents = in_session(documents, text_session(documents.sparkSession))
     return Documents(documents, words, fingerprint, fingerprint or _name(source, column))
-
-
-@contextmanager
-def _listing_errors() -> Iterator[None]:
-    """What Hadoop cannot list is an error of the input."""
-    try:
-        yield
-    except (Py4JJavaError, IllegalArgumentException) as e:
-        reason = job_failure(e).removeprefix("java.net.URISyntaxException: ")
-        hint = "; Hadoop knows no names with a colon, rename it" if "in absolute URI" in reason else ""
-        raise InputError(f"Spark cannot read the input, of which a file may be damaged: {reason}{hint}") from e
 
 
 def literal_path(spark: SparkSession, path: str) -> str:
@@ -203,10 +193,8 @@ class _Entry(NamedTuple):
 
 def _entries(spark: SparkSession, path: str) -> Iterator[_Entry]:
     """What lies at and below a path or pattern, listed as it is asked for."""
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
-    hadoop_path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(path)
-    files = hadoop_path.getFileSystem(hadoop)
-    statuses = files.globStatus(hadoop_path)
+    pattern, files = hadoop_path(spark, path)
+    statuses = files.globStatus(pattern)
     if not statuses:
         raise InputError(f"input path {path} does not exist")
     for status in statuses:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyspark import BarrierTaskContext, TaskContext
+from pyspark import BarrierTaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store, workdir
@@ -40,8 +40,10 @@ from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.devices import own_gpu
-from w2v_spark.spark.session import block_settings, described, plain_errors
+from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import columns_of
+from w2v_spark.spark.tasks import ids, this_task
 from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
@@ -84,7 +86,7 @@ def write_start(
     blocks = -(-vocabulary.words // rows)
 
     def start(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        mine = list(_ids(batches))
+        mine = list(ids(batches))
         words = vocabulary.read(mine[0] * rows, (mine[-1] + 1) * rows, ["word"])["word"]
         for i, block in enumerate(mine):
             part = words.slice(i * rows, rows).to_pylist()
@@ -124,12 +126,12 @@ def _through_storage(spark: SparkSession, work: str, job: ShardJob, layout: Layo
     replicas, size = params.num_replicas or 1, params.vector_size
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for shard in _ids(batches):
+        for shard in ids(batches):
             blocks = train_shard(job, shard, own_gpu(gpus) if gpus else None)
             yield from look_over((row[:4] for row in _rows(blocks)), size) if replicas == 1 else blocks
 
     def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        blocks = base.blocks_of_partition(Place.open(work), _partition())
+        blocks = base.blocks_of_partition(Place.open(work), this_task().partitionId())
         yield from look_over(merge_blocks(_rows(batches), blocks, params), size)
 
     columns = _BLOCK_COLUMNS if replicas == 1 else _CHANGE_COLUMNS
@@ -144,14 +146,14 @@ def _together(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> 
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = BarrierTaskContext.get()
-        host = context.getTaskInfos()[_partition()].address.rpartition(":")[0]
-        for shard in _ids(batches):
+        host = context.getTaskInfos()[context.partitionId()].address.rpartition(":")[0]
+        for shard in ids(batches):
             device = own_gpu(gpus) if gpus else None
             blocks = train_together(job, shard, device, host, token, context.allGather)
             yield from look_over((row[:4] for row in _rows(blocks)), size)
 
-    ids = spark.range(0, replicas, 1, replicas)
-    return ids.mapInArrow(train, _BLOCK_COLUMNS, barrier=True, profile=layout.profile)
+    numbers = spark.range(0, replicas, 1, replicas)
+    return numbers.mapInArrow(train, _BLOCK_COLUMNS, barrier=True, profile=layout.profile)
 
 
 def go_on_from(run: Run, pointer: Pointer, before: Pointer | None) -> None:
@@ -230,27 +232,16 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[_Row]:
         yield from itertools.starmap(_Row, zip(*names, *binaries, strict=True))
 
 
-def _ids(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
-    for batch in batches:
-        yield from batch.column(0).to_pylist()
-
-
 def _by_block(blocks: DataFrame, merge_tasks: int) -> DataFrame:
     """Brought together by matrix and block, sorted by shard."""
     return blocks.repartition(merge_tasks, "matrix", "block").sortWithinPartitions("matrix", "block", "shard")
-
-
-def _partition() -> int:
-    context = TaskContext.get()
-    assert context is not None
-    return context.partitionId()
 
 
 def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attempt: int = 1) -> Pointer:
     """Write the blocks of a round into a directory of the run's own, one for each attempt."""
     name = f"r{round:05d}" + (f"-{attempt}" if attempt > 1 else "")
     place = run.own.child(workdir.ROUNDS).child(name)
-    with block_settings(spark), plain_errors():
+    with plain_errors():
         writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
         writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
         writer.parquet(place.uri)

@@ -8,18 +8,17 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.session import described, plain_errors
+from w2v_spark.spark.session import described
+from w2v_spark.spark.tasks import ask
 from w2v_spark.vectors.correlation import spearman
 from w2v_spark.vectors.evaluate import SCORED_WORDS, answer_questions, compare_pairs
 from w2v_spark.vectors.testsets import Pairs, Questions, read_pairs, read_questions
@@ -118,9 +117,7 @@ def score(
     where, most = work.uri, min(scoring.restrict_vocab, vocabulary.words)
     size, lowercase, questions, pairs = params.vector_size, params.lowercase, scoring.questions, scoring.pairs
 
-    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in batches:
-            pass
+    def answer() -> dict[str, str]:
         words = vocabulary.read(stop=most)
         blocks = pointer.blocks(Place.open(where), SYN0, range(-(-most // rows_per_block(size))))
         parts = [np.frombuffer(values, "<f4").reshape(-1, size) for _, values in sorted(blocks, key=lambda b: b[0])]
@@ -130,11 +127,10 @@ def score(
             "analogies": _share_answered(vectors, questions) if questions else None,
             "word_pairs": _correlation(vectors, pairs) if pairs else None,
         }
-        yield pa.RecordBatch.from_pydict({"scores": [json.dumps(found)]})
+        return {"scores": json.dumps(found)}
 
-    with described(spark, f"score the model of round {pointer.round}"), plain_errors():
-        row = spark.range(0, 1, 1, 1).mapInArrow(answer, "scores string").head()
-    assert row is not None
+    with described(spark, f"score the model of round {pointer.round}"):
+        (row,) = ask(spark, 1, answer, "scores string")
     scores: dict[str, float | None] = json.loads(row.scores)
     told = [
         f"{100 * value:.1f} {unit}" for value, unit in zip(scores.values(), _UNITS, strict=True) if value is not None

@@ -1,34 +1,24 @@
-"""The Spark session: making one, settings that a job needs for a while, paths as Spark resolves them, job
-descriptions, and Spark's errors turned into sentences.
-"""
+"""The Spark session: making one, those of a run's own, paths as Spark resolves them, and job descriptions."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
-from urllib.parse import unquote
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import (
-    AnalysisException,
-    ArithmeticException,
-    ArrayIndexOutOfBoundsException,
-    DateTimeException,
-    NumberFormatException,
-    PySparkException,
-    PySparkImportError,
-    PySparkRuntimeError,
-    SparkRuntimeException,
-)
-from pyspark.sql import SparkSession, is_remote
+from pyspark import RDD
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import DataFrame, SparkSession, is_remote
 
-from w2v_spark import errors
-from w2v_spark.errors import FormatError, InputError, W2VError, pip_install
+from w2v_spark.errors import InputError, W2VError, pip_install
 from w2v_spark.place import path_text
 from w2v_spark.spark.builder import new_builder
+from w2v_spark.spark.failures import first_line
 
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them
 _BLOCK_SETTINGS = {
@@ -43,6 +33,11 @@ _BLOCK_SETTINGS = {
     "spark.sql.files.maxPartitionBytes": str(64 << 20),
     # a round's directory is written as a whole; some clusters' sessions have dynamic, which not all committers take
     "spark.sql.sources.partitionOverwriteMode": "static",
+}
+# words are joined by merging: to broadcast them would bring a small vocabulary to the driver
+_NO_BROADCAST = {
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "-1",
 }
 _TEXT_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
@@ -99,10 +94,16 @@ def _active() -> SparkSession | None:
     # asked for before a session of Spark Connect is, which needs packages of its own even to be refused
     if is_remote():
         raise W2VError(_CONNECT)
-    active = SparkSession.getActiveSession()
+    active = SparkSession.getActiveSession() or _of_another_thread()
     if active is None and ("SPARK_REMOTE" in os.environ or os.environ.get("SPARK_API_MODE", "").lower() == "connect"):
         raise W2VError(_CONNECT)
     return active
+
+
+def _of_another_thread() -> SparkSession | None:
+    """The application's first session: a thread that has used none yet has no active one."""
+    first = SparkSession._instantiatedSession
+    return None if first is None or first.sparkContext._jsc is None else first
 
 
 _NO_JAVA = (
@@ -127,32 +128,66 @@ def local_cores(spark: SparkSession) -> int:
     return int(jvm.java.lang.Runtime.getRuntime().availableProcessors())
 
 
-@contextmanager
-def text_settings(spark: SparkSession) -> Iterator[None]:
-    """SQL settings for stages whose rows are lines or words."""
+def text_session(spark: SparkSession) -> SparkSession:
+    """A session of a run's own for stages that read the input, which may be a query with joins of the user's."""
     extra = {"spark.sql.shuffle.partitions": str(2 * local_cores(spark))} if is_local(spark) else {}
-    with _settings(spark, _TEXT_SETTINGS | extra):
-        yield
+    return session_of_its_own(spark, _TEXT_SETTINGS | extra)
+
+
+def word_session(spark: SparkSession) -> SparkSession:
+    """A session of a run's own for stages that read our own tables of words."""
+    return session_of_its_own(text_session(spark), _NO_BROADCAST)
+
+
+def block_session(spark: SparkSession) -> SparkSession:
+    """A session of a run's own for stages whose rows are blocks of the model."""
+    return session_of_its_own(spark, _BLOCK_SETTINGS | _NO_BROADCAST)
+
+
+def session_of_its_own(spark: SparkSession, settings: Mapping[str, str]) -> SparkSession:
+    """A copy of a session, with all that is set there, and these settings. Set in the user's session they would reach
+    what other threads do in it, and runs in threads at once would take each other's for the user's.
+    """
+    with _nothing_noted(spark):
+        copy = SparkSession(spark.sparkContext, cast(Any, spark._jsparkSession).cloneSession())
+    for name, value in settings.items():
+        copy.conf.set(name, value)
+    return copy
+
+
+def in_session(frame: DataFrame, session: SparkSession) -> DataFrame:
+    """The same rows, computed with the settings of another session of the application."""
+    jvm: Any = session._jvm
+    plan = frame._jdf.queryExecution().analyzed()
+    return DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan), session)
+
+
+def frame_of(spark: SparkSession, table: pa.Table) -> DataFrame:
+    """The rows of a table, by a session that does not become the active one."""
+    with _nothing_noted(spark):
+        return spark.createDataFrame(table)
+
+
+_NOTING = threading.Lock()
 
 
 @contextmanager
-def block_settings(spark: SparkSession) -> Iterator[None]:
-    """SQL settings for stages whose rows are blocks of the model."""
-    with _settings(spark, _BLOCK_SETTINGS):
-        yield
-
-
-@contextmanager
-def _settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Set for the block, then put back: the session may be a user's own."""
-    before = {name: spark.conf.get(name, None) for name in values}
-    for name, value in values.items():
-        spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name, old in before.items():
-            spark.conf.unset(name) if old is None else spark.conf.set(name, old)
+def _nothing_noted(spark: SparkSession) -> Iterator[None]:
+    """What pyspark notes for all threads of the session that was made or used last is after the block as before: by
+    which one `RDD.toDF` makes DataFrames, and which one is active.
+    """
+    jvm: Any = spark._jvm
+    noted = jvm.org.apache.spark.sql.classic.SparkSession
+    with _NOTING:
+        by_rdd, active, of_this_thread = RDD.toDF, SparkSession._activeSession, noted.getActiveSession()
+        try:
+            yield
+        finally:
+            RDD.toDF, SparkSession._activeSession = by_rdd, active  # type: ignore[method-assign]
+            if of_this_thread.isDefined():
+                noted.setActiveSession(of_this_thread.get())
+            else:
+                noted.clearActiveSession()
 
 
 def qualify(spark: SparkSession, path: str | os.PathLike[str], what: str = "path") -> str:
@@ -164,25 +199,29 @@ def qualify(spark: SparkSession, path: str | os.PathLike[str], what: str = "path
         text.encode()
     except UnicodeEncodeError as e:
         raise InputError(f"{what} {text!r} is not UTF-8, which Spark needs: rename it") from e
-    jvm: Any = spark.sparkContext._jvm
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    whole = text.startswith("/") or ":/" in text
     try:
-        hadoop_path = jvm.org.apache.hadoop.fs.Path(
-            text if text.startswith("/") or ":/" in text else _from_working_directory(hadoop, text)
-        )
-        return str(hadoop_path.getFileSystem(hadoop).makeQualified(hadoop_path).toString())
+        found, files = hadoop_path(spark, text if whole else _from_working_directory(spark, text))
+        return str(files.makeQualified(found).toString())
     except Py4JJavaError as e:
-        raise InputError(f"cannot open {text}: {_first_line(e.java_exception.getMessage())}") from e
+        raise InputError(f"cannot open {text}: {first_line(e.java_exception.getMessage())}") from e
 
 
 def exists(spark: SparkSession, address: str) -> bool:
     """Whether something lies at an address, on any file system of Spark's."""
-    path = cast(Any, spark.sparkContext._jvm).org.apache.hadoop.fs.Path(address)
-    return bool(path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(path))
+    path, files = hadoop_path(spark, address)
+    return bool(files.exists(path))
 
 
-def _from_working_directory(hadoop: object, path: str) -> str:
-    default = str(hadoop.get("fs.defaultFS", "file:///"))  # type: ignore[attr-defined]
+def hadoop_path(spark: SparkSession, address: str) -> tuple[Any, Any]:
+    """An address, or a pattern of several, as Hadoop has it, and its file system."""
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(address)
+    return path, path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+
+
+def _from_working_directory(spark: SparkSession, path: str) -> str:
+    default = str(spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
     return os.path.abspath(path) if default.startswith("file:") else path
 
 
@@ -195,97 +234,3 @@ def described(spark: SparkSession, text: str) -> Iterator[None]:
         yield
     finally:
         spark.sparkContext.setJobDescription(before)  # type: ignore[arg-type]  # None takes it away
-
-
-_OURS = re.compile(r"w2v_spark\.errors\.(\w+): (.+)")
-_FILE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?P<file>.+?)\. (?P<hint>.*)")
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turns an error of ours that a task raised, a file that Spark cannot read, and workers that cannot run us into one
-    sentence.
-    """
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as e:
-        if sentence := _sentence(e):
-            raise sentence from e
-        if unreadable := _FILE.search(str(e)):
-            file, hint = unquote(unreadable["file"]), unreadable["hint"].partition("SQLSTATE")[0].strip()
-            why = f": {hint}" if hint else ""
-            raise FormatError(f"{file} cannot be read by Spark{why}{_root_cause(str(e))}") from e
-        raise
-
-
-@contextmanager
-def input_errors() -> Iterator[None]:
-    """`plain_errors` for a block that only reads the input: what Spark says against the input, the user can mend."""
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as e:
-        if sentence := _sentence(e):
-            raise sentence from e
-        if unreadable := _FILE.search(str(e)):
-            told = " ".join(unreadable[0].split())
-            raise InputError(f"Spark cannot read the input: {told}{_root_cause(str(e))}") from e
-        if isinstance(e, _AGAINST_THE_INPUT):
-            raise InputError(f"Spark cannot read the input: {_first_line(str(e))}") from e
-        raise
-
-
-# a query or a table that is not there or makes no sense, and what a query's own expressions raise on its rows
-_AGAINST_THE_INPUT = (
-    AnalysisException,
-    ArithmeticException,
-    ArrayIndexOutOfBoundsException,
-    DateTimeException,
-    NumberFormatException,
-    SparkRuntimeException,
-)
-
-
-def _sentence(error: PySparkException | Py4JJavaError) -> W2VError | None:
-    """The error in one sentence, where its cause is one that a user can mend."""
-    text = str(error)
-    ours = _OURS.search(text)
-    if ours and hasattr(errors, ours[1]):
-        return errors.rebuilt(ours[1], ours[2])
-    lacking = worker_problem(text) if not isinstance(error, PySparkImportError) else None
-    return W2VError(lacking) if lacking else None
-
-
-def _root_cause(text: str) -> str:
-    """The last cause that a Java stack trace names, in parentheses."""
-    causes = re.findall(r"^Caused by: (.+)", text, re.MULTILINE)
-    return f" ({causes[-1].rpartition('Exception: ')[2]})" if causes else ""
-
-
-def worker_problem(text: str) -> str | None:
-    """What keeps Spark's Python workers from running us, read from a failed task's error, and the cure."""
-    if found := re.search(r"worker has different version: (\S+) than that in driver: ([\d.]+)", text):
-        return (
-            f"Spark's workers run Python {found[1]}, this driver {found[2]}: both must be of one minor version; set "
-            f"PYSPARK_PYTHON to their Python {found[2]}, or W2V_PYTHON to a Python {found[1]} here and run "
-            "./spark-submit.sh --pack"
-        )
-    # the words of the packed environment's own launcher
-    if found := re.search(r"this worker has no Python [\d.]+, for which the environment was packed: .+", text):
-        return found[0]
-    if found := re.search(r"^[\w.]*(?:ModuleNotFoundError|ImportError): (.+)", text, re.MULTILINE):
-        return (
-            f"Spark's workers lack a package that training needs ({found[1]}): run ./spark-submit.sh --pack once and "
-            "submit with ./spark-submit.sh, which sends w2v_spark and all that it needs; or install them in the "
-            "workers' Python (PYSPARK_PYTHON)"
-        )
-    found = re.search(r'Error from python worker:\s+(.+)|Cannot run program "(.+?)": (?:error=\d+, )?(.+)', text)
-    if found and "org.apache.spark.api.python" in text:
-        return (
-            f"Spark's workers cannot start Python ({found[1] or f'{found[2]}: {found[3]}'}): set PYSPARK_PYTHON to a "
-            "Python that they have, or send an environment with ./spark-submit.sh --pack"
-        )
-    return None
-
-
-def _first_line(text: str | None) -> str:
-    return (text or "unknown reason").strip().splitlines()[0].rstrip("; ")

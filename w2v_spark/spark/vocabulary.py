@@ -17,7 +17,6 @@ from w2v_spark.spark.claim import Run
 from w2v_spark.spark.freeze import Freeze
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
-from w2v_spark.spark.session import text_settings
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir.vocabulary import Vocabulary
@@ -55,7 +54,7 @@ def count_vocabulary(
             freeze.check(spark, numbered)
         return numbered
 
-    with text_settings(spark), live("counting", tasks_done(spark)):
+    with live("counting", tasks_done(spark)):
         run.begin("vocabulary")
         vocabulary = redo(spark, "numbering the vocabulary", number)
     run.mark("vocabulary", vocab_key, vocabulary.to_dict())
@@ -84,7 +83,7 @@ def _count_words(spark: SparkSession, run: Run, documents: Documents, params: Pa
     phrases.find_phrases(spark, run, documents, params, words_key)
     joined = phrases.phrase_tables(run, params.phrases)
     run.begin("counts")
-    with text_settings(spark), live("counting", tasks_done(spark)):
+    with live("counting", tasks_done(spark)):
         words, files = redo(spark, "counting", lambda _: count.write_counts(spark, documents, params, run.own, joined))
     run.mark("counts", key, {"words": words, "files": store.files_as_json(files)})
     return words

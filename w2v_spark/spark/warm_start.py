@@ -82,8 +82,7 @@ class EarlierModel:
 
         columns = columns_of(store.VOCAB_SCHEMA, "id", "word")
         words = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
-        # merged and not broadcast, which would bring a small model to the driver
-        vectors = self.rows(spark).repartition(tasks, "word").hint("merge")
+        vectors = self.rows(spark).repartition(tasks, "word")
         joined = words.repartition(tasks, "word").join(vectors, "word", "left")
         block = F.floor(F.col("id") / rows_per_block(vector_size)).cast("int").alias("block")
         placed = joined.select(block, "id", "word", "vector").repartition(tasks, "block")

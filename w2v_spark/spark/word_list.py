@@ -11,8 +11,9 @@ from pyspark.sql.types import StringType
 
 from w2v_spark import store
 from w2v_spark.errors import InputError
+from w2v_spark.spark.failures import input_errors
 from w2v_spark.spark.read import format_of_files, literal_path
-from w2v_spark.spark.session import described, exists, input_errors, qualify
+from w2v_spark.spark.session import described, exists, qualify
 
 # of the words of a text file; what is no text has a half or more
 _MOST_UNREADABLE = 0.1

@@ -1,0 +1,105 @@
+"""Sessions of a run's own: they have what is set in the user's, and leave it and its threads as they were."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+import w2v_spark
+from w2v_spark import store
+from w2v_spark.spark.read import Source
+from w2v_spark.spark.session import (
+    block_session,
+    frame_of,
+    get_session,
+    in_session,
+    session_of_its_own,
+    text_session,
+    word_session,
+)
+from w2v_spark.vectors.load import read_model
+
+SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
+
+
+def vectors_of(output: str) -> dict[str, bytes]:
+    words, _, vectors = read_model(store.open_model(output))
+    return {w: v.tobytes() for w, v in zip(words.to_pylist(), vectors, strict=True)}
+
+
+def test_it_has_all_that_is_set_and_sets_nothing(spark: SparkSession) -> None:
+    spark.conf.set("spark.sql.shuffle.partitions", "7")
+    spark.conf.set("fs.imagined.key", "secret")
+    try:
+        own = session_of_its_own(spark, {"spark.sql.shuffle.partitions": "9"})
+        assert own.conf.getAll == spark.conf.getAll | {"spark.sql.shuffle.partitions": "9"}
+        assert spark.conf.get("spark.sql.shuffle.partitions") == "7"
+    finally:
+        spark.conf.unset("spark.sql.shuffle.partitions")
+        spark.conf.unset("fs.imagined.key")
+
+
+def test_a_frame_is_computed_with_its_settings(spark: SparkSession) -> None:
+    lists = spark.createDataFrame([(["a", "b"],), (["c"],)], "words array<string>")
+    lists.createOrReplaceTempView("lists_of_words")
+    frame = spark.sql("SELECT words FROM lists_of_words").persist()
+    own = session_of_its_own(spark, {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "9"})
+    moved = in_session(frame, own)
+    assert moved.sparkSession is own
+    counted = moved.groupBy("words").count()
+    assert counted.rdd.getNumPartitions() == 9
+    assert sorted(row.words for row in counted.collect()) == [["a", "b"], ["c"]]
+    assert "InMemoryTableScan" in moved._jdf.queryExecution().executedPlan().toString(), "it stays persisted"
+    frame.unpersist()
+
+
+def test_the_active_session_stays(spark: SparkSession) -> None:
+    own = session_of_its_own(spark, {})
+
+    def make() -> tuple[DataFrame, SparkSession | None, SparkSession]:
+        return frame_of(own, pa.table({"n": [1, 2]})), SparkSession.getActiveSession(), get_session()
+
+    frame, active, found = make()
+    assert frame.sparkSession is own and frame.count() == 2
+    assert active is found is spark
+    with ThreadPoolExecutor(1) as thread:
+        frame, active, found = thread.submit(make).result()
+    assert frame.sparkSession is own
+    assert active is None and found is spark, "a thread that has none takes the application's"
+    assert spark.sparkContext.parallelize([(1,)]).toDF(["n"]).sparkSession is spark
+
+
+def test_our_own_tables_are_not_broadcast(spark: SparkSession) -> None:
+    prefix = "spark.sql.adaptive"
+    users = {f"{prefix}.enabled": "true", f"{prefix}.autoBroadcastJoinThreshold": "1g"}
+    session = session_of_its_own(spark, users | {"spark.sql.autoBroadcastJoinThreshold": "1g"})
+
+    def plan_of(own: SparkSession) -> str:
+        joined = own.range(9).join(own.range(5).groupBy("id").count(), "id", "left")
+        assert joined.count() == 9
+        joined.collect()
+        return str(joined._jdf.queryExecution().executedPlan().toString())
+
+    assert "Broadcast" in plan_of(text_session(session)), "a user's query is as the user has it"
+    assert "Broadcast" not in plan_of(word_session(session)) + plan_of(block_session(session))
+
+
+def test_two_runs_in_threads_of_one_session(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    alone = w2v_spark.train(small_text, tmp_path / "alone", **SMALL)
+    spark.sql("SELECT explode(array_repeat('Äpfel und Birnen', 900)) AS fruit").createOrReplaceTempView("fruits")
+    before = spark.conf.getAll
+
+    def train(source: Any, name: str, session: SparkSession | None) -> dict[str, bytes]:
+        return vectors_of(w2v_spark.train(source, tmp_path / name, spark=session, **SMALL).output)
+
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(train, small_text, "one", spark)
+        other = threads.submit(train, Source(sql="SELECT * FROM fruits"), "other", None)
+    assert one.result() == vectors_of(alone.output)
+    assert set(other.result()) == {"äpfel", "und", "birnen"}
+    assert spark.conf.getAll == before
+    assert SparkSession.active() is spark
