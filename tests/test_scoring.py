@@ -48,7 +48,7 @@ def test_scores_are_those_of_evaluate(
 ) -> None:
     scoring = Scoring.of_files(2, questions, pairs, restrict_vocab=100)
     with caplog.at_level(logging.INFO, "w2v_spark"):
-        trained = w2v_spark.train(small_text, tmp_path / "out", **SMALL, scoring=scoring)
+        trained = w2v_spark.train(small_text, tmp_path / "out", **SMALL, vectors="output", scoring=scoring)
     rows = sorted(pq.read_table(tmp_path / "out" / "metrics").to_pylist(), key=lambda row: row["round"])
     assert [row["analogies"] is not None for row in rows] == [False, True, False, True, True]
     assert rows[-1]["analogies"] == evaluate_analogies(trained.wv, questions, 100).total.accuracy

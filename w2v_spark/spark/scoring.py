@@ -17,13 +17,14 @@ from pyspark.sql import SparkSession
 from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
+from w2v_spark.spark.publish import published_blocks
 from w2v_spark.spark.session import described
 from w2v_spark.spark.tasks import ask
 from w2v_spark.vectors.correlation import spearman
 from w2v_spark.vectors.evaluate import SCORED_WORDS, answer_questions, compare_pairs
 from w2v_spark.vectors.testsets import Pairs, Questions, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
-from w2v_spark.workdir.blocks import SYN0, rows_per_block
+from w2v_spark.workdir.blocks import rows_per_block
 from w2v_spark.workdir.pointer import Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
 
@@ -113,15 +114,16 @@ def going_on(scoring: Scoring | None, before: dict[str, Any], round: int) -> tup
 def score(
     spark: SparkSession, scoring: Scoring, work: Place, params: Params, vocabulary: Vocabulary, pointer: Pointer
 ) -> dict[str, float | None]:
-    """Share of analogies answered, and Spearman's rho of word pairs, of the model of a round; None where not asked."""
-    where, most = work.uri, min(scoring.restrict_vocab, vocabulary.words)
+    """Share of analogies answered, and Spearman's rho of word pairs, by the vectors that a round would publish; None
+    where not asked.
+    """
+    where, which, most = work.uri, params.vectors, min(scoring.restrict_vocab, vocabulary.words)
     size, lowercase, questions, pairs = params.vector_size, params.lowercase, scoring.questions, scoring.pairs
 
     def answer() -> dict[str, str]:
         words = vocabulary.read(stop=most)
-        blocks = pointer.blocks(Place.open(where), SYN0, range(-(-most // rows_per_block(size))))
-        parts = [np.frombuffer(values, "<f4").reshape(-1, size) for _, values in sorted(blocks, key=lambda b: b[0])]
-        matrix = np.concatenate(parts)[:most]
+        blocks = published_blocks(Place.open(where), pointer, which, range(-(-most // rows_per_block(size))))
+        matrix = np.concatenate([values.reshape(-1, size) for _, values in blocks])[:most]
         vectors = Vectors(words["word"].combine_chunks(), matrix, words["count"].to_numpy(), lowercase=lowercase)
         found = {
             "analogies": _share_answered(vectors, questions) if questions else None,
@@ -143,12 +145,12 @@ _UNITS = ("% of analogies", "(100 rho) of word pairs")
 
 
 def _share_answered(vectors: Vectors, questions: Questions) -> float | None:
-    answers = answer_questions(vectors, questions)
+    answers = answer_questions(vectors, questions, restrict_vocab=None)
     return float(answers.correct[answers.asked].mean()) if answers.asked.any() else None
 
 
 def _correlation(vectors: Vectors, pairs: Pairs) -> float | None:
-    ratings, cosines, known = compare_pairs(vectors, pairs)
+    ratings, cosines, known = compare_pairs(vectors, pairs, restrict_vocab=None)
     return spearman(ratings[known], cosines[known])
 
 
