@@ -219,6 +219,8 @@ def test_where_a_list_of_words_may_lie(spark: SparkSession, tmp_path: Path) -> N
     # a model, its vocabulary, and Parquet whatever its folder is called
     assert words_in(spark, tmp_path / "out") == words_in(spark, tmp_path / "out" / "vocab") == words
     assert words_in(spark, tmp_path / "out" / "vectors") == words
+    (tmp_path / "out").rename(tmp_path / "out[2]")
+    assert words_in(spark, tmp_path / "out[2]") == words
 
 
 def test_a_list_is_known_by_its_words(spark: SparkSession, tmp_path: Path) -> None:

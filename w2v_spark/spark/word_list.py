@@ -13,7 +13,7 @@ from w2v_spark import store
 from w2v_spark.errors import InputError
 from w2v_spark.spark.failures import input_errors
 from w2v_spark.spark.read import format_of_files, literal_path
-from w2v_spark.spark.session import described, exists, qualify
+from w2v_spark.spark.session import described, exists, hadoop_path, qualify
 
 # of the words of a text file; what is no text has a half or more
 _MOST_UNREADABLE = 0.1
@@ -58,9 +58,10 @@ class WordList:
 
 def _words(spark: SparkSession, file: str) -> DataFrame:
     """word: those of the column `word` of Parquet, of a model, or the first of each line of text."""
-    path = literal_path(spark, qualify(spark, file))
-    if exists(spark, f"{path}/{store.MANIFEST}"):
+    path = qualify(spark, file)
+    if _is_model(spark, path):
         path = f"{path}/{store.VOCAB}"
+    path = literal_path(spark, path)
     with input_errors():
         if format_of_files(spark, path) == "parquet":
             frame = spark.read.parquet(path)
@@ -74,3 +75,9 @@ def _words(spark: SparkSession, file: str) -> DataFrame:
             line = F.regexp_replace("value", "^\ufeff?\\s*", "")
             words = spark.read.text(path).select(F.split(line, r"\s+", 2)[0].alias("word"))
         return words.select(F.make_valid_utf8("word").alias("word")).where(F.length("word") > 0).distinct()
+
+
+def _is_model(spark: SparkSession, address: str) -> bool:
+    # below a file nothing is looked for: hdfs takes that for an error
+    path, files = hadoop_path(spark, address)
+    return bool(files.getFileStatus(path).isDirectory()) and exists(spark, f"{address}/{store.MANIFEST}")
