@@ -38,7 +38,7 @@ _BUCKETS_PER_GROUP = 8
 BUCKET_WORDS = 1 << 16
 _FEWEST_BUCKETS, _MOST_BUCKETS = 64, 4096
 _FILE_WORDS = 1 << 25
-_SMALLEST_ROW_GROUP, _LARGEST_ROW_GROUP = 1 << 16, 64 << 20
+_SMALLEST_ROW_GROUP, _LARGEST_ROW_GROUP = 1 << 18, 64 << 20
 
 
 def bucket_count(words: int) -> int:
@@ -64,8 +64,9 @@ def write_corpus(
     groups = bucket_count(vocabulary.total_count) // _BUCKETS_PER_GROUP
     tasks = min(groups, max(spark.sparkContext.defaultParallelism, -(-vocabulary.total_count // _FILE_WORDS)))
     bucket_bytes = 4 * vocabulary.total_count // (groups * _BUCKETS_PER_GROUP)
-    # small row groups: a replica reads a bucket with little of its neighbours
-    row_group = min(max(bucket_bytes // 4, _SMALLEST_ROW_GROUP), _LARGEST_ROW_GROUP)
+    # small row groups: a replica reads a bucket with little of its neighbours; of smaller ones Parquet's writer warns,
+    # as what it sets aside is more than thrice as large
+    row_group = min(max(bucket_bytes, _SMALLEST_ROW_GROUP), _LARGEST_ROW_GROUP)
     own.delete(workdir.CORPUS_INDEX)
     with described(spark, "encode the corpus"), input_errors():
         sentences = _sentences(documents, params, vocabulary, phrases)
@@ -74,9 +75,7 @@ def write_corpus(
         # hold a sentence twice; and no least and largest sentence of each row group, which would fill the footer
         writer = writer.option("compression", "zstd").option("parquet.enable.dictionary", "false")
         writer = writer.option("parquet.column.statistics.enabled#ids", "false")
-        # one long sentence may fill a row group, and Parquet's writer looks at its size after a hundred rows else
-        writer = writer.option("parquet.block.size", row_group).option("parquet.page.size.row.check.min", 1)
-        writer.parquet(place.uri)
+        writer.option("parquet.block.size", row_group).parquet(place.uri)
     with described(spark, "look at the encoded corpus"), plain_errors():
         index = _index(spark, place)
     if not index.words():
