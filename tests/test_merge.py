@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from w2v_spark.kernels.fold import adasum_add, changed_rows
+from w2v_spark.kernels.halves import add_halves, to_halves
 from w2v_spark.params import specs
 from w2v_spark.training.merge import RULES, Change, fold
 
@@ -19,7 +20,7 @@ Deltas = npt.NDArray[np.float32]
 
 
 def deltas(replicas: int, seed: int = 0) -> Deltas:
-    found = np.random.default_rng(seed).normal(size=(replicas, 6, 5)).astype(np.float32)
+    found = np.random.default_rng(seed).normal(size=(replicas, 6, 5)).astype(np.float16).astype(np.float32)
     found[:, 0] = 0  # a row that nobody touched
     found[1:, 1] = 0  # a row that one replica touched
     return found
@@ -29,7 +30,7 @@ def changes(deltas: Iterable[Deltas]) -> Iterator[Change]:
     """The deltas as replicas send them: only rows that changed."""
     for delta in deltas:
         rows, values = changed_rows(delta, np.zeros_like(delta))
-        yield Change(rows, values)
+        yield Change(rows, to_halves(values))
 
 
 def adasum_tree(parts: list[npt.NDArray[np.float64]], size: int = 5) -> npt.NDArray[np.float64]:
@@ -51,7 +52,7 @@ def test_adasum(replicas: int) -> None:
     np.testing.assert_allclose(fold("adasum", base, changes(d), replicas), expected, rtol=0, atol=2e-6)
 
 
-numbers = st.floats(-100, 100, width=32).map(lambda x: np.float32(0 if abs(x) < 1e-6 else x))
+numbers = st.floats(-100, 100, width=16)
 
 
 @settings(max_examples=200, deadline=None)
@@ -103,6 +104,44 @@ def test_changed_rows_are_those_that_differ(size: int, rows: int, data: st.DataO
     np.testing.assert_array_equal(values, now[changed, :size] - before[changed])
 
 
+def test_halves_are_numpys() -> None:
+    """Of all signs and sizes, of those half way between two, and of what is not finite."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    bits = np.random.default_rng(0).integers(0, 1 << 32, 1 << 20, np.uint32)
+    edges = np.array([65504, 65519.996, 65520, 65536, 1e38, 2**-24, 2**-25, 2**-14, 0.1], np.float32)
+    between = (halves[:-1] + np.diff(halves) / 2)[np.isfinite(np.diff(halves))]
+    with np.errstate(all="ignore"):
+        for values in (halves, bits.view(np.float32), edges, between, np.nextafter(between, np.float32(0))):
+            for given in (values, -values):
+                expected = given.astype(np.float16)
+                np.testing.assert_array_equal(to_halves(given), expected)
+                np.testing.assert_array_equal(np.signbit(to_halves(given)), np.signbit(expected))
+    assert to_halves(np.ones((3, 0), np.float32)).shape == (3, 0)
+
+
+def test_adding_halves_is_numpys_sum() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16).reshape(-1, 64)
+    rows, weights = np.random.default_rng(0).permutation(1024).astype(np.int32), np.arange(1024) / 7
+    total, expected = np.ones((1030, 64)), np.ones((1030, 64))
+    with np.errstate(invalid="ignore"):
+        expected[rows] += weights[:, None] * every.astype(np.float64)
+    add_halves(total, rows, every, weights)
+    np.testing.assert_array_equal(total, expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape", "says"),
+    [
+        ([0, 4], (2, 3), "rows 0 to 4 changed in a block of 4"),
+        ([-1, 2], (2, 3), "rows -1 to 2 changed in a block of 4"),
+        ([0, 1], (1, 3), r"changes of 2 rows have the shape \(1, 3\), the block \(4, 3\)"),
+    ],
+)
+def test_halves_outside_their_block_are_refused(rows: list[int], shape: tuple[int, int], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        add_halves(np.zeros((4, 3)), np.array(rows, np.int32), np.zeros(shape, np.float16), np.ones(len(rows)))
+
+
 def test_means() -> None:
     d = deltas(4)
     base = np.full((6, 5), 2, np.float32)
@@ -115,11 +154,11 @@ def test_means() -> None:
 
 def test_count_weighted() -> None:
     rows = np.array([0, 2], np.int32)
-    of = [Change(rows, np.full((2, 5), v, np.float32), np.array([n, 0])) for v, n in ((1, 3), (5, 1))]
+    of = [Change(rows, np.full((2, 5), v, np.float16), np.array([n, 0])) for v, n in ((1, 3), (5, 1))]
     merged = fold("count_weighted", np.zeros((3, 5), np.float32), of, 2)
     assert merged[:, 0].tolist() == [2, 0, 3]  # (3 x 1 + 1 x 5) / 4; nobody; negatives alone, equal weights
     with pytest.raises(ValueError, match="needs the counts"):
-        fold("count_weighted", np.zeros((3, 5), np.float32), [Change(rows, np.ones((2, 5), np.float32))], 1)
+        fold("count_weighted", np.zeros((3, 5), np.float32), [Change(rows, np.ones((2, 5), np.float16))], 1)
 
 
 def test_every_rule_is_a_choice_of_the_parameter() -> None:

@@ -187,6 +187,22 @@ def test_axes_come_from_the_rows_that_train_most(loss: str, monkeypatch: pytest.
     assert sorted(np.round(weights.rates[SYN0] / 0.16, 6)) == [0, 0, 0, pytest.approx(4**0.7)]
 
 
+def test_of_rows_that_train_little_some_stand_for_all() -> None:
+    """Within a percent, the axes of a model like word2vec's are those of all its rows, of a third of which they are."""
+    words, size, random = 20 * rows_per_block(100), 100, np.random.default_rng(3)
+    params = Params(num_replicas=2, vector_size=size)
+    sampling = Sampling.of_counts(10**8 // np.arange(10, words + 10), params)
+    found = Terms.of_sampling(sampling, params, 10**6, 10**4)
+    model = random.normal(size=(words, size)).astype(np.float32) @ np.diag(0.99 ** np.arange(size)).astype(np.float32)
+
+    def rows(matrix: str, first: int, stop: int) -> Floats:
+        return model[first:stop]
+
+    rates = np.sort(found.weights(Round(1, 0.0, (0.5,)), rows).rates[SYN0])
+    often = found.of_rows[SYN1] / found.of_rows[SYN1].sum()
+    np.testing.assert_allclose(rates, 0.16 * np.linalg.eigvalsh((model * often[:, None]).T @ model) ** 0.7, rtol=0.01)
+
+
 def test_a_lone_replica_and_other_rules_weigh_nothing() -> None:
     assert weighs(Params(num_replicas=2))
     assert not weighs(Params(num_replicas=1))

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Halves = npt.NDArray[np.float16]
 # of words, or of rows of a matrix
 Ids = npt.NDArray[np.int32]
 # of the words of a vocabulary

@@ -275,8 +275,8 @@ class _Stored:
         with _storage_errors(self._where):
             return self._file.read_buffer(size)
 
-    def read(self, size: int) -> bytes:
-        return self.read_buffer(size).to_pybytes()  # type: ignore[no-any-return]
+    # what pyarrow copies from may be any buffer: bytes would be one copy more
+    read = read_buffer
 
 
 def _scheme(address: str) -> str:

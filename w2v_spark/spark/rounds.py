@@ -43,7 +43,7 @@ from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import columns_of
-from w2v_spark.spark.tasks import ids, this_task
+from w2v_spark.spark.tasks import all_is_loaded, ids, this_task
 from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
@@ -129,6 +129,7 @@ def _through_storage(spark: SparkSession, work: str, job: ShardJob, layout: Layo
         for shard in ids(batches):
             blocks = train_shard(job, shard, own_gpu(gpus) if gpus else None)
             yield from look_over((row[:4] for row in _rows(blocks)), size) if replicas == 1 else blocks
+        all_is_loaded()
 
     def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         blocks = base.blocks_of_partition(Place.open(work), this_task().partitionId())
@@ -151,6 +152,7 @@ def _together(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> 
             device = own_gpu(gpus) if gpus else None
             blocks = train_together(job, shard, device, host, token, context.allGather)
             yield from look_over((row[:4] for row in _rows(blocks)), size)
+        all_is_loaded()
 
     numbers = spark.range(0, replicas, 1, replicas)
     return numbers.mapInArrow(train, _BLOCK_COLUMNS, barrier=True, profile=layout.profile)
@@ -244,6 +246,8 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attemp
     with plain_errors():
         writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
         writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
+        # a trained model's numbers have no two alike, and do not get smaller
+        writer = writer.option("compression", "none")
         writer.parquet(place.uri)
     return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}")
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from w2v_spark.array_types import Floats
+from w2v_spark.array_types import Doubles, Floats, Halves
 from w2v_spark.params import Params
 
 Shape = tuple[int, int]
@@ -27,7 +27,7 @@ class Change:
     """
 
     rows: npt.NDArray[np.int32]
-    values: npt.NDArray[np.float16]
+    values: Halves
     counts: npt.NDArray[np.int64] | None = None
 
     @classmethod
@@ -53,7 +53,7 @@ def mean(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
     """Sum of changes / number of replicas: parameter averaging (McDonald et al. 2010; Spark MLlib, BlazingText)."""
     total = np.zeros(shape, np.float64)
     for change in changes:
-        total[change.rows] += change.values
+        _add(total, change)
     return (total / replicas).astype(np.float32)
 
 
@@ -63,7 +63,7 @@ def mean_touched(shape: Shape, changes: Iterable[Change], replicas: int) -> Floa
     """
     total, touched = np.zeros(shape, np.float64), np.zeros((shape[0], 1), np.int64)
     for change in changes:
-        total[change.rows] += change.values
+        _add(total, change)
         touched[change.rows] += 1
     return (total / np.maximum(touched, 1)).astype(np.float32)
 
@@ -76,9 +76,9 @@ def count_weighted(shape: Shape, changes: Iterable[Change], replicas: int) -> Fl
     for change in changes:
         if change.counts is None:
             raise ValueError("count_weighted needs the counts of words beside the changes")
-        of_row = np.maximum(change.counts, 1)[:, None]
-        total[change.rows] += of_row * change.values.astype(np.float64)
-        weight[change.rows] += of_row
+        of_row = np.maximum(change.counts, 1).astype(np.float64)
+        _add(total, change, of_row)
+        weight[change.rows, 0] += of_row
     return (total / np.maximum(weight, 1)).astype(np.float32)
 
 
@@ -95,6 +95,13 @@ def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
     for change in changes:
         adasum_add(levels, seen, change.rows, change.values.astype(np.float32))
     return adasum_total(levels, seen)
+
+
+def _add(total: Doubles, change: Change, weights: Doubles | None = None) -> None:
+    """Add a change to a block's sum, each of its rows as often as `weights` says, or once."""
+    from w2v_spark.kernels.halves import add_halves  # here, so that a driver loads no compiler
+
+    add_halves(total, change.rows, change.values, np.ones(len(change.rows)) if weights is None else weights)
 
 
 RULES: dict[str, Callable[[Shape, Iterable[Change], int], Floats]] = {

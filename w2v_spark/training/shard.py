@@ -165,13 +165,14 @@ def change_of(
     the merge does.
     """
     from w2v_spark.kernels.fold import changed_rows
+    from w2v_spark.kernels.halves import to_halves
 
     rows, values = changed_rows(now(matrix, first, first + len(before)), before)
     if weights:
         values = weights.weighed(matrix, rows + first, values)
-    with np.errstate(over="ignore"):  # a change that large has diverged, and infinity tells it
-        halves = values.astype(np.float16)
-    return Change(rows, halves, None if counts is None else counts[first : first + len(before)][rows])
+    of_rows = None if counts is None else counts[first : first + len(before)][rows]
+    # a change too large for half precision has diverged, and infinity tells it
+    return Change(rows, to_halves(values), of_rows)
 
 
 def _new_model(shard: Shard) -> Iterator[pa.RecordBatch]:

@@ -71,9 +71,10 @@ class Pointer:
                     yield from ((matrix, block, values) for block, values in self._read(work, entry, None))
 
     def _read(self, work: Place, entry: FileEntry, wanted: range | None) -> Iterator[tuple[int, pa.Buffer]]:
-        with store.opened(work.child(self.directory), entry) as file:
+        # row groups are a few blocks, and read at once
+        with store.opened(work.child(self.directory), entry, buffer_size=0) as file:
             groups = None if wanted is None else groups_with(spans_of(file), wanted)
-            for batch in file.iter_batches(16, groups, ["block", "values"], use_threads=False):
+            for batch in file.iter_batches(1, groups, ["block", "values"], use_threads=False):
                 for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
                     if wanted is None or block in wanted:
                         yield block, values.as_buffer()
