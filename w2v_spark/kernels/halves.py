@@ -8,7 +8,6 @@ import functools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
 from w2v_spark.array_types import Doubles, Floats, Halves, Ids
