@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from w2v_spark.spark import loop, rounds
 from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.session import block_session
 from w2v_spark.spark.tables import columns_of
+from w2v_spark.spark.tasks import ask
 from w2v_spark.training import schedule
 from w2v_spark.training.merge import RULES
 from w2v_spark.vectors.load import read_model
@@ -108,6 +110,8 @@ def test_a_round_is_one_job_with_a_task_for_each_replica(
         # what makes the numbers of the replicas is in the stage that trains
         found = [r for s in event["Stage Infos"] for r in s["RDD Info"] if r["Name"] == "ParallelCollectionRDD"]
         assert [r["Number of Partitions"] for r in found] == [3]
+    frozen = ask(spark, 8, lambda: {"objects": gc.get_freeze_count()}, "objects long")
+    assert any(answer.objects for answer in frozen), "workers' garbage is looked for among a compiler's objects"
 
 
 def test_replicas_without_text_and_more_replicas_than_cores(spark: SparkSession, tmp_path: Path) -> None:
