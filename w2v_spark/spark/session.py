@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import pyarrow as pa
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import RDD
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import DataFrame, SparkSession, is_remote
@@ -63,13 +65,31 @@ def get_session() -> SparkSession:
 @contextmanager
 def own_session() -> Iterator[SparkSession]:
     """The session that is there, or a new one that ends with the block."""
-    ours = _active() is None
+    if _active() is not None:
+        yield get_session()
+        return
     session = get_session()
+    _leave_interrupts_to_python()
     try:
         yield session
+    except KeyboardInterrupt:
+        # it has reached Java and the workers, too, and what they say of each other's end helps nobody
+        with suppress(Py4JError, OSError):
+            session.sparkContext.setLogLevel("OFF")
+        raise
     finally:
-        if ours:
-            session.stop()
+        session.stop()
+
+
+def _leave_interrupts_to_python() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt, and no more. pyspark's handler asks Spark to cancel all jobs in the midst of
+    a call to Java, which fails and is told by pages of tracebacks; the end of the session cancels them.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # py4j logs every call that an interrupt, or the end of Java, cuts off, partly as the root logger; it raises it, too
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(lambda record: record.module not in ("java_gateway", "clientserver"))
 
 
 _CONNECT = (
