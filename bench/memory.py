@@ -49,11 +49,11 @@ class Watch:
 
 def tree_memory(root: int) -> tuple[float, float]:
     """MB of a process and all below it, and of the largest group of Python workers with the daemon that forked them."""
-    children = _children()
+    children = children_by_process()
     everything, groups, waiting = 0.0, dict[int, float](), [(root, 0)]
     while waiting:
         process, daemon = waiting.pop()
-        daemon = daemon or (process if b"pyspark.daemon" in _read(process, "cmdline") else 0)
+        daemon = daemon or (process if b"pyspark.daemon" in read_process(process, "cmdline") else 0)
         megabytes = _pss(process)
         everything += megabytes
         if daemon:
@@ -62,11 +62,11 @@ def tree_memory(root: int) -> tuple[float, float]:
     return everything, max(groups.values(), default=0.0)
 
 
-def _children() -> dict[int, list[int]]:
+def children_by_process() -> dict[int, list[int]]:
     """The processes that each process has started."""
     found: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
-        fields = _read(int(entry.name), "stat").rpartition(b")")[2].split()
+        fields = read_process(int(entry.name), "stat").rpartition(b")")[2].split()
         if fields:
             found.setdefault(int(fields[1]), []).append(int(entry.name))
     return found
@@ -74,11 +74,11 @@ def _children() -> dict[int, list[int]]:
 
 def _pss(process: int) -> float:
     """MB of a process; none of one that is gone."""
-    lines = _read(process, "smaps_rollup").splitlines()
+    lines = read_process(process, "smaps_rollup").splitlines()
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(b"Pss:")), 0.0)
 
 
-def _read(process: int, name: str) -> bytes:
+def read_process(process: int, name: str) -> bytes:
     try:
         return Path("/proc", str(process), name).read_bytes()
     except OSError:

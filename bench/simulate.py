@@ -40,7 +40,7 @@ class Simulation:
         self.counts = [np.zeros(len(corpus.words), np.int64) if counted else None for _ in replicas]
         text = corpus.index.words(), corpus.index.sentences()
         self.terms = Terms.of_sampling(sampling, params, *text) if weighs(params) else None
-        self.weights: Weights | None = None
+        self.weights: list[Weights | None] = [None for _ in replicas]
         self.readers = [CorpusReader(corpus.parent, corpus.index) for _ in self.replicas]
 
     def run(self, stretches: list[Round], threads: int) -> Floats:
@@ -49,8 +49,6 @@ class Simulation:
         blocks = [(m, slice(i, min(i + step, words))) for m in (0, 1) for i in range(0, words, step)]
         with ThreadPoolExecutor(threads) as pool:
             for stretch in stretches:
-                if self.terms:
-                    self.weights = self.terms.weights(stretch, self.rows)
                 list(pool.map(self.train, range(len(self.replicas)), repeat(stretch)))
                 list(pool.map(self.merge, *zip(*blocks, strict=True)))
                 # not before both matrices are merged, which may happen at once
@@ -58,10 +56,6 @@ class Simulation:
                     if counts is not None:
                         counts[:] = 0
         return self.base[0]
-
-    def rows(self, matrix: str, first: int, stop: int) -> Floats:
-        """Of the model that all start from."""
-        return self.base[MATRICES.index(matrix)][first:stop]
 
     def train(self, shard: int, round: Round) -> None:
         """A replica's part of a round, on one thread."""
@@ -71,13 +65,17 @@ class Simulation:
             counts = self.counts[shard]
             if counts is not None:
                 np.add.at(counts, piece.ids, 1)
+        if self.terms:
+            self.weights[shard] = self.terms.weights(round, self.replicas[shard].rows)
 
     def merge(self, matrix: int, rows: slice) -> None:
         """Merge a block of rows, and give the result to all."""
         base, name = self.base[matrix][rows], MATRICES[matrix]
-        pairs = list(zip(self.replicas, self.counts, strict=True))
-        changes = (change_of(replica.rows, name, rows.start, base, counts, self.weights) for replica, counts in pairs)
-        base[:] = fold(self.params.merge_rule, base, changes, len(pairs))
+        each = zip(self.replicas, self.counts, self.weights, strict=True)
+        changes = (
+            change_of(replica.rows, name, rows.start, base, counts, weights) for replica, counts, weights in each
+        )
+        base[:] = fold(self.params.merge_rule, base, changes, len(self.replicas))
         for replica in self.replicas:
             replica.write(name, rows.start, base)
 

@@ -11,8 +11,9 @@ Rows and moments of a stretch differ in speed. With 1 / (1 + x), the mean of exp
 exponentially, in place of exp(-x), and the same for R x, the multiple is R (1 + x) / (1 + R x).
 
 SymSGD combines models by such matrices (Maleki, Musuvathi and Mytkowicz 2017, arXiv 1705.08030). Here they come from
-what all replicas know, the model they started from and the words' counts: each replica weighs its own changes before it
-sends them, and the merge is their mean.
+what each replica knows, the words' counts and its own model at the end of its share: it weighs its own changes before
+it sends them, and the merge is their mean. The model from which all started would not do: at first its rows are short
+or zero, so that changes would count R times along axes in which every replica has arrived by then.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Terms:
         return cls(params, of_rows, longer, words / (params.num_replicas or 1))
 
     def weights(self, stretch: Round, rows: ReadRows) -> Weights:
-        """For a stretch that starts from the model whose rows `rows` reads."""
+        """For a stretch that has ended in the model whose rows `rows` reads."""
         params, words = self.params, self.words_of_a_replica * (stretch.stop - stretch.start)
         step = learning_rate(params, (stretch.start + stretch.stop) / 2)
         axes, rates = {}, {}

@@ -114,10 +114,6 @@ class Shard:
     def train(self, stretch: Round) -> None:
         """Train the replica's share of a stretch."""
         started, metrics = time.perf_counter(), self.metrics
-        if self._terms:
-            self.weights = self._terms.weights(stretch, self.replica.rows)
-            metrics.seconds_open += time.perf_counter() - started
-            started = time.perf_counter()
         pieces = replica_pieces(self._reader, self._buckets, stretch, self.job.params.seed, metrics.threads)
         if self.replica.piece_words:
             pieces = joined(pieces, self.replica.piece_words)
@@ -131,6 +127,8 @@ class Shard:
                 np.add.at(self.counts, piece.ids, 1)
             self._report(metrics)
         metrics.seconds_train += time.perf_counter() - started
+        if self._terms:
+            self.weights = self._terms.weights(stretch, self.replica.rows)
 
 
 def train_shard(job: ShardJob, number: int, device: int | None = None) -> Iterator[pa.RecordBatch]:
