@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,20 +50,26 @@ class Watch:
 
 def tree_memory(root: int) -> tuple[float, float]:
     """MB of a process and all below it, and of the largest group of Python workers with the daemon that forked them."""
-    children = children_by_process()
-    everything, groups, waiting = 0.0, dict[int, float](), [(root, 0)]
-    while waiting:
-        process, daemon = waiting.pop()
-        daemon = daemon or (process if b"pyspark.daemon" in read_process(process, "cmdline") else 0)
-        megabytes = _pss(process)
+    everything, groups, daemons = 0.0, dict[int, float](), dict[int, int]()
+    for process, parent in tree(root):
+        daemon = daemons.get(parent) or (process if b"pyspark.daemon" in read_process(process, "cmdline") else 0)
+        daemons[process], megabytes = daemon, _pss(process)
         everything += megabytes
         if daemon:
             groups[daemon] = groups.get(daemon, 0.0) + megabytes
-        waiting += [(child, daemon) for child in children.get(process, [])]
     return everything, max(groups.values(), default=0.0)
 
 
-def children_by_process() -> dict[int, list[int]]:
+def tree(root: int) -> Iterator[tuple[int, int]]:
+    """A process and all below it, each after the one that started it, and with it."""
+    children, waiting = _children(), [(root, 0)]
+    while waiting:
+        process, parent = waiting.pop()
+        yield process, parent
+        waiting += [(child, process) for child in children.get(process, [])]
+
+
+def _children() -> dict[int, list[int]]:
     """The processes that each process has started."""
     found: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
@@ -79,6 +86,7 @@ def _pss(process: int) -> float:
 
 
 def read_process(process: int, name: str) -> bytes:
+    """A file of /proc on a process; empty of one that is gone."""
     try:
         return Path("/proc", str(process), name).read_bytes()
     except OSError:

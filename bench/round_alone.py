@@ -15,14 +15,15 @@ import os
 import statistics
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from memory import children_by_process, read_process
+from memory import read_process, tree
 
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import claim_output, open_encoded
-from w2v_spark.spark.cluster import Layout
+from w2v_spark.spark.cluster import resolve
 from w2v_spark.spark.rounds import run_round, write_start
 from w2v_spark.spark.session import block_session, own_session
 from w2v_spark.training.schedule import Round
@@ -48,13 +49,14 @@ def main() -> None:
 
 def measured(args: argparse.Namespace, output: Path) -> list[tuple[float, float, float]]:
     """Seconds, and those of Java's and of Python's processors, of each round."""
-    params = Params(num_replicas=args.replicas, threads_per_replica=1, exchange="storage", rounds_per_epoch=args.rounds)
+    params = Params(num_replicas=args.replicas, threads_per_replica=1, exchange="storage", device="cpu")
     vocabulary, corpus = open_encoded(Place.open(args.encoded))
-    cores, costs = os.cpu_count() or 1, []
-    layout = Layout(executors=0, cores=cores, merge_tasks=cores, gpus=0, profile=None, merges_in_a_round=1)
-    with own_session() as session:
+    costs = []
+    with own_session() as session, ExitStack() as stack:
         spark = block_session(session)
+        params, layout = resolve(spark, params, vocabulary.total_count)
         run = claim_output(Place.open(output), session.sparkContext.applicationId, overwrite=False)
+        stack.callback(run.release)
         pointer = write_start(spark, run, vocabulary, params.vector_size, 1, layout.merge_tasks)
         for number in range(1, args.rounds + 1):
             start = (number - 1) / args.rounds
@@ -73,16 +75,14 @@ def measured(args: argparse.Namespace, output: Path) -> list[tuple[float, float,
 
 def processor_seconds() -> tuple[float, float]:
     """Of this process and all below it, ended ones too: of Java, and of Python."""
-    java, python, waiting, below = 0, 0, [os.getpid()], children_by_process()
-    while waiting:
-        process = waiting.pop()
+    java, python = 0, 0
+    for process, _ in tree(os.getpid()):
         fields = read_process(process, "stat").rpartition(b")")[2].split()
         ticks = sum(map(int, fields[11:15]))
         if b"java" in read_process(process, "comm"):
             java += ticks
         else:
             python += ticks
-        waiting += below.get(process, [])
     return java / _TICK, python / _TICK
 
 

@@ -70,7 +70,7 @@ class Standalone:
         with (directory / "log").open("w") as log:
             process = subprocess.Popen(command, env=environ, cwd=directory, stdout=log, stderr=log)
         self._started.append(process)
-        _wait_for(directory / "log", ready)
+        wait_for(directory / "log", ready)
         return process
 
 
@@ -101,7 +101,8 @@ def java_home() -> str:
     return found or str(ROOT / ".venv" / "jre")
 
 
-def _wait_for(log: Path, line: str, seconds: float = 60) -> None:
+def wait_for(log: Path, line: str, seconds: float = 60) -> None:
+    """Wait until a log says this."""
     end = time.monotonic() + seconds
     while line not in log.read_text():
         if time.monotonic() > end:

@@ -109,8 +109,8 @@ def test_halves_are_numpys() -> None:
     halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
     bits = np.random.default_rng(0).integers(0, 1 << 32, 1 << 20, np.uint32)
     edges = np.array([65504, 65519.996, 65520, 65536, 1e38, 2**-24, 2**-25, 2**-14, 0.1], np.float32)
-    between = (halves[:-1] + np.diff(halves) / 2)[np.isfinite(np.diff(halves))]
     with np.errstate(all="ignore"):
+        between = (halves[:-1] + np.diff(halves) / 2)[np.isfinite(np.diff(halves))]
         for values in (halves, bits.view(np.float32), edges, between, np.nextafter(between, np.float32(0))):
             for given in (values, -values):
                 expected = given.astype(np.float16)
@@ -138,8 +138,11 @@ def test_adding_halves_is_numpys_sum() -> None:
     ],
 )
 def test_halves_outside_their_block_are_refused(rows: list[int], shape: tuple[int, int], says: str) -> None:
+    changed = np.array(rows, np.int32)
     with pytest.raises(ValueError, match=says):
-        add_halves(np.zeros((4, 3)), np.array(rows, np.int32), np.zeros(shape, np.float16), np.ones(len(rows)))
+        add_halves(np.zeros((4, 3)), changed, np.zeros(shape, np.float16), np.ones(len(rows)))
+    with pytest.raises(ValueError, match=says):
+        adasum_add(np.zeros((2, 4, 3), np.float32), np.zeros(4, np.int64), changed, np.zeros(shape, np.float32))
 
 
 def test_means() -> None:

@@ -26,6 +26,7 @@ from interrupted_runs import (
     train_until_interrupted,
     vectors_of,
 )
+from standalone import wait_for
 
 import w2v_spark
 from w2v_spark import cli, store
@@ -229,20 +230,12 @@ def test_a_worker_killed_in_a_round(
 @pytest.mark.slow  # a job in a process of its own
 def test_ctrl_c_in_a_round_is_told_in_a_word(small_text: Path, tmp_path: Path) -> None:
     """As a terminal sends it: to Python, and to all processes that it has begun."""
-    options = ["--min-count", "2", "--vector-size", "12", "--max-iter", "2000"]
-    command = [
-        sys.executable,
-        ROOT / "jobs" / "train.py",
-        "--input",
-        small_text,
-        "--output",
-        tmp_path / "out",
-        *options,
-    ]
+    command = [sys.executable, ROOT / "jobs" / "train.py", "--input", small_text, "--output", tmp_path / "out"]
+    command += ["--min-count", "2", "--vector-size", "12", "--max-iter", "2000"]
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_for("round 2", tmp_path / "log", running)
+        wait_for(tmp_path / "log", "round 2", 200)
         told = (tmp_path / "log").stat().st_size
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(60) == 130
@@ -251,13 +244,6 @@ def test_ctrl_c_in_a_round_is_told_in_a_word(small_text: Path, tmp_path: Path) -
             os.killpg(running.pid, signal.SIGKILL)
     said = (tmp_path / "log").read_bytes()[told:].decode()
     assert said.endswith("interrupted\n") and "Traceback" not in said and "ERROR" not in said
-
-
-def wait_for(text: str, log: Path, running: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 200
-    while text not in (said := log.read_text()):
-        assert running.poll() is None and time.monotonic() < end, said
-        time.sleep(0.1)
 
 
 def python_workers() -> list[int]:

@@ -4,6 +4,8 @@ here loads a compiler.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,6 +34,14 @@ def check_softmax(words: int) -> None:
             f"most {MAX_VOCABULARY:,} are allowed; use loss negative_sampling or hierarchical_softmax, or a larger "
             "min_count"
         )
+
+
+def check_changes(rows: npt.NDArray[np.int32], values: npt.NDArray[Any], block: tuple[int, ...]) -> None:
+    """Refuse changes of rows that a block, rows x vector size, does not have."""
+    if len(block) != 2 or values.shape != (len(rows), block[1]):
+        raise ValueError(f"changes of {len(rows)} rows have the shape {values.shape}, the block {block}")
+    if len(rows) and not 0 <= rows.min() <= rows.max() < block[0]:
+        raise ValueError(f"rows {rows.min()} to {rows.max()} changed in a block of {block[0]}")
 
 
 def check_sentences(ids: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], words: int) -> None:

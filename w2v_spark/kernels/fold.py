@@ -11,6 +11,7 @@ from numba import types
 
 from w2v_spark.array_types import Floats, Ids
 from w2v_spark.kernels.cache import compile_now, inner, read_only
+from w2v_spark.kernels.checks import check_changes
 
 _WRITTEN = types.Array(types.float32, 2, "C")
 _READ = read_only(types.float32, 2, "A")
@@ -41,8 +42,7 @@ def adasum_add(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64], row
         rows: rows that this replica changed, int32[k], none twice.
         values: its changes, float32[k, D].
     """
-    if levels.ndim != 3 or values.shape != (len(rows), levels.shape[2]):
-        raise ValueError(f"changes of {len(rows)} rows have the shape {values.shape}, the blocks {levels.shape}")
+    check_changes(rows, values, levels.shape[1:])
     _adder()(levels, seen, rows, values)
 
 

@@ -65,8 +65,8 @@ def get_session() -> SparkSession:
 @contextmanager
 def own_session() -> Iterator[SparkSession]:
     """The session that is there, or a new one that ends with the block."""
-    if _active() is not None:
-        yield get_session()
+    if (active := _active()) is not None:
+        yield active
         return
     session = get_session()
     _leave_interrupts_to_python()

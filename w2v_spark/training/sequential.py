@@ -43,7 +43,7 @@ ReadRows = Callable[[str, int, int], Floats]
 _RATE = 0.16
 _POWER = 0.7
 # so many rows, those that train most, tell the axes, and of blocks with less than such a share of the training each
-# eighth row: more cost more time than they would change (eigenvalues by 0.3 % at 93,000 words)
+# eighth row: more cost more time than they would change (eigenvalues by 0.2 % at 93,000 words)
 _AXES_ROWS = 1 << 17
 _SMALL_SHARE, _EACH_OF_SMALL = 0.01, 8
 _PARTNER = {SYN0: SYN1, SYN1: SYN0}

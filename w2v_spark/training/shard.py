@@ -97,8 +97,6 @@ class Shard:
         self._reader, self._buckets = CorpusReader(corpus, index), replica_buckets(index, shard, replicas)
         text = index.words(), index.sentences()
         self._terms = _read_terms(job.vocabulary, job.params, *text) if weighs(job.params) else None
-        # of the stretch that was trained last
-        self.weights: Weights | None = None
         self._report = _progress_reporter(job.progress_file, shard)
         self.metrics = ShardMetrics(
             job.round.number, shard, threads=job.params.threads_per_replica or 1, processor=self.replica.processor
@@ -127,8 +125,10 @@ class Shard:
                 np.add.at(self.counts, piece.ids, 1)
             self._report(metrics)
         metrics.seconds_train += time.perf_counter() - started
-        if self._terms:
-            self.weights = self._terms.weights(stretch, self.replica.rows)
+
+    def weights(self, stretch: Round) -> Weights | None:
+        """What the changes of a stretch count for that has just been trained; None where replicas do not weigh them."""
+        return self._terms.weights(stretch, self.replica.rows) if self._terms else None
 
 
 def train_shard(job: ShardJob, number: int, device: int | None = None) -> Iterator[pa.RecordBatch]:
@@ -186,11 +186,11 @@ def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     """What changed, block by block; the base is read again rather than kept, so that a replica holds one copy of the
     model.
     """
-    step = rows_per_block(shard.job.params.vector_size)
+    step, weights = rows_per_block(shard.job.params.vector_size), shard.weights(shard.job.round)
 
     def change(block: tuple[str, int, Floats]) -> Change:
         matrix, first, before = block
-        return change_of(shard.replica.rows, matrix, first, before, shard.counts, shard.weights)
+        return change_of(shard.replica.rows, matrix, first, before, shard.counts, weights)
 
     blocks = ((matrix, *block) for matrix in MATRICES for block in shard.base_rows(matrix))
     for (matrix, first, _), changed in in_threads(change, blocks, shard.metrics.threads):

@@ -28,7 +28,7 @@ def train_together(
         for stretch in job.round.stretches():
             shard.train(stretch)
             started = time.perf_counter()
-            exchange.merge(shard.weights)
+            exchange.merge(shard.weights(stretch))
             shard.metrics.seconds_sync += time.perf_counter() - started
             shard.metrics.syncs += 1
     shard.metrics.bytes_sent = exchange.bytes_sent

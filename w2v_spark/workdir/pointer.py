@@ -75,9 +75,9 @@ class Pointer:
         with store.opened(work.child(self.directory), entry, buffer_size=0) as file:
             groups = None if wanted is None else groups_with(spans_of(file), wanted)
             for batch in file.iter_batches(1, groups, ["block", "values"], use_threads=False):
-                for block, values in zip(batch["block"].to_pylist(), batch["values"], strict=True):
-                    if wanted is None or block in wanted:
-                        yield block, values.as_buffer()
+                block = batch["block"][0].as_py()
+                if wanted is None or block in wanted:
+                    yield block, batch["values"][0].as_buffer()
 
     def read_metrics(self, work: Place) -> list[bytes]:
         """The metrics rows of the round, JSON as bytes."""
