@@ -46,7 +46,7 @@ def parity(data: Path, short: bool) -> bool:
         task = Task(_corpus(LENGTHS[name]), size, window, negative, 1e-2)
         replica = task.replica(plan_layout(size, window, open_card(0).shared, tensor), blocks=1)
         crowds = crowding(task.corpus.counts, task.keep, task.noise, window, negative)
-        tables = (task.keep, task.noise.probability, task.noise.alias)
+        tables = (task.keep, task.noise.slots)
         model = TileReference(window, negative, *tables, crowds, rounded=tensor)
         title = f"{'bf16' if tensor else 'float'} {size} {window} {negative} {name}"
         passed &= _compare(title, task.corpus, replica, model, size, 2e-3 if tensor else 1e-4)

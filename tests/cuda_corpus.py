@@ -34,7 +34,7 @@ class Corpus:
         return crowding(self.counts, self.keep, self.noise, self.window, self.negative)
 
     def model(self, **settings):
-        tables = (self.keep, self.noise.probability, self.noise.alias)
+        tables = (self.keep, self.noise.slots)
         return TileReference(self.window, self.negative, *tables, **({"crowding": self.crowding} | settings))
 
     def train(self, model, precision=np.float64, step_from=0.05, step_to=0.02):

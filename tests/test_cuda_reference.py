@@ -68,7 +68,7 @@ def test_model_is_the_cpu_kernel_where_one_tile_runs_at_a_time_in_the_order_of_t
     syn0, syn1, found = corpus.train(corpus.model(crowding=none), step_to=0.05)
     trained = [np.zeros((200, whole_vectors(100)), np.float32) for _matrix in "01"]
     trained[0][:, :100], trained[1][:, :100] = corpus.syn0, corpus.syn1
-    outputs = Outputs("negative_sampling", 200, (corpus.noise.probability, corpus.noise.alias))
+    outputs = Outputs("negative_sampling", 200, (corpus.noise.slots,))
     tables = (corpus.keep, outputs)
     expected = sgns_kernel(100, 5, 5)(corpus.ids, corpus.offsets, *trained, *tables, 0.05, 0.05, KEY)
     assert found == pytest.approx(expected, rel=1e-5)

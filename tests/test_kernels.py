@@ -53,7 +53,7 @@ class Corpus:
         return matrix
 
     def negatives(self):
-        return Outputs("negative_sampling", len(self.keep), (self.noise.probability, self.noise.alias))
+        return Outputs("negative_sampling", len(self.keep), (self.noise.slots,))
 
     def train(self, kernel, key, step_from=0.05, step_to=0.02):
         tables = (self.keep, self.negatives())
@@ -214,7 +214,7 @@ def test_sentences_in_the_middle_of_a_larger_array_and_read_only_input():
     whole, part = Corpus([40, 60, 50], 30, 16), Corpus([40, 60, 50], 30, 16)
     part.ids, part.offsets = part.ids[40:100].copy(), np.array([0, 60])
     whole.offsets = whole.offsets[1:3]
-    for array in (whole.ids, whole.offsets, whole.keep, whole.noise.alias):
+    for array in (whole.ids, whole.offsets, whole.keep, whole.noise.slots):
         array.flags.writeable = False
     assert whole.train(kernel, 3) == part.train(kernel, 3)
     assert (whole.syn0 == part.syn0).all() and (whole.syn1 == part.syn1).all()
@@ -306,7 +306,7 @@ def test_arrays_that_would_break_memory_are_refused():
         lambda c: setattr(c, "offsets", np.array([0, 21])),
         lambda c: setattr(c, "offsets", np.array([0, 9, 8])),
         lambda c: setattr(c, "syn1", c.syn1[:-1]),
-        lambda c: setattr(c, "noise", AliasTable(c.noise.probability[1:], c.noise.alias)),
+        lambda c: setattr(c, "noise", AliasTable(c.noise.slots[1:])),
         lambda c: setattr(c, "frozen", np.zeros(10, bool)),
     ):
         corpus = Corpus([20], 10, 16)
@@ -325,7 +325,7 @@ def test_matrices_start_on_cache_lines(rows):
 def test_no_vocabulary_is_refused():
     kernel, none = sgns_kernel(16, 5, 1), np.zeros(0, np.uint32)
     model = np.zeros((0, 16), np.float32)
-    outputs = Outputs("negative_sampling", 0, (none, none.astype(np.int32)))
+    outputs = Outputs("negative_sampling", 0, (none.astype(np.uint64),))
     with pytest.raises(ValueError, match="at least one word"):
         kernel(none.astype(np.int32), np.zeros(1, np.int64), model, model, none, outputs, 0.1, 0.1, 1)
     with pytest.raises(ValueError, match="at least one word"):

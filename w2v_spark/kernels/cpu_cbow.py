@@ -200,9 +200,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
     wide, columns, narrow, fewer = slabs(width)
     has_narrow = narrow > 0  # else the code for them is not even compiled
 
-    tables = read_only(types.uint32), read_only(types.int32)
-
-    @compile_now(training_signature(freezing, *tables, types.int64, types.int64, types.boolean))
+    @compile_now(training_signature(freezing, read_only(types.uint64), types.int64, types.int64, types.boolean))
     def train(
         ids: Any,
         offsets: Any,
@@ -210,8 +208,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
         syn1: Any,
         keep: Any,
         frozen: Any,
-        probability: Any,
-        alias: Any,
+        slots: Any,
         window: Any,
         negative: Any,
         mean: Any,
@@ -226,7 +223,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
         noise_key = random_number(~key)
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, samples, loss_sum, loss_samples, unmeasured = 0, 0, 0.0, 0, MEASURED
-        draw_negatives(scores.negatives, 0, NEGATIVES, 0, probability, alias, noise_key)
+        draw_negatives(scores.negatives, 0, NEGATIVES, 0, slots, noise_key)
         while sentence < len(offsets) - 1:
             sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
@@ -235,7 +232,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
                 now = (bags & 1) * NEGATIVES
                 following = NEGATIVES - now
                 bags += 1
-                draw_negatives(scores.negatives, following, NEGATIVES, bags, probability, alias, noise_key)
+                draw_negatives(scores.negatives, following, NEGATIVES, bags, slots, noise_key)
                 found = count_samples(strip, at, rows, window)
                 if found == 0:
                     continue

@@ -50,7 +50,7 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
     band = whole_vectors(2 * window + 1)
     rest = (2 * window + 1) % LANES
 
-    @compile_now(training_signature(freezing, read_only(types.uint32), read_only(types.int32), types.int64))
+    @compile_now(training_signature(freezing, read_only(types.uint64), types.int64))
     def train(
         ids: Any,
         offsets: Any,
@@ -58,8 +58,7 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
         syn1: Any,
         keep: Any,
         frozen: Any,
-        probability: Any,
-        alias: Any,
+        slots: Any,
         negative: Any,
         step_from: Any,
         step_to: Any,
@@ -71,7 +70,7 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
         noise_key = random_number(~key)
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, pairs, loss_sum, loss_pairs, unmeasured = 0, 0, 0.0, 0, MEASURED
-        draw_negatives(tile.negatives, 0, TILE_NEGATIVES, 0, probability, alias, noise_key)
+        draw_negatives(tile.negatives, 0, TILE_NEGATIVES, 0, slots, noise_key)
         while sentence < len(offsets) - 1:
             sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
@@ -79,7 +78,7 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 cut = cut_tile(at, filled, tiles, window)
                 tiles += 1
                 following = TILE_NEGATIVES - cut.negatives
-                draw_negatives(tile.negatives, following, TILE_NEGATIVES, tiles, probability, alias, noise_key)
+                draw_negatives(tile.negatives, following, TILE_NEGATIVES, tiles, slots, noise_key)
                 found = count_pairs(tile, strip, cut, band)
                 if found == 0:
                     continue

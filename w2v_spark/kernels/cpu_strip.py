@@ -86,18 +86,19 @@ def below(number: Any, limit: Any) -> Any:
 
 
 @inner
-def draw(number: Any, probability: Any, alias: Any) -> Any:
-    """The word that an alias table gives for 64 random bits."""
-    word = below(number >> _HALF, len(probability))
-    return word if (number & _LOW) <= probability[word] else np.int64(alias[word])
+def draw(number: Any, slots: Any) -> Any:
+    """The word that an alias table gives for 64 random bits: `corpus.noise.AliasTable`."""
+    own = below(number >> _HALF, len(slots))
+    slot = slots[own]
+    return own if (number & _LOW) <= (slot >> _HALF) else np.int64(slot & _LOW)
 
 
 @inner
-def draw_negatives(negatives: Any, at: Any, count: Any, number: Any, probability: Any, alias: Any, key: Any) -> None:
+def draw_negatives(negatives: Any, at: Any, count: Any, number: Any, slots: Any, key: Any) -> None:
     """Draw the `count` negatives that tile `number` of a call shares, as negatives[at : at + count]."""
     first = number * count
     for j in range(count):
-        negatives[at + j] = draw(random_number(key + np.uint64(first + j) * GOLDEN), probability, alias)
+        negatives[at + j] = draw(random_number(key + np.uint64(first + j) * GOLDEN), slots)
 
 
 @inner

@@ -41,12 +41,11 @@ class TileModel(DeviceModel):
         frozen: Frozen = None,
     ):
         """A model of zeros, in tiles that suit the card or as `layout` says; see `DeviceModel`."""
-        if len(counts) == 0 or len({len(counts), len(keep), len(noise.probability), len(noise.alias)}) != 1:
+        if len(counts) == 0 or not len(counts) == len(keep) == len(noise.slots):
             raise ValueError("counts, keep and the alias table must be as long as the vocabulary, at least one word")
         crowds = crowding(counts, keep, noise, *sizes[1:])
-        tables = (noise.probability, noise.alias)
         layout = layout or plan_layout(*sizes[:2], card.shared, card.tensor, exclude=exclude_window)
-        super().__init__(card, Task(layout, sizes, crowds, tables), counts, keep, most_tokens, frozen)
+        super().__init__(card, Task(layout, sizes, crowds, (noise.slots,)), counts, keep, most_tokens, frozen)
 
 
 class CentreModel(DeviceModel):

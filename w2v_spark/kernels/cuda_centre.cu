@@ -19,11 +19,10 @@ struct Outputs {
 #define GIVEN_TABLES {starts, points, labels}
 #else
 struct Outputs {
-  const u32* probability;  // the alias table of the negatives
-  const int* alias;
+  const u64* slots;  // of the alias table of the negatives: corpus.noise.AliasTable
 };
-#define TABLES const u32 *probability, const int *alias
-#define GIVEN_TABLES {probability, alias}
+#define TABLES const u64 *slots
+#define GIVEN_TABLES {slots}
 #endif
 
 // All that a block is told.
@@ -108,7 +107,7 @@ __device__ __forceinline__ void lay_decision(const Training& t, long long at, lo
   bool used = true;
   if (k > 0) {
     u64 number = random_number(t.noise_key + (at * (u64)t.negative + (k - 1)) * GOLDEN);
-    drawn = draw(number, t.outputs.probability, t.outputs.alias, t.vocabulary);
+    drawn = draw(number, t.outputs.slots, t.vocabulary);
     used = EXCLUDE_WINDOW ? times_in(t, drawn, first, last) == 0 : drawn != word;
   }
   centre.outputs[k] = drawn;

@@ -34,7 +34,8 @@ __device__ __forceinline__ u64 random_number(u64 state) {
 __device__ __forceinline__ u32 below(u32 bits, u32 limit) { return __umulhi(bits, limit); }
 
 // The word that an alias table gives for 64 random bits.
-__device__ __forceinline__ u32 draw(u64 number, const u32* probability, const int* alias, u32 words) {
-  u32 slot = below((u32)(number >> 32), words);
-  return (u32)number <= probability[slot] ? slot : (u32)alias[slot];
+__device__ __forceinline__ u32 draw(u64 number, const u64* slots, u32 words) {
+  u32 own = below((u32)(number >> 32), words);
+  u64 slot = slots[own];
+  return (u32)number <= (u32)(slot >> 32) ? own : (u32)slot;
 }

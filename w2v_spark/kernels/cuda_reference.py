@@ -43,8 +43,7 @@ class TileReference:
     window_size: int
     negative: int
     keep: npt.NDArray[np.uint32]
-    noise_probability: npt.NDArray[np.uint32]
-    noise_alias: Ids
+    noise_slots: UInt64s
     crowding: tuple[Floats, Floats]  # of the rows of syn0 and of syn1, see cuda_plan.crowding
     rows: int = TILE_ROWS
     negatives: int = TILE_NEGATIVES
@@ -91,7 +90,7 @@ class TileReference:
         distance = np.abs(rows[:, None] - around)
         seen = (distance > 0) & (distance <= strip.reach[around]) & _same(strip.sentence[rows], strip.sentence[around])
         numbers = np.arange(number * self.negatives, (number + 1) * self.negatives).astype(np.uint64)
-        drawn = draw(mix64(noise_key + numbers * GOLDEN), self.noise_probability, self.noise_alias)
+        drawn = draw(mix64(noise_key + numbers * GOLDEN), self.noise_slots)
         return Tile(strip.words[rows], strip.words[around], seen, drawn)
 
     def train_tile(
@@ -143,10 +142,11 @@ def below(number: UInt64s, limit: int) -> npt.NDArray[np.int64]:
     return ((number * np.uint64(limit)) >> _HALF).astype(np.int64)
 
 
-def draw(number: UInt64s, probability: npt.NDArray[np.uint32], alias: Ids) -> Ids:
+def draw(number: UInt64s, slots: UInt64s) -> Ids:
     """The words that an alias table gives for 64 random bits each."""
-    slot = below(number >> _HALF, len(probability))
-    return np.where((number & _LOW) <= probability[slot], slot, alias[slot]).astype(np.int32)
+    own = below(number >> _HALF, len(slots))
+    slot = slots[own]
+    return np.where((number & _LOW) <= slot >> _HALF, own, slot & _LOW).astype(np.int32)
 
 
 def lay_strip(

@@ -15,8 +15,7 @@ struct Training {
   const u32* where;
   const float* crowd0;  // see cuda_plan.crowding
   const float* crowd1;
-  const u32* probability;  // the alias table of the negatives
-  const int* alias;
+  const u64* slots;  // of the alias table of the negatives: corpus.noise.AliasTable
   u64 kept, tiles, stride;  // see Totals
   u64 noise_key;
   u32 vocabulary, width, slab;  // floats of a row, and how many of them lie in shared memory at a time
@@ -52,7 +51,7 @@ __device__ __forceinline__ void lay_tile(const Training& t) {
     u32 place = 0;
     if (column >= BAND) {
       u64 drawn = random_number(t.noise_key + (tile.number * NEGATIVES + (column - BAND)) * GOLDEN);
-      word = draw(drawn, t.probability, t.alias, t.vocabulary);
+      word = draw(drawn, t.slots, t.vocabulary);
     } else {
       long long at = column < 0 ? base + r : base - t.window + column;
       if (at >= 0 && at < kept && column < ROWS + 2 * t.window) {

@@ -32,9 +32,9 @@ __device__ __forceinline__ void gather(const Training& t, Operand* vectors, u32 
 
 extern "C" __global__ void __launch_bounds__(THREADS, LEAST_BLOCKS) train_tiles(
     float* syn0, float* syn1, const int* words, const u32* where, const float* crowd0, const float* crowd1,
-    const u32* probability, const int* alias, Totals* totals, u64 noise_key, u32 vocabulary, u32 width, u32 slab,
+    const u64* slots, Totals* totals, u64 noise_key, u32 vocabulary, u32 width, u32 slab,
     int window, float negative, float step_from, float step_to) {
-  const Training t = {syn0, syn1, words, where, crowd0, crowd1, probability, alias,
+  const Training t = {syn0, syn1, words, where, crowd0, crowd1, slots,
                       totals->kept, totals->tiles, totals->stride, noise_key, vocabulary, width, slab,
                       window, negative, step_from, step_to};
   Operand* vectors = (Operand*)dynamic_shared;

@@ -20,7 +20,7 @@ class Outputs:
 
     loss: str
     words: int
-    # negative_sampling: the alias table of the noise distribution, uint32[V] and int32[V] (`corpus.noise.AliasTable`);
+    # negative_sampling: the slots of the noise distribution's alias table, uint64[V] (`corpus.noise.AliasTable`);
     # hierarchical_softmax: the ways of the words (`corpus.huffman.HuffmanTree`), int64[V + 1], int32[bits] and
     # float32[bits + 16], 1.0 where the code is 0; softmax: nothing
     tables: tuple[npt.NDArray[Any], ...]
@@ -35,8 +35,7 @@ class Outputs:
             ParamError: the vocabulary is too large for a full softmax.
         """
         if loss == "negative_sampling":
-            table = alias_table(noise_distribution(counts, noise_exponent))
-            return cls(loss, len(counts), (table.probability, table.alias))
+            return cls(loss, len(counts), (alias_table(noise_distribution(counts, noise_exponent)).slots,))
         if loss == "hierarchical_softmax":
             tree = huffman_tree(counts)
             labels = np.zeros(len(tree.codes) + LANES, np.float32)
