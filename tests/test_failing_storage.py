@@ -59,6 +59,42 @@ def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(
     assert is_clean(tmp_path / "out")
 
 
+def test_a_listing_without_a_file_and_a_pointer_that_is_not_written_cost_a_try_each(
+    spark: SparkSession,
+    whole: tuple[Path, bytes, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text, vectors, in_all = whole
+    listed, moved, left = Pointer.of_directory, Pointer.move, {"listing": 1, "writing": 1}
+
+    def list_late(work: Place, round: int, directory: str) -> Pointer:
+        pointer = listed(work, round, directory)
+        if round == 2 and left["listing"]:
+            left["listing"] -= 1
+            pointer.files["syn1"].pop()
+        return pointer
+
+    def write_late(pointer: Pointer, work: Place, before: Pointer | None) -> None:
+        if pointer.round == 3 and left["writing"]:
+            left["writing"] -= 1
+            raise OSError(255, "HDFS: name node fails over")
+        moved(pointer, work, before)
+
+    monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
+    monkeypatch.setattr(Pointer, "of_directory", list_late)
+    monkeypatch.setattr(Pointer, "move", write_late)
+    w2v_spark.train(text, tmp_path / "out", **SMALL)
+    assert left == {"listing": 0, "writing": 0}
+    assert re.search(
+        r"round 2/\d+ .* failed: \S+ lists \d+ files of syn1, and tasks .*; once more \(1 of 3\)", caplog.text
+    )
+    assert re.search(r"noting round 3 failed: \S+ cannot be written: .*fails over; once more", caplog.text)
+    assert vectors_of(tmp_path / "out") == vectors and rounds_of(tmp_path / "out") == in_all
+    assert is_clean(tmp_path / "out")
+
+
 def test_storage_that_goes_on_failing_is_told(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     tried, paused = [], []
 

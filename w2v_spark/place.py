@@ -172,14 +172,14 @@ class Place:
         against it, now or later, is a StorageError.
         """
         where = f"{self.uri}/{name}"
-        with _storage_errors(where):
+        with storage_errors(where):
             return pa.PythonFile(_Stored(self.filesystem.open_input_file(self.file(name)), where), mode="r")
 
     def read_json(self, name: str) -> dict[str, Any]:
         """The JSON object in the file `name`; FileNotFoundError where there is none."""
         # while it is replaced on hdfs it is missing for a moment, in which its successor is there
         for file in (name, _successor(name), name):
-            with contextlib.suppress(FileNotFoundError), _storage_errors(f"{self.uri}/{name}"):
+            with contextlib.suppress(FileNotFoundError), storage_errors(f"{self.uri}/{name}"):
                 with self.filesystem.open_input_stream(self.file(file)) as stream:
                     data = stream.read()
                 break
@@ -239,14 +239,14 @@ def _successor(name: str) -> str:
 
 
 @contextmanager
-def _storage_errors(where: str) -> Iterator[None]:
+def storage_errors(where: str, done: str = "read") -> Iterator[None]:
     """Turns what a file system says into a StorageError, unless it says that the file is not there."""
     try:
         yield
     except (FileNotFoundError, StorageError):
         raise
     except (OSError, pa.ArrowException) as e:
-        raise StorageError(f"{where} cannot be read: {one_line(e)}") from e
+        raise StorageError(f"{where} cannot be {done}: {one_line(e)}") from e
 
 
 class _Stored:
@@ -268,11 +268,11 @@ class _Stored:
         return int(self._file.tell())
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        with _storage_errors(self._where):
+        with storage_errors(self._where):
             return int(self._file.seek(offset, whence))
 
     def read_buffer(self, size: int) -> pa.Buffer:
-        with _storage_errors(self._where):
+        with storage_errors(self._where):
             return self._file.read_buffer(size)
 
     # what pyarrow copies from may be any buffer: bytes would be one copy more

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from w2v_spark.errors import FormatError, W2VError
 from w2v_spark.params import Params
-from w2v_spark.place import Place
+from w2v_spark.place import Place, storage_errors
 from w2v_spark.spark import rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run
@@ -80,7 +80,7 @@ def train_rounds(
             if scoring and scoring.is_due(round.number, len(schedule)):
                 scores = _scored(spark, scoring, run, params, vocabulary, result.pointer)
                 rows = [row | scores for row in rows]
-            progress = _moved(run, progress, result, rows)
+            progress = _moved(spark, run, progress, result, rows)
             done, seconds = int(round.stop * corpus.words), time.perf_counter() - started
             log.info("%s: %s", name, training_line(done, total, seconds, mean_loss(rows)))
     _log_share(progress.metrics)
@@ -115,11 +115,19 @@ def _train_round(
     return result, [_metrics_row(job, shard, seconds, result.longest_row) for shard in result.shards]
 
 
-def _moved(run: Run, progress: Progress, result: rounds.RoundResult, rows: list[dict[str, Any]]) -> Progress:
+def _moved(
+    spark: SparkSession, run: Run, progress: Progress, result: rounds.RoundResult, rows: list[dict[str, Any]]
+) -> Progress:
     """Make the round's model the one that counts, after its metrics are noted."""
-    write_metrics(run.work, result.pointer.round, rows)
-    rounds.go_on_from(run, result.pointer, progress.pointer)
-    return Progress(result.pointer, progress.pointer, progress.metrics + rows)
+
+    def move(_: int) -> Progress:
+        with storage_errors(run.work.uri, "written"):
+            run.still_ours()
+            write_metrics(run.work, result.pointer.round, rows)
+            rounds.go_on_from(run, result.pointer, progress.pointer)
+        return Progress(result.pointer, progress.pointer, progress.metrics + rows)
+
+    return redo(spark, f"noting round {result.pointer.round}", move)
 
 
 def stepped_back(progress: Progress, error: FormatError) -> Progress:

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from w2v_spark import store
 from w2v_spark.array_types import Floats
+from w2v_spark.errors import FormatError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.failures import plain_errors
@@ -68,6 +69,8 @@ def write_vectors(
 def published_blocks(work: Place, pointer: Pointer, which: str, wanted: range) -> Iterator[tuple[int, Floats]]:
     """Number and values, float32 and flat, of these blocks of the vectors that are published, in their order."""
     parts = [sorted(pointer.blocks(work, matrix, wanted), key=lambda b: b[0]) for matrix in _PUBLISHED[which]]
+    if any([number for number, _ in part] != list(wanted) for part in parts):
+        raise FormatError(f"{pointer.directory} lacks some of the blocks {wanted.start} to {wanted.stop - 1}")
     for same in zip(*parts, strict=True):
         yield same[0][0], _mean([np.frombuffer(values, "<f4") for _, values in same])
 

@@ -34,7 +34,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from w2v_spark import store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
-from w2v_spark.errors import DivergenceError, FormatError
+from w2v_spark.errors import DivergenceError, FormatError, StorageError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.claim import Run
@@ -48,7 +48,15 @@ from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.shard import ShardJob, train_shard
 from w2v_spark.training.together import train_together
-from w2v_spark.workdir.blocks import BASE, BLOCK_SCHEMA, CHANGE_SCHEMA, ROUND_METRICS, block_batch, rows_per_block
+from w2v_spark.workdir.blocks import (
+    BASE,
+    BLOCK_SCHEMA,
+    CHANGE_SCHEMA,
+    MATRICES,
+    ROUND_METRICS,
+    block_batch,
+    rows_per_block,
+)
 from w2v_spark.workdir.pointer import Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
 
@@ -115,7 +123,9 @@ def run_round(
         pointer = _commit(spark, blocks, run, job.round.number, attempt)
     metrics = [json.loads(m) for m in pointer.read_metrics(run.work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
-    longest = max((m["longest_row"] for m in metrics if m["kind"] == "merge"), default=0.0)
+    merged = [m for m in metrics if m["kind"] == "merge"]
+    _check_whole(pointer, merged, job.vocabulary.words)
+    longest = max((m["longest_row"] for m in merged), default=0.0)
     _check_norm(longest, job)
     return RoundResult(pointer, shards, longest)
 
@@ -162,7 +172,11 @@ def go_on_from(run: Run, pointer: Pointer, before: Pointer | None) -> None:
     """Make this the round that counts, unless the output is another run's by now, and remove older ones."""
     run.still_ours()
     pointer.move(run.work, before)
-    remove_rounds(run.work, keep=[p.directory for p in (pointer, before) if p])
+    try:
+        remove_rounds(run.work, keep=[p.directory for p in (pointer, before) if p])
+    except OSError as e:
+        # they are in nobody's way but the disk's, and the next round tries again
+        log.warning("older rounds could not be removed: %s", e)
 
 
 def remove_rounds(work: Place, keep: Sequence[str]) -> None:
@@ -198,15 +212,19 @@ def merge_blocks(rows: Iterable[_Row], blocks: Iterator[tuple[str, int, pa.Buffe
 
 
 def look_over(blocks: Iterable[Block], vector_size: int) -> Iterator[pa.RecordBatch]:
-    """Blocks of a new model as rows of BLOCK_SCHEMA, and after them the length of their longest row, as metrics."""
-    longest = 0.0
+    """Blocks of a new model as rows of BLOCK_SCHEMA, and after them, as metrics, how many rows of each matrix they have
+    and the length of the longest.
+    """
+    longest, seen = 0.0, dict.fromkeys(MATRICES, 0)
     for matrix, block, shard, values in blocks:
         if matrix != ROUND_METRICS:
             rows = np.frombuffer(values, "<f4").reshape(-1, vector_size)
+            seen[matrix] += len(rows)
             squared = float(np.einsum("ij,ij->i", rows, rows).max(initial=0.0))
             longest = max(longest, squared**0.5) if np.isfinite(squared) else float("inf")
         yield block_batch(matrix, block, shard, values)
-    yield block_batch(ROUND_METRICS, 0, BASE, json.dumps({"kind": "merge", "longest_row": longest}).encode())
+    told = {"kind": "merge", "longest_row": longest, "rows": seen}
+    yield block_batch(ROUND_METRICS, 0, BASE, json.dumps(told).encode())
 
 
 def _block_of(row: _Row) -> tuple[str, int]:
@@ -250,6 +268,18 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attemp
         writer = writer.option("compression", "none")
         writer.parquet(place.uri)
     return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}")
+
+
+def _check_whole(pointer: Pointer, merged: Sequence[dict[str, Any]], words: int) -> None:
+    """StorageError where the listing lacks files of the round: a storage may list late what was written."""
+    for matrix in MATRICES:
+        rows, written = sum(m["rows"][matrix] for m in merged), sum(m["rows"][matrix] > 0 for m in merged)
+        files = len(pointer.files[matrix])
+        if rows != words or files < written:
+            raise StorageError(
+                f"{pointer.directory} lists {files} files of {matrix}, and tasks that wrote {written} of them, with "
+                f"{rows} of the {words} rows"
+            )
 
 
 def _check_norm(longest: float, job: ShardJob) -> None:
