@@ -16,11 +16,12 @@ from w2v_spark.array_types import Doubles, Floats
 from w2v_spark.kernels.aligned import aligned_matrix, aligned_zeros
 from w2v_spark.kernels.cache import compile_now, inner, read_only
 from w2v_spark.kernels.simd import add_combination
-from w2v_spark.kernels.sizes import whole_vectors
+from w2v_spark.kernels.sizes import LANES, whole_vectors
 
 # changes travel with 11 bits, so axes need no more than this; a matrix of 300 takes 5 sweeps
 _ENOUGH = 1e-6
 _MOST_SWEEPS = 30
+_LITTLE = 1e-6  # of a mean eigenvalue
 # so many rows stay in the first cache; those of a moment are added up in single precision
 _PART = 32
 
@@ -34,13 +35,15 @@ def principal_axes(moment: Doubles) -> tuple[Doubles, Doubles]:
     """Eigenvalues and eigenvectors (as rows) of a symmetric matrix without negative eigenvalues, float64[D] and
     float64[D, D], in no order; the lower triangle is read.
 
-    One-sided Jacobi (Hestenes 1958): rotations make the rows orthogonal, two at a time; their lengths are then the
-    eigenvalues.
+    One-sided Jacobi (Hestenes 1958): rotations make the rows orthogonal, two at a time; each is then its eigenvalue
+    times its axis. A little of the unit matrix gives a direction to those without a length, too.
     """
-    rotated, axes = np.tril(moment) + np.tril(moment, -1).T, np.eye(len(moment))
-    _rotator()(rotated, axes)
-    # a row of `rotated` is eigenvalue x axis
-    return np.abs(np.einsum("ij,ij->i", rotated, axes)), axes
+    size = len(moment)
+    little = _LITTLE * float(np.trace(moment)) / size or 1.0
+    rotated = np.tril(moment) + np.tril(moment, -1).T + little * np.eye(size)
+    _rotator()(rotated)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rotated, rotated))
+    return np.maximum(0.0, lengths - little), rotated / lengths[:, None]
 
 
 def weigh_along(values: Floats, axes: Doubles, exposure: Doubles, rates: Doubles, replicas: int) -> Floats:
@@ -85,32 +88,55 @@ def _adder(width: int) -> Any:
     return add
 
 
+@inner
+def _dot(a: Any, b: Any, sums: Any) -> Any:
+    """The dot product of two rows, of 16 sums side by side: one alone would wait for itself at each number."""
+    sums[:] = 0.0
+    whole = len(a) // LANES * LANES
+    for d in range(0, whole, LANES):
+        for lane in range(LANES):
+            sums[lane] += a[d + lane] * b[d + lane]
+    for d in range(whole, len(a)):
+        sums[d - whole] += a[d] * b[d]
+    total = 0.0
+    for lane in range(LANES):
+        total += sums[lane]
+    return total
+
+
+@inner
+def _turn(a: Any, b: Any, cosine: Any, sine: Any) -> None:
+    for d in range(len(a)):
+        x, y = a[d], b[d]
+        a[d], b[d] = cosine * x - sine * y, sine * x + cosine * y
+
+
 @functools.cache
 def _rotator() -> Any:
-    @compile_now(types.void(types.float64[:, ::1], types.float64[:, ::1]))
-    def rotate(rows: Any, axes: Any) -> None:
-        size = len(rows)
+    @compile_now(types.void(types.float64[:, ::1]))
+    def rotate(rows: Any) -> None:
+        size, sums = len(rows), np.zeros(LANES)
+        lengths = np.zeros(size)  # squared
+        # a matrix of 1,024 is larger than a cache, two blocks of its rows are not
+        blocks = -(-size // _PART)
         for _ in range(_MOST_SWEEPS):
             turned = False
-            for p in range(size - 1):
-                for q in range(p + 1, size):
-                    pp, qq, pq = 0.0, 0.0, 0.0
-                    for d in range(size):
-                        pp += rows[p, d] * rows[p, d]
-                        qq += rows[q, d] * rows[q, d]
-                        pq += rows[p, d] * rows[q, d]
-                    if abs(pq) <= _ENOUGH * np.sqrt(pp * qq):
-                        continue
-                    turned = True
-                    slope = (qq - pp) / (2.0 * pq)
-                    tangent = (1.0 if slope >= 0.0 else -1.0) / (abs(slope) + np.sqrt(1.0 + slope * slope))
-                    cosine = 1.0 / np.sqrt(1.0 + tangent * tangent)
-                    sine = cosine * tangent
-                    for d in range(size):
-                        a, b = rows[p, d], rows[q, d]
-                        rows[p, d], rows[q, d] = cosine * a - sine * b, sine * a + cosine * b
-                        a, b = axes[p, d], axes[q, d]
-                        axes[p, d], axes[q, d] = cosine * a - sine * b, sine * a + cosine * b
+            for p in range(size):
+                lengths[p] = _dot(rows[p], rows[p], sums)
+            for pair in range(blocks * blocks):
+                first, second = pair // blocks * _PART, pair % blocks * _PART
+                for p in range(first, min(size, first + _PART)):
+                    for q in range(max(p + 1, second), min(size, second + _PART)):
+                        pp, qq, pq = lengths[p], lengths[q], _dot(rows[p], rows[q], sums)
+                        if abs(pq) <= _ENOUGH * np.sqrt(pp * qq):
+                            continue
+                        turned = True
+                        slope = (qq - pp) / (2.0 * pq)
+                        tangent = (1.0 if slope >= 0.0 else -1.0) / (abs(slope) + np.sqrt(1.0 + slope * slope))
+                        cosine = 1.0 / np.sqrt(1.0 + tangent * tangent)
+                        _turn(rows[p], rows[q], cosine, cosine * tangent)
+                        # what one loses the other has; rounding is made good at the next sweep
+                        lengths[p], lengths[q] = max(0.0, pp - tangent * pq), qq + tangent * pq
             if not turned:
                 return
 
