@@ -174,7 +174,8 @@ def test_a_finished_model_and_a_file(tmp_path: Path) -> None:
     manifest = store.model_manifest({"vector_size": 2}, {store.VECTORS: []})
     put(tmp_path / "done", "model.json", text=json.dumps(manifest))
     assert refusal(tmp_path / "done") == (
-        f"output {tmp_path}/done holds a finished model: give --overwrite to replace it, or another directory"
+        f"output {tmp_path}/done holds a finished model: give overwrite=True (--overwrite) to replace it, or another "
+        "directory"
     )
     put(tmp_path, "file")
     assert refusal(tmp_path / "file").startswith(f"output {tmp_path}/file cannot be written: ")

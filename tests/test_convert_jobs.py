@@ -87,6 +87,11 @@ def test_convert_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             [*V1, "--output", "{}/x.npy", "--from", "numpy"],
             "--from goes with --input: leave it out, or give --input",
         ),
+        (
+            [*V1, "--output", "{}/x.kv"],
+            "{}/x.kv: no pickle is written, as it runs code when it is read: give --to gensim and another name, which "
+            "gensim reads by KeyedVectors.load_word2vec_format(NAME, fvocab=NAME.vocab, binary=True)",
+        ),
         (["--input", "{}/x.npy", "--output", "{}/m"], "cannot read {}/x.npy: No such file or directory"),
         (
             ["--input", "{}/x.kv", "--output", "{}/m"],

@@ -157,6 +157,7 @@ def test_numpy_files(tmp_path: Path) -> None:
         ("2 2\na 1 2\nb 1 x\n", ", line 3: expected 2 numbers after the word, got b'x'"),
         ("a 1 2\n\nb 1 2\n", ", line 2: expected a word and 2 numbers, got b'\\n'"),
         ("a 1 2\nb x 2\n", ", line 2: expected 2 numbers after the word, got b'x'"),
+        ("as listed and stated\nin many comments\n", ", line 1: expected 3 numbers after the word, got b'listed'"),
         ("1 2\na 1 nan\n", ": the vector of 'a' is not finite"),
         ("99999999 300\na 1\n", " is too short for the 99999999 vectors of 300 numbers that its first line says"),
         ("\x80\x14\x95\x17", ", line 1: expected 'words numbers', or a word and its numbers, got b'"),

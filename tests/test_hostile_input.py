@@ -68,7 +68,7 @@ def test_latin_1_is_told(spark: SparkSession, tmp_path: Path, caplog: pytest.Log
 
 
 NOT_UTF8 = "the input is not UTF-8 text: {} % of the characters that it begins with are NUL or cannot be read; convert"
-NO_WORDS = "the input is empty: it has no words; check --input, --column and --tokenizer"
+NO_WORDS = "the input is empty: it has no words; check its text, the column (--column) and the tokenizer (--tokenizer)"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ NO_WORDS = "the input is empty: it has no words; check --input, --column and --t
     [
         ("utf16.txt", ("some text\n" * 9).encode("utf-16"), NOT_UTF8.format(53)),
         ("latin.txt", ("là où été âgé\n" * 9).encode("latin-1"), NOT_UTF8.format(46)),
+        ("packed.txt", gzip.compress(os.urandom(900)), "it begins as gzip does: give files of gzip names that end in"),
         ("archive.bin", bytes(range(256)) * 9, NOT_UTF8.format(51)),
         ("empty.txt", b"", NO_WORDS),
         ("blank.txt", b"\n \n\t\r\n..\n", NO_WORDS),

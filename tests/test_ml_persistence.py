@@ -81,7 +81,9 @@ def test_another_process_loads_it(spark: SparkSession, model: Word2VecModel, tmp
     }
 
 
-def test_a_pipeline_that_overwrites_the_vectors_of_its_own_model(model: Word2VecModel, tmp_path: Path) -> None:
+def test_a_pipeline_that_overwrites_the_vectors_of_its_own_model(
+    spark: SparkSession, model: Word2VecModel, tmp_path: Path
+) -> None:
     path = str(tmp_path / "pipeline")
     PipelineModel([model]).write().overwrite().save(path)
     loaded = PipelineModel.load(path)
@@ -182,6 +184,16 @@ def test_a_converted_model_is_loaded(
     (directory / "model.json").write_text(manifest.replace("part-00000", "../part-00000"))
     with pytest.raises(FormatError, match="which lies outside of it: the directory is not ours$"):
         loaded.getVectors()
+
+
+def test_an_estimator_is_not_read_from_a_model(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
+    model.save(str(tmp_path / "model"))
+    says = f"{tmp_path}/model holds a w2v_spark.Word2VecModel, not a w2v_spark.Word2Vec: load it with its own class"
+    with pytest.raises(FormatError, match=f"^{says}$"):
+        Word2Vec.load(str(tmp_path / "model"))
+    says = f"{tmp_path}/none holds no w2v_spark.Word2Vec; Word2VecModel.load reads what a training run wrote"
+    with pytest.raises(FormatError, match=f"^{says}$"):
+        Word2Vec.load(str(tmp_path / "none"))
 
 
 def test_the_estimator_and_foreign_directories(spark: SparkSession, tmp_path: Path) -> None:

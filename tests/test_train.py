@@ -144,6 +144,17 @@ def test_every_kind_of_input(spark: SparkSession, small_text: Path, tmp_path: Pa
         assert counts(source, tmp_path / f"out{i}") == expected, source
 
 
+def test_a_text_of_which_subsampling_leaves_nothing_is_told(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = spark.createDataFrame([(["king", "queen"],), (["man", "woman"],)], "words array<string>")
+    w2v_spark.train(words, tmp_path / "out", min_count=1, vector_size=4, max_iter=1, sample=1e-9)
+    assert (
+        f"nothing was trained, and the vectors of file:{tmp_path}/out are those that training starts with: subsampling "
+        "(sample = 1e-09) left no two words side by side; give sample = 0 for so small a text"
+    ) in caplog.messages
+
+
 def test_chinese(spark: SparkSession, tmp_path: Path) -> None:
     rjieba = pytest.importorskip("rjieba")
     lines = ["我们在北京大学学习自然语言处理，用 Spark。", "他来到了网易杭研大厦！"]
@@ -226,7 +237,7 @@ def test_overwrite_keeps_the_old_model_until_the_new_one_is_trained(
     output = tmp_path / "out"
     w2v_spark.train(small_text, output, **SMALL)
     before = vectors_of(output)
-    with pytest.raises(OutputError, match="holds a finished model: give --overwrite"):
+    with pytest.raises(OutputError, match="holds a finished model: give overwrite=True"):
         w2v_spark.train(small_text, output, **SMALL)
     with pytest.raises(InputError, match="no word is left"):
         w2v_spark.train(small_text, output, overwrite=True, **{**SMALL, "min_count": 10**6})

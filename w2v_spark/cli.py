@@ -84,7 +84,9 @@ def _add_input_and_output(group: argparse._ArgumentGroup) -> None:
         "--vocab", metavar="FILE", help="a ready vocabulary: a word a line, or Parquet with a column word"
     )
     group.add_argument(
-        "--start-from", metavar="DIR", help="an earlier model: its words keep their vectors, new words start at random"
+        "--start-from",
+        metavar="DIR",
+        help="an earlier model: its words start from their vectors, new ones at random",
     )
     group.add_argument(
         "--freeze",

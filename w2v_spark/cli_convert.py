@@ -67,7 +67,7 @@ def run_convert(args: argparse.Namespace) -> int:
         if value is not None and getattr(args, wanted.removeprefix("--")) is None:
             raise ParamError(f"{option} goes with {wanted}: leave it out, or give {wanted}")
     if args.vectors is not None:
-        name = args.to or format_of(Path(args.output)).name
+        name = args.to or format_of(Path(args.output), writing=True).name
         vectors = _first(Vectors.open(args.vectors), args.limit)
         written = write_file(vectors, args.output, name, dtype=args.dtype, replace_spaces=args.replace_spaces)
         shown = ", ".join(map(str, written))

@@ -12,7 +12,7 @@ from w2v_spark import store
 from w2v_spark.cli_common import JSON_HELP, VECTORS_HELP, open_vectors, rounded, run_command, set_texts
 from w2v_spark.errors import ParamError
 from w2v_spark.kernels.arrays import DEVICES
-from w2v_spark.pictures.files import file_to_write
+from w2v_spark.pictures.files import file_to_write, writing
 from w2v_spark.vectors.evaluate import (
     RESTRICT_VOCAB,
     AnalogyReport,
@@ -76,11 +76,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
     analogies = [evaluate_analogies(vectors, path, args.restrict_vocab, method=method) for path in args.analogies]
     pairs = [evaluate_pairs(vectors, path, args.restrict_vocab) for path in args.pairs]
     odd = [evaluate_odd_ones(vectors, path, args.restrict_vocab) for path in args.odd]
-    if page is not None:
-        from w2v_spark.pictures.scores_page import Scores, scores_page
-
-        scores = Scores(analogies, pairs, odd, method)
-        page.write_text(scores_page(args.vectors, vectors, _manifest(args.vectors), scores), encoding="utf-8")
     if args.json:
         reports = {
             "analogies": [_analogies_json(r) for r in analogies],
@@ -94,6 +89,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
             blocks.append(pair_lines(pairs))
         blocks += [odd_lines(report) for report in odd]
         print("\n\n".join("\n".join(block) for block in blocks))
+    if page is not None:
+        from w2v_spark.pictures.scores_page import Scores, scores_page
+
+        scores = Scores(analogies, pairs, odd, method)
+        with writing(page):
+            page.write_text(scores_page(args.vectors, vectors, _manifest(args.vectors), scores), encoding="utf-8")
     return 0
 
 

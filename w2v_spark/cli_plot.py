@@ -10,7 +10,7 @@ from w2v_spark import store
 from w2v_spark.cli_common import VECTORS_HELP, open_vectors, run_command, set_texts, vectors_address
 from w2v_spark.errors import ParamError
 from w2v_spark.pictures.canvas import ENDINGS, picture_module, save
-from w2v_spark.pictures.files import file_to_write
+from w2v_spark.pictures.files import file_to_write, writing
 from w2v_spark.pictures.layout import METHODS
 from w2v_spark.training.history import read_rounds
 from w2v_spark.vectors.vectors import Vectors
@@ -61,7 +61,8 @@ def run_plot(args: argparse.Namespace) -> int:
         raise ParamError("no file given: add --save FILE, which ends in .png or .svg")
     path = file_to_write("--save", args.save, ENDINGS)
     figure, about = {"map": _map, "heatmap": _heatmap, "rounds": _rounds}[args.picture](args)
-    save(figure, path)
+    with writing(path):
+        save(figure, path)
     print(f"{about}: {args.save}")
     return 0
 

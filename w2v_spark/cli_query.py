@@ -43,7 +43,11 @@ def add_query_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, names, text in (
         ("similar", (), "the nearest words of each WORD, under a heading where several are given"),
-        ("analogy", ("A", "B", "C"), "the words nearest to A - B + C, as in: analogy king man woman"),
+        (
+            "analogy",
+            ("A", "B", "C"),
+            "the words nearest to A - B + C, as in: analogy king man woman (files of questions say B A C)",
+        ),
         ("similarity", ("A", "B"), "the cosine of two words, or what --metric says"),
         ("vector", ("WORD",), "the numbers of a word"),
     ):

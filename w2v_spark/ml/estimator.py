@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from pyspark.ml.base import Estimator
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsReader, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
 from w2v_spark.ml.columns import checked_columns
@@ -41,6 +41,13 @@ class Word2Vec(Estimator[Word2VecModel], Word2VecParams, DefaultParamsReadable["
     def setParams(self, **values: Any) -> Self:
         """Set several Params by name; None takes a value back."""
         return self._set(**values)
+
+    @classmethod
+    def read(cls) -> DefaultParamsReader[Self]:
+        """A reader of what `write` saved."""
+        from w2v_spark.ml.persistence import Word2VecReader
+
+        return Word2VecReader(cls)
 
     def _fit(self, dataset: DataFrame) -> Word2VecModel:
         spark = dataset.sparkSession

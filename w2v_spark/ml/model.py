@@ -118,6 +118,6 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
 
 
 def _checked_num(num: int) -> int:
-    if num < 1:
-        raise ParamError(f"findSynonyms was asked for {num} words: must be at least 1")
+    if not isinstance(num, int | np.integer) or num < 1:
+        raise ParamError(f"num given invalid value {num!r}: must be an integer of at least 1")
     return num

@@ -20,7 +20,7 @@ from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.place import Place
 from w2v_spark.spark.session import is_connect, qualify
 
-_DATA, _SUMMARY, _CLASS = "data", "summary", "w2v_spark.Word2VecModel"
+_DATA, _SUMMARY, _CLASS, _ESTIMATOR = "data", "summary", "w2v_spark.Word2VecModel", "w2v_spark.Word2Vec"
 
 
 class Word2VecModelWriter(MLWriter):
@@ -58,6 +58,21 @@ class Word2VecModelWriter(MLWriter):
         extra = {_SUMMARY: model.summary.to_dict()}
         DefaultParamsWriter.saveMetadata(model, path, spark, extraMetadata=extra)  # type: ignore[arg-type]
         copy_model(spark, model.directory, f"{path}/{_DATA}")
+
+
+class Word2VecReader(DefaultParamsReader[Any]):
+    """Reads what `Word2Vec.save` wrote."""
+
+    def load(self, path: str) -> Any:
+        """The estimator; FormatError where the directory holds something else."""
+        spark = self.sparkSession
+        address = _address(spark, path)
+        if not found_by(spark, lambda: Place.open(address).exists("metadata")):
+            raise FormatError(f"{path} holds no w2v_spark.Word2Vec; Word2VecModel.load reads what a training run wrote")
+        found = DefaultParamsReader.loadMetadata(address, spark)["class"]
+        if found != _ESTIMATOR:
+            raise FormatError(f"{path} holds a {found}, not a {_ESTIMATOR}: load it with its own class")
+        return super().load(address)
 
 
 class Word2VecModelReader(MLReader[Word2VecModel]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from w2v_spark.errors import OutputError, ParamError
@@ -20,3 +21,12 @@ def file_to_write(option: str, name: str, endings: Sequence[str]) -> Path:
     if path.is_dir():
         raise OutputError(f"cannot write {name}: it is a folder")
     return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Writes to the path; OutputError where that fails."""
+    try:
+        yield
+    except OSError as e:
+        raise OutputError(f"cannot write {path}: {e.strerror or e}") from e

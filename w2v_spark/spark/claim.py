@@ -209,7 +209,8 @@ def claim_output(output: Place, application: str, overwrite: bool, only_plan: bo
             if record.get("finished"):  # its driver died while it removed this
                 _remove(work)
             raise OutputError(
-                f"output {output.uri} holds a finished model: give --overwrite to replace it, or another directory"
+                f"output {output.uri} holds a finished model: give overwrite=True (--overwrite) to replace it, or "
+                "another directory"
             )
         if training and overwrite and only_plan and not again:
             raise OutputError(

@@ -74,6 +74,15 @@ def words_function(
     return words
 
 
+def _advice(beginnings: Sequence[str | None]) -> str:
+    """What helps where text, as it was read, is none."""
+    texts = [text for text in beginnings if text]
+    if any(text.startswith("\x1f\ufffd\b") for text in texts):
+        return "it begins as gzip does: give files of gzip names that end in .gz"
+    encoding = "UTF-16" if any("\0" in text for text in texts) else "LATIN1"
+    return f"convert it first (iconv -f {encoding} -t UTF-8), or give format (--format)"
+
+
 def check_script(documents: Documents, params: Params) -> None:
     """Refuse what is no UTF-8 text, and text in a script without spaces where the tokeniser cuts at spaces."""
     if documents.words:
@@ -86,7 +95,7 @@ def check_script(documents: Documents, params: Params) -> None:
     if unreadable > _MOST_UNREADABLE:
         raise InputError(
             f"the input is not UTF-8 text: {100 * unreadable:.0f} % of the characters that it begins with are NUL or "
-            "cannot be read; convert it first (iconv -f UTF-16 -t UTF-8), or give --format"
+            f"cannot be read; {_advice(sample)}"
         )
     if unreadable:
         log.warning(
@@ -137,7 +146,9 @@ def write_counts(
             100 * wordless / seen,
         )
     if not words:
-        raise InputError("the input is empty: it has no words; check --input, --column and --tokenizer")
+        raise InputError(
+            "the input is empty: it has no words; check its text, the column (--column) and the tokenizer (--tokenizer)"
+        )
     return words, files
 
 

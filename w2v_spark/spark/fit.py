@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -43,6 +44,11 @@ from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
+
+_UNTRAINED = (
+    "nothing was trained, and the vectors of %s are those that training starts with: subsampling (%s) left no two "
+    "words side by side; give sample = 0 for so small a text"
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,9 @@ class Prepared:
         trained = _summary(run.output, params, progress.metrics)
         run.finish(keep_work)
         seconds = time.perf_counter() - started
-        log.info("wrote %d vectors to %s, %.0f s after counting", vocabulary.words, run.output.uri, seconds)
+        log.info("wrote %s vectors to %s in %.0f s", f"{vocabulary.words:,}", run.output.uri, seconds)
+        if math.isnan(trained.loss):
+            log.warning(_UNTRAINED, run.output.uri, f"sample = {params.sample:g}")
         return trained
 
     def _begin_rounds(self, scoring: Scoring | None = None) -> Progress:

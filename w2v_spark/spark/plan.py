@@ -153,9 +153,10 @@ class Plan:
         """One line for the log."""
         p = self.params
         return (
-            f"train {self.vocabulary:,} words x {p.vector_size} on {self.words:,} words x {p.max_iter} epochs: "
-            f"{self.replicas} replicas of {p.threads_per_replica} threads on {self.executors} executors, "
-            f"{self.rounds} rounds"
+            f"train {counted(self.vocabulary, 'word')} x {p.vector_size} on {counted(self.words, 'word')} x "
+            f"{counted(p.max_iter, 'epoch')}: {counted(self.replicas, 'replica')} of "
+            f"{counted(p.threads_per_replica or 1, 'thread')} on {counted(self.executors, 'executor')}, "
+            f"{counted(self.rounds, 'round')}"
         )
 
     def text(self) -> str:

@@ -47,7 +47,7 @@ class EarlierModel:
         if size != params.vector_size:
             raise ParamError(
                 f"parameter vector_size given invalid value {params.vector_size}: must be {size}, as that of the model "
-                f"to start from, {os.fspath(path)}"
+                f"to start from, {os.fspath(path)}: give vector_size={size} (--vector-size {size})"
             )
         if model.place.same_as(Place.open(qualify(spark, output))):
             raise ParamError(f"the model to start from is the output itself, {os.fspath(path)}: give another output")

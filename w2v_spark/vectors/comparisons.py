@@ -28,7 +28,9 @@ class Comparisons(Words):
 
     def similarity(self, w1: Item, w2: Item, metric: str = "cosine") -> float:
         """The cosine of two words, or another metric's value."""
-        return float(metrics.between(metrics.checked(metric), self._row(w1), self._row(w2)))
+        value = float(metrics.between(metrics.checked(metric), self._row(w1), self._row(w2)))
+        # rounding takes a word's cosine with itself beyond 1, of which acos and sqrt(distance) are undefined
+        return min(1.0, max(-1.0, value)) if metric == "cosine" else value
 
     def distance(self, w1: Key, w2: Key) -> float:
         """1 - the cosine of two words."""

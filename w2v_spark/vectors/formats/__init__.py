@@ -169,10 +169,15 @@ def read_file(
         raise FormatError(f"{source} says that it holds more vectors than memory can hold: {e}") from e
 
 
-def format_of(path: Path) -> Format:
-    """The format that a file's ending tells."""
+def format_of(path: Path, writing: bool = False) -> Format:
+    """The format that a file's ending tells, of a file to be read or, when `writing`, of a new one."""
     if path.name.endswith((".kv", ".model", ".pkl", ".pickle")):
-        raise pickled(path)
+        if not writing:
+            raise pickled(path)
+        raise ParamError(
+            f"{path}: no pickle is written, as it runs code when it is read: give --to gensim and another name, which "
+            "gensim reads by KeyedVectors.load_word2vec_format(NAME, fvocab=NAME.vocab, binary=True)"
+        )
     if not path.name.endswith(".metadata.tsv"):
         for form in FORMATS.values():
             if path.name.endswith(form.endings or "\0"):

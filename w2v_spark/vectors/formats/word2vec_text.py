@@ -48,7 +48,8 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
     """
     with unpacked(path) as stream:
         lines = lines_of(path, stream)
-        first = next(lines, b"").split()
+        line = next(lines, b"")
+        first = line.split()
         header = len(first) == 2 and all(field.isdigit() and len(field) < 100 for field in first)
         if not first:
             raise FormatError(f"{path} is empty: expected a line 'words numbers', or a word and its numbers")
@@ -56,6 +57,9 @@ def read(path: Path, limit: int | None = None, unicode_errors: str = "strict") -
         size = int(first[1]) if header else len(first) - 1
     if size < 1:
         raise FormatError(f"{path}, line 1: expected 'words numbers', or a word and its numbers, got {first[0][:60]!r}")
+    if not header:
+        # running text has a first line, too, of which "too short" would say nothing
+        _numbers(path, [(1, line)], size, [])
     check_size(path, rows, size, 2 * size)
     wanted = rows if limit is None else min(limit, rows)
     vectors, words = np.empty((wanted, size), np.float32), list[bytes]()
