@@ -17,6 +17,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from enum import Enum, auto
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -53,6 +54,14 @@ class _Rows(NamedTuple):
     stop: int
 
 
+class _Phase(Enum):
+    """What a replica has done at a sync, in this order."""
+
+    TRAINED = auto()
+    MERGED = auto()  # its own blocks
+    FETCHED = auto()  # by all others
+
+
 class Exchange:
     """One replica's side: its model, and `base`, syn0 and syn1 as all replicas last agreed on them, float32[words,
     vector_size]; `counts` are those of training/shard.py; `threads` merge.
@@ -75,8 +84,8 @@ class Exchange:
         self._size = base[MATRICES[0]].shape[1]
         self._peers: dict[int, Callable[[flight.Ticket], Iterator[Any]]] = {}
         self._moved = threading.Condition()
-        # syncs for which this replica has trained, and has merged, and those whose merged blocks all others have
-        self._trained, self._merged, self._fetched = 0, 0, 0
+        # for how many syncs this replica has come so far
+        self._syncs = dict.fromkeys(_Phase, 0)
         self._fetching = replicas - 1
         self._failure, self._told = "", 0
 
@@ -100,7 +109,7 @@ class Exchange:
                         client = stack.enter_context(flight.FlightClient(f"grpc://{address}", generic_options=_CHANNEL))
                         self._peers[peer] = partial(client.do_get, options=options)
                 yield
-                self._wait_for("_fetched", self._trained)
+                self._wait_for(_Phase.FETCHED, self._syncs[_Phase.TRAINED])
         except BaseException as e:
             self._fail(str(e) or type(e).__name__)
             raise
@@ -113,9 +122,9 @@ class Exchange:
         """
         self._weights = weights
         try:
-            sync = self._move_on("_trained")
+            sync = self._move_on(_Phase.TRAINED)
             self._fold_own(sync)
-            self._move_on("_merged")
+            self._move_on(_Phase.MERGED)
             # each asks another one first
             owners = ((self.number + i) % self.replicas for i in range(1, self.replicas))
             for _ in in_threads(partial(self._take_over, sync), owners, self._threads):
@@ -127,7 +136,7 @@ class Exchange:
 
     def changes(self, sync: int, owner: int) -> Iterator[pa.RecordBatch]:
         """What this replica made of another's blocks, once it has trained so far."""
-        self._wait_for("_trained", sync)
+        self._wait_for(_Phase.TRAINED, sync)
         for i, block in enumerate(self._blocks(owner)):
             change = self._change(block)
             yield self._sent(change_batch(block.matrix, i, self.number, change.values, change.rows, change.counts))
@@ -136,13 +145,14 @@ class Exchange:
         """The blocks that this replica owns, once it has folded them. They stay as they are until all others have
         fetched them, because the next fold waits for everyone's changes.
         """
-        self._wait_for("_merged", sync)
+        self._wait_for(_Phase.MERGED, sync)
         for i, block in enumerate(self._blocks(owner)):
             yield self._sent(change_batch(block.matrix, i, BASE, self._base(block)))
         with self._moved:
             self._fetching -= 1
             if not self._fetching:
-                self._fetching, self._fetched = self.replicas - 1, sync
+                self._fetching = self.replicas - 1
+                self._syncs[_Phase.FETCHED] = sync
                 self._moved.notify_all()
 
     def _fold_own(self, sync: int) -> None:
@@ -197,17 +207,16 @@ class Exchange:
             self.bytes_sent += batch.nbytes
         return batch
 
-    def _move_on(self, phase: str) -> int:
-        """Say that this replica has trained, or merged, once more; how often in all."""
+    def _move_on(self, phase: _Phase) -> int:
+        """Say that this replica has trained, or merged, once more; the number of the sync."""
         with self._moved:
-            times: int = getattr(self, phase) + 1
-            setattr(self, phase, times)
+            self._syncs[phase] += 1
             self._moved.notify_all()
-        return times
+            return self._syncs[phase]
 
-    def _wait_for(self, phase: str, times: int) -> None:
+    def _wait_for(self, phase: _Phase, sync: int) -> None:
         with self._moved:
-            self._moved.wait_for(lambda: getattr(self, phase) >= times or self._failure)
+            self._moved.wait_for(lambda: self._syncs[phase] >= sync or self._failure)
             if self._failure:
                 self._told += 1
                 self._moved.notify_all()
