@@ -142,10 +142,13 @@ def stepped_back(progress: Progress, error: FormatError) -> Progress:
 
 
 def _log_share(metrics: list[dict[str, Any]]) -> None:
-    """How much of the time the replicas trained: the rest went to opening and merging models."""
+    """How much of the time a replica trained: the rest went to opening and merging models, and to waiting for others
+    where not all run at once.
+    """
     done = trained_rounds(metrics)
     seconds, trained = sum(r.seconds for r in done), sum(r.seconds_train for r in done)
-    log.info("rounds took %.1f s, training %.1f s of them (%.0f %%)", seconds, trained, 100 * trained / seconds)
+    what = "rounds took %.1f s, for %.1f s of which (%.0f %%) the slowest replica of each trained"
+    log.info(what, seconds, trained, 100 * trained / seconds)
 
 
 def _metrics_row(job: ShardJob, shard: dict[str, Any], seconds: float, longest_row: float) -> dict[str, Any]:
