@@ -55,6 +55,13 @@ def rounds_of(output: Path) -> int:
     return max(numbers)
 
 
+def check_as_undisturbed(output: Path, whole: tuple[Path, bytes, int]) -> None:
+    """The model is that of the undisturbed run, with all its rounds, and nothing else is there."""
+    _, vectors, in_all = whole
+    assert vectors_of(output) == vectors and rounds_of(output) == in_all
+    assert is_clean(output)
+
+
 def is_clean(output: Path) -> bool:
     """Nothing but a model lies there, and nothing that a writer left."""
     names = {p.name for p in output.iterdir() if not p.name.startswith(".")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from file_systems import LikeHdfs, place_of
-from interrupted_runs import SMALL, interrupted, is_clean, rounds_of, vectors_of
+from interrupted_runs import SMALL, check_as_undisturbed, interrupted, rounds_of, vectors_of
 
 import w2v_spark
 from w2v_spark.errors import FormatError, StorageError, W2VError
@@ -39,7 +39,6 @@ def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """On what the driver takes for hdfs."""
-    text, vectors, in_all = whole
     failed: list[str] = []
 
     def fail_twice(operation: str, path: str) -> None:
@@ -49,14 +48,13 @@ def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(
 
     monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
     monkeypatch.setattr(Place, "open", lambda address: place_of(LikeHdfs(fail_twice), address.removeprefix("file:")))
-    w2v_spark.train(text, tmp_path / "out", **SMALL)
+    w2v_spark.train(whole[0], tmp_path / "out", **SMALL)
     monkeypatch.undo()
     assert re.search(
         r"round 2/\d+ .* failed: .*cannot be read: .*HDFS file failed.*; once more \(2 of 3\)", caplog.text
     )
     assert "damaged" not in caplog.text and "going back" not in caplog.text
-    assert vectors_of(tmp_path / "out") == vectors and rounds_of(tmp_path / "out") == in_all
-    assert is_clean(tmp_path / "out")
+    check_as_undisturbed(tmp_path / "out", whole)
 
 
 def test_a_listing_without_a_file_and_a_pointer_that_is_not_written_cost_a_try_each(
@@ -66,7 +64,6 @@ def test_a_listing_without_a_file_and_a_pointer_that_is_not_written_cost_a_try_e
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    text, vectors, in_all = whole
     listed, moved, left = Pointer.of_directory, Pointer.move, {"listing": 1, "writing": 1}
 
     def list_late(work: Place, round: int, directory: str) -> Pointer:
@@ -85,14 +82,13 @@ def test_a_listing_without_a_file_and_a_pointer_that_is_not_written_cost_a_try_e
     monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
     monkeypatch.setattr(Pointer, "of_directory", list_late)
     monkeypatch.setattr(Pointer, "move", write_late)
-    w2v_spark.train(text, tmp_path / "out", **SMALL)
+    w2v_spark.train(whole[0], tmp_path / "out", **SMALL)
     assert left == {"listing": 0, "writing": 0}
     assert re.search(
         r"round 2/\d+ .* failed: \S+ lists \d+ files of syn1, and tasks .*; once more \(1 of 3\)", caplog.text
     )
     assert re.search(r"noting round 3 failed: \S+ cannot be written: .*fails over; once more", caplog.text)
-    assert vectors_of(tmp_path / "out") == vectors and rounds_of(tmp_path / "out") == in_all
-    assert is_clean(tmp_path / "out")
+    check_as_undisturbed(tmp_path / "out", whole)
 
 
 def test_storage_that_goes_on_failing_is_told(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,8 @@ def test_nearest_neighbours_share_the_community(
     assert found and float(found[1]) > 90
     assert ("more than 20 steps apart are not paired" in shown) == told
     assert walks.main(options.split()) == 2
-    assert "holds a finished model: give overwrite=True (--overwrite) to replace it" in capsys.readouterr().err
+    told = "holds a finished model: give overwrite=True (--overwrite) to replace it, or another directory"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

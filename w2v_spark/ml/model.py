@@ -19,6 +19,7 @@ from w2v_spark.ml.params import Word2VecParams
 from w2v_spark.ml.sentences import mean_vector_column
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.ml.synonyms import nearest_words, vector_of
+from w2v_spark.vectors.given import checked_int
 from w2v_spark.vectors.vectors import Vectors
 
 
@@ -77,15 +78,15 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
         """
         files = read_vectors(SparkSession.active(), self.directory)
         if not isinstance(word, str):
-            return nearest_words(files, self._query(word), _checked_num(num))
+            return nearest_words(files, self._query(word), checked_int("num", num, least=1))
         query = vector_of(files, word, self._summary.words)
-        return nearest_words(files.where(files.word != word), query, _checked_num(num))
+        return nearest_words(files.where(files.word != word), query, checked_int("num", num, least=1))
 
     def findSynonymsArray(self, word: Any, num: int) -> list[tuple[str, float]]:
         """A list of (word, similarity): as findSynonyms, but searched in the driver's memory, which holds the vectors
         from then on.
         """
-        num = _checked_num(num)
+        num = checked_int("num", num, least=1)
         if isinstance(word, str):
             return self.wv.similar_by_word(word, num)
         return self.wv.similar_by_vector(self._query(word), num)
@@ -115,9 +116,3 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
         if query.shape != (size,) or not np.isfinite(query).all():
             raise ParamError(f"a vector of {len(query)} numbers was given: must be {size} finite numbers")
         return query
-
-
-def _checked_num(num: int) -> int:
-    if not isinstance(num, int | np.integer) or num < 1:
-        raise ParamError(f"num given invalid value {num!r}: must be an integer of at least 1")
-    return num

@@ -68,10 +68,8 @@ class Word2VecReader(DefaultParamsReader[Any]):
         spark = self.sparkSession
         address = _address(spark, path)
         if not found_by(spark, lambda: Place.open(address).exists("metadata")):
-            raise FormatError(f"{path} holds no w2v_spark.Word2Vec; Word2VecModel.load reads what a training run wrote")
-        found = DefaultParamsReader.loadMetadata(address, spark)["class"]
-        if found != _ESTIMATOR:
-            raise FormatError(f"{path} holds a {found}, not a {_ESTIMATOR}: load it with its own class")
+            raise FormatError(f"{path} holds no {_ESTIMATOR}; Word2VecModel.load reads what a training run wrote")
+        _metadata_of(_ESTIMATOR, spark, address, path)
         return super().load(address)
 
 
@@ -99,9 +97,7 @@ class Word2VecModelReader(MLReader[Word2VecModel]):
 
     def _saved(self, address: str, path: str) -> Word2VecModel:
         spark = self.sparkSession
-        metadata = DefaultParamsReader.loadMetadata(address, spark)
-        if metadata["class"] != _CLASS:
-            raise FormatError(f"{path} holds a {metadata['class']}, not a {_CLASS}: load it with its own class")
+        metadata = _metadata_of(_CLASS, spark, address, path)
         directory = f"{address}/{_DATA}"
 
         def look() -> None:
@@ -117,6 +113,14 @@ class Word2VecModelReader(MLReader[Word2VecModel]):
         model._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(model, metadata)
         return model
+
+
+def _metadata_of(wanted: str, spark: SparkSession, address: str, path: str) -> dict[str, Any]:
+    """What was saved with an object of this class; FormatError where it is of another."""
+    metadata: dict[str, Any] = DefaultParamsReader.loadMetadata(address, spark)
+    if metadata["class"] != wanted:
+        raise FormatError(f"{path} holds a {metadata['class']}, not a {wanted}: load it with its own class")
+    return metadata
 
 
 def _address(spark: SparkSession, path: str) -> str:

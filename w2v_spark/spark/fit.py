@@ -29,7 +29,7 @@ from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.freeze import Freeze
 from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
 from w2v_spark.spark.memory import check_memory
-from w2v_spark.spark.plan import Plan
+from w2v_spark.spark.plan import Plan, counted
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, Text, read_documents, source_of
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
@@ -142,7 +142,7 @@ class Prepared:
         trained = _summary(run.output, params, progress.metrics)
         run.finish(keep_work)
         seconds = time.perf_counter() - started
-        log.info("wrote %s vectors to %s in %.0f s", f"{vocabulary.words:,}", run.output.uri, seconds)
+        log.info("wrote %s to %s in %.0f s", counted(vocabulary.words, "vector"), run.output.uri, seconds)
         if math.isnan(trained.loss):
             log.warning(_UNTRAINED, run.output.uri, f"sample = {params.sample:g}")
         return trained
