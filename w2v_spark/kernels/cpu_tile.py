@@ -151,7 +151,7 @@ def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, p
         add_dots(scores, row + last, context, x, output, u + (i + last) * pitch, pitch, rest, columns)
     for i in range(0, TILE_ROWS, LANES):
         for k in range(0, columns, LANES):
-            turn(tile.turned, k * TILE_ROWS + i, context, first + i * pitch + k, pitch)
+            turn(tile.turned, k * TILE_ROWS + i, TILE_ROWS, context, first + i * pitch + k, pitch)
     for j in range(0, TILE_NEGATIVES, ROWS_AT_ONCE):
         row = u + (around + j) * pitch
         multiply(tile.negative_scores, j * TILE_ROWS, output, row, pitch, tile.turned, 0, columns)

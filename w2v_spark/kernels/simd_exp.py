@@ -18,6 +18,19 @@ _LOG2_E, _LOG2_HIGH, _LOG2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-
 _ROUND = 12582912.0  # 1.5 * 2**23: adding and taking it away again rounds to an integer
 
 
+def exponential(emit: Emitter, v: Any) -> Any:
+    """The code for exp(v), v within +-87 or made so."""
+    # exp(v) = 2**n exp(r); a constant beside an integer n in the mantissa's low bits makes n an integer
+    builder, v = emit.builder, emit.clamp(v, _LOWEST)
+    shifted = emit.fma(v, emit.constant(_LOG2_E), emit.constant(_ROUND))
+    n = builder.fsub(shifted, emit.constant(_ROUND))
+    r = emit.fma(n, emit.constant(-_LOG2_HIGH), v)
+    r = emit.fma(n, emit.constant(-_LOG2_LOW), r)
+    value = emit.fma(emit.polynomial(_EXP, r), builder.fmul(r, r), builder.fadd(r, emit.constant(1.0)))
+    power = builder.shl(builder.bitcast(shifted, INTEGERS), ir.Constant(INTEGERS, [23] * LANES))
+    return builder.bitcast(builder.add(builder.bitcast(value, INTEGERS), power), VECTOR)
+
+
 @micro_kernel
 def exponentials(typing: Any, x: Any, _x: Any, vectors: Any, top: Any) -> Any:
     """X = exp(x - top) for 16 * `vectors` floats, none of them above `top`; returns their sum, float32."""
@@ -26,20 +39,9 @@ def exponentials(typing: Any, x: Any, _x: Any, vectors: Any, top: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         x, vectors, top = emit.start(0), emit.integer(2), emit.broadcast(emit.single(3))
 
-        def exp(v: Any) -> Any:
-            # exp(v) = 2**n exp(r); a constant beside an integer n in the mantissa's low bits makes n an integer
-            v = emit.clamp(builder.fsub(v, top), _LOWEST)
-            shifted = emit.fma(v, emit.constant(_LOG2_E), emit.constant(_ROUND))
-            n = builder.fsub(shifted, emit.constant(_ROUND))
-            r = emit.fma(n, emit.constant(-_LOG2_HIGH), v)
-            r = emit.fma(n, emit.constant(-_LOG2_LOW), r)
-            value = emit.fma(emit.polynomial(_EXP, r), builder.fmul(r, r), builder.fadd(r, emit.constant(1.0)))
-            power = builder.shl(builder.bitcast(shifted, INTEGERS), ir.Constant(INTEGERS, [23] * LANES))
-            return builder.bitcast(builder.add(builder.bitcast(value, INTEGERS), power), VECTOR)
-
         def step(i: Any, sums: list[Any]) -> list[Any]:
             at = emit.at(x, builder.mul(i, INT64(LANES)))
-            value = exp(emit.load(at))
+            value = exponential(emit, builder.fsub(emit.load(at), top))
             emit.store(value, at)
             return [builder.fadd(sums[0], value)]
 

@@ -21,14 +21,14 @@ TOGETHER = 3  # rows that `add_combinations` changes
 
 
 @micro_kernel
-def turn(typing: Any, y: Any, _y: Any, x: Any, _x: Any, pitch: Any) -> Any:
-    """Transpose 16 rows of 16 floats: y[k * TILE_ROWS + i] = x[i * pitch + k]; `pitch` is a literal."""
-    pitch_ = literal(pitch)
+def turn(typing: Any, y: Any, _y: Any, y_pitch: Any, x: Any, _x: Any, x_pitch: Any) -> Any:
+    """Transpose 16 rows of 16 floats, or of as many bits: y[k * y_pitch + i] = x[i * x_pitch + k]."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
-        y, x = emit.start(0), emit.start(2)
-        vectors, half = [emit.load(x, i * pitch_) for i in range(LANES)], LANES // 2
+        y, x = emit.start(0), emit.start(3)
+        to, apart = emit.integer(2), emit.integer(5)
+        vectors, half = [emit.load(x, builder.mul(INT64(i), apart)) for i in range(LANES)], LANES // 2
         while half:
             # swap the upper half of each block's first rows with the lower half of its last
             low = lanes([i if not i & half else i + LANES - half for i in range(LANES)])
@@ -38,10 +38,10 @@ def turn(typing: Any, y: Any, _y: Any, x: Any, _x: Any, pitch: Any) -> Any:
                 vectors[i], vectors[i + half] = builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high)
             half //= 2
         for k, vector in enumerate(vectors):
-            emit.store(vector, y, k * TILE_ROWS)
+            emit.store(vector, y, builder.mul(INT64(k), to))
         return context.get_dummy_value()
 
-    return types.void(y, _y, x, _x, pitch), generate
+    return types.void(y, _y, y_pitch, x, _x, x_pitch), generate
 
 
 @micro_kernel

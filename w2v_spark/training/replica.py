@@ -133,9 +133,7 @@ class CpuReplica:
 
     @property
     def processor(self) -> str:
-        from w2v_spark.kernels.cpu_sgns import cpu_name
-
-        return cpu_name()
+        return str(self.kernel.processor)
 
     def write(self, matrix: str, first: int, rows: Floats) -> None:
         self._matrix(matrix)[first : first + len(rows), : rows.shape[1]] = rows
