@@ -1,7 +1,7 @@
 """A model for each loss, and its training by the reference in float64 with the random numbers of the kernels."""
 
 import numpy as np
-from test_kernels import FULL, MASK, Corpus, random_number, strip_of
+from replay_sgns import FULL, MASK, Corpus, random_number, strip_of
 
 from w2v_spark.corpus.huffman import huffman_tree
 from w2v_spark.corpus.noise import AliasTable

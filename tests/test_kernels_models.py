@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from replay import NEGATIVE, Model, Replay
-from test_kernels import close, separation
+from replay_sgns import close
+from test_kernels import separation
 
 import w2v_spark
 from w2v_spark.errors import ParamError

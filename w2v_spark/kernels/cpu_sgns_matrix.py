@@ -1,7 +1,7 @@
 """Skip-gram with negative sampling on CPUs that multiply matrices: the twin of `cpu_sgns.py`.
 
-Tiles, which words train which, random numbers and the weight of each pair are as there; what differs is the rounding of
-products, to bf16.
+Tiles, which words train which, random numbers and the weight of each pair are as there; what differs is that vectors
+and gradients are rounded to bf16 before they are multiplied, and that the logistic function has 14 bits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from w2v_spark.kernels.cpu_strip import (
     random_number,
     training_signature,
 )
-from w2v_spark.kernels.cpu_tile import Cut, Model, cut_tile
+from w2v_spark.kernels.cpu_tile import Cut, Model, cut_tile, most_times
 from w2v_spark.kernels.cpu_tile_matrix import (
     Tile,
     differentiate,
@@ -41,7 +41,7 @@ from w2v_spark.kernels.cpu_tile_matrix import (
 )
 from w2v_spark.kernels.simd import copy, count_bits, find, lowest_bit
 from w2v_spark.kernels.simd_matrix import configure, mark, release
-from w2v_spark.kernels.sizes import MEASURED, MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS, whole_vectors
+from w2v_spark.kernels.sizes import MEASURED, TILE_NEGATIVES, TILE_ROWS, whole_vectors
 
 _ONE = np.uint64(1)
 
@@ -168,8 +168,7 @@ def compile_sgns_matrix(width: int, window: int, exclude: bool, freezing: bool) 
                     loss_sum += loss(tile, negative, around, outputs)
                     loss_pairs += found
                 step = learning_rate(step_from, slope, strip.places[at + window])
-                most = MOST_UPDATES / ((window + 1) * (negative + 1) * step)
-                slow_repeated(tile, cut, words, window, outputs, most)
+                slow_repeated(tile, cut, words, window, outputs, most_times(window, negative, step))
                 differentiate(tile, cut, model, step, negative, around, outputs, width)
                 scatter_outputs(tile, cut, words, model, window, around, outputs, width)
                 scatter_contexts(tile, cut, words, model, frozen, window, outputs, width)

@@ -164,16 +164,28 @@ def softplus(x: Any) -> Any:
 
 
 @inner
+def weighted_loss(scores: Any, weights: Any, start: Any, stop: Any, label: Any) -> Any:
+    """The sum of weights times -log of the probability that scores[start : stop] give to a label of 1 or 0."""
+    total = 0.0
+    for k in range(start, stop):
+        if weights[k] > 0:
+            score = np.float64(scores[k])
+            total += weights[k] * softplus(-score if label else score)
+    return total
+
+
+@inner
 def loss(tile: Tile, cut: Cut, negative: Any, band: Any) -> Any:
     """The loss of the tile's pairs, from their scores: see `reference.loss`."""
-    positives, negatives = 0.0, 0.0
-    for k in range(cut.rows * band):
-        if tile.pairs[k] > 0:
-            positives += softplus(-np.float64(tile.scores[k]))
-    for k in range(TILE_NEGATIVES * TILE_ROWS):
-        if tile.negative_pairs[k] > 0:
-            negatives += tile.negative_pairs[k] * softplus(np.float64(tile.negative_scores[k]))
+    positives = weighted_loss(tile.scores, tile.pairs, 0, cut.rows * band, 1)
+    negatives = weighted_loss(tile.negative_scores, tile.negative_pairs, 0, TILE_NEGATIVES * TILE_ROWS, 0)
     return positives + negatives * negative / TILE_NEGATIVES
+
+
+@inlined
+def most_times(window: Any, negative: Any, step: Any) -> Any:
+    """How often a tile may repeat a context before its changes are made smaller: see `MOST_UPDATES`."""
+    return MOST_UPDATES / ((window + 1) * (negative + 1) * step)
 
 
 @inner
@@ -181,9 +193,9 @@ def differentiate(tile: Tile, cut: Cut, words: Any, step: Any, negative: Any, wi
     """Turn scores into what the learning rate `step` makes of the gradients by them.
 
     A tile adds up the changes of a word that it repeats, where one after another they would level off: beyond
-    `MOST_UPDATES` the step of that word's rows is as much smaller.
+    `most_times` the step of that word's rows is as much smaller.
     """
-    most = MOST_UPDATES / ((window + 1) * (negative + 1) * step)
+    most = most_times(window, negative, step)
     first = cut.at + window
     for i in range(cut.rows):
         times = occurrences(words, first, first + cut.rows, words[first + i])

@@ -18,7 +18,7 @@ from w2v_spark.array_types import Floats, Ids
 from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inlined, inner
 from w2v_spark.kernels.cpu_strip import is_frozen
-from w2v_spark.kernels.cpu_tile import Cut, Model, softplus
+from w2v_spark.kernels.cpu_tile import Cut, Model, weighted_loss
 from w2v_spark.kernels.simd_matrix import BLOCK, add, logistic_steps, pack, prefetch_row, product
 from w2v_spark.kernels.simd_tile import turn
 from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
@@ -126,13 +126,8 @@ def score(tile: Tile, cut: Cut, words: Any, model: Model, window: Any, outputs: 
 @inner
 def loss(tile: Tile, negative: Any, around: Any, outputs: Any) -> Any:
     """The loss of the tile's pairs, from their scores: see `reference.loss`."""
-    positives, negatives = 0.0, 0.0
-    for k in range(around * TILE_ROWS):
-        if tile.weights[k] > 0:
-            positives += softplus(-np.float64(tile.scores[k]))
-    for k in range(around * TILE_ROWS, outputs * TILE_ROWS):
-        if tile.weights[k] > 0:
-            negatives += tile.weights[k] * softplus(np.float64(tile.scores[k]))
+    positives = weighted_loss(tile.scores, tile.weights, 0, around * TILE_ROWS, 1)
+    negatives = weighted_loss(tile.scores, tile.weights, around * TILE_ROWS, outputs * TILE_ROWS, 0)
     return positives + negatives * negative / TILE_NEGATIVES
 
 

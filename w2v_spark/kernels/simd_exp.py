@@ -1,4 +1,4 @@
-"""The exponential function as a micro-kernel, for softmax: see `simd.py` for how micro-kernels are called."""
+"""The exponential function, for softmax and the logistic function: see `simd.py` for how micro-kernels are called."""
 
 from __future__ import annotations
 

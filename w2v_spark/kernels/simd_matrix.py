@@ -21,15 +21,9 @@ BLOCK = 2 * LANES  # numbers of a row that a product takes at a time
 
 _INT8, _NOTHING, _MASK = ir.IntType(8), ir.VoidType(), ir.IntType(LANES)
 _BYTES, _SHORTS = _INT8.as_pointer(), ir.VectorType(ir.IntType(16), BLOCK)
-# of the unit's eight registers, each 16 rows of 64 bytes: sums, a tile of the left operand, tiles of the right one
+# the unit's eight registers, each 16 rows of 64 bytes: sums in the first four, then a tile of the left operand, and
+# tiles of the right one
 _SUMS, _LEFT, _RIGHT = 4, 4, (5, 6, 7)
-
-
-class _BFloat(ir.Type):  # type: ignore[misc]
-    """bf16, which llvmlite has no type for."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
 
 
 @micro_kernel
@@ -128,8 +122,8 @@ def pack(typing: Any, rows: Any, _r: Any, pairs: Any, _p: Any, x: Any, _x: Any, 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         rows, pairs, x, y = emit.start(0), emit.start(2), emit.start(4), emit.start(6)
-        numbers = ir.VectorType(_BFloat(), BLOCK)
-        narrow = emit.function("llvm.x86.avx512bf16.cvtne2ps2bf16.512", numbers, [VECTOR, VECTOR])
+        # llvmlite has no type for bf16; LLVM takes this declaration, of before it had one, as that of now
+        narrow = emit.function("llvm.x86.avx512bf16.cvtne2ps2bf16.512", _SHORTS, [VECTOR, VECTOR])
 
         def block(row: Any, column: int) -> Any:
             rest = emit.load(row, column + LANES) if column + LANES < width_ else emit.constant(0.0)
@@ -143,7 +137,6 @@ def pack(typing: Any, rows: Any, _r: Any, pairs: Any, _p: Any, x: Any, _x: Any, 
             a, b = block(x, column), block(y, column)
             put(a, rows, column // 2)
             put(b, rows, pitch + column // 2)
-            a, b = builder.bitcast(a, _SHORTS), builder.bitcast(b, _SHORTS)
             for half in range(0, min(BLOCK, width_ - column), LANES):
                 order = [INT32(half + i // 2 + BLOCK * (i % 2)) for i in range(BLOCK)]
                 mask = ir.Constant(ir.VectorType(INT32, BLOCK), order)
