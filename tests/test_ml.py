@@ -167,6 +167,12 @@ def test_columns_are_checked_before_any_job(spark: SparkSession, model: Word2Vec
             copy._set(**columns).transform(frame)
 
 
+def test_only_dataframes_are_taken(model: Word2VecModel) -> None:
+    for method, given, kind in ((Word2Vec(inputCol="words").fit, [["a"]], "list"), (model.transform, "a b", "str")):
+        with pytest.raises(InputError, match=f"^{method.__name__} takes a Spark DataFrame, not {kind}: sentences in "):
+            method(given)
+
+
 def test_fit_works_below_its_directory(
     spark: SparkSession, sentences: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +294,7 @@ def test_pysparks_own_examples(spark: SparkSession, tmp_path: Path) -> None:
 
 
 def test_spark_connect_is_refused_in_a_sentence() -> None:
-    frame_of_connect = type("DataFrame", (), {"sparkSession": type("SparkSession", (), {})()})()
+    frame_of_connect = object.__new__(type("DataFrame", (DataFrame,), {"sparkSession": type("SparkSession", (), {})()}))
     type(frame_of_connect.sparkSession).__module__ = "pyspark.sql.connect.session"
     with pytest.raises(W2VError, match="Spark Connect session has none: start it with a master"):
         Word2Vec(inputCol="words")._fit(frame_of_connect)

@@ -87,6 +87,16 @@ def test_the_smaller_step_is_the_smaller() -> None:
         Params(min_step_size=0.1)
 
 
+def test_a_run_has_no_more_rounds_than_a_driver_can_plan() -> None:
+    assert Params(max_iter=10_000, rounds_per_epoch=10).rounds_per_epoch == 10
+    with pytest.raises(
+        ParamError,
+        match="^parameter rounds_per_epoch given invalid value 11: with max_iter 10000 that makes 110,000 rounds, and "
+        "a run may have 100,000$",
+    ):
+        Params(max_iter=10_000, rounds_per_epoch=11)
+
+
 def test_toml(tmp_path: Path) -> None:
     file = tmp_path / "train.toml"
     file.write_text('vector_size = 50\nnum_replicas = "auto"\n')

@@ -22,6 +22,7 @@ from w2v_spark.names import parameter_hint
 AUTO = "auto"
 NONE = "none"
 _LONGEST_TOML = 1 << 20
+_MOST_ROUNDS = 100_000  # their schedule lies in the driver's memory
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,11 @@ class Params:
             raise ParamError(
                 f"parameter min_step_size given invalid value {self.min_step_size:g}: must be at most step_size "
                 f"({self.step_size:g})"
+            )
+        if (rounds := self.max_iter * (self.rounds_per_epoch or 1)) > _MOST_ROUNDS:
+            raise ParamError(
+                f"parameter rounds_per_epoch given invalid value {self.rounds_per_epoch}: with max_iter "
+                f"{self.max_iter} that makes {rounds:,} rounds, and a run may have {_MOST_ROUNDS:,}"
             )
         if self.vectors != "input" and self.loss == "hierarchical_softmax":
             raise ParamError(

@@ -14,6 +14,7 @@ from w2v_spark.ml.params import Word2VecParams, with_setters
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.ml.workplace import fresh_directory
 from w2v_spark.spark.fit import train
+from w2v_spark.spark.read import check_dataframe
 from w2v_spark.spark.session import require_classic
 
 
@@ -50,6 +51,7 @@ class Word2Vec(Estimator[Word2VecModel], Word2VecParams, DefaultParamsReadable["
         return Word2VecReader(cls)
 
     def _fit(self, dataset: DataFrame) -> Word2VecModel:
+        check_dataframe(dataset, "fit")
         spark = dataset.sparkSession
         require_classic(spark)
         column, _ = checked_columns(self, dataset.schema)

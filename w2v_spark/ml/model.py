@@ -19,6 +19,7 @@ from w2v_spark.ml.params import Word2VecParams
 from w2v_spark.ml.sentences import mean_vector_column
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.ml.synonyms import nearest_words, vector_of
+from w2v_spark.spark.read import check_dataframe
 from w2v_spark.vectors.given import checked_int
 from w2v_spark.vectors.vectors import Vectors
 
@@ -105,6 +106,7 @@ class Word2VecModel(Model, Word2VecParams, MLReadable["Word2VecModel"], MLWritab
         return Word2VecModelReader()
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        check_dataframe(dataset, "transform")
         column, output = checked_columns(self, dataset.schema)
         size = {"ml_attr": {"num_attrs": self.getOrDefault("vectorSize")}}
         return dataset.select("*", mean_vector_column(self.directory, column).alias(output, metadata=size))

@@ -9,7 +9,7 @@ from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params, spelt
 from w2v_spark.spark.encode import BUCKET_WORDS, bucket_count
 from w2v_spark.training.merge import weighs
-from w2v_spark.training.schedule import plan_rounds
+from w2v_spark.workdir.blocks import BLOCK_BYTES
 
 # measured on vectors of 300: a Python worker that trains, beside its model, and one that only merges; Java beside its
 # heap; and the cores that 1 GB of heap is enough for
@@ -55,7 +55,7 @@ class Plan:
     @property
     def rounds(self) -> int:
         """Rounds in the whole run."""
-        return len(plan_rounds(self.params.max_iter, self.params.rounds_per_epoch or 1, self.replicas))
+        return self.params.max_iter * (self.params.rounds_per_epoch or 1)
 
     @property
     def model_bytes(self) -> int:
@@ -65,12 +65,22 @@ class Plan:
     @property
     def replica_bytes(self) -> int:
         """Memory of one replica's Python worker, outside the JVM and any GPU: the model, tables of the vocabulary, a
-        bucket of the corpus, what waits for the GPU, and itself.
+        bucket of the corpus, what waits for the GPU, what it has of other replicas, and itself.
         """
         # a longer bucket than those that were measured: as read, without the rows of its neighbours, and as ids
         bucket = 3 * 4 * max(0, self.words // bucket_count(self.words) - BUCKET_WORDS)
         pieces = _GPU_PIECES_BYTES if self._on_gpus else 0
-        return self.vocabulary * self._word_bytes + bucket + pieces + _REPLICA_BYTES
+        return self.vocabulary * self._word_bytes + bucket + pieces + self._exchange_bytes + _REPLICA_BYTES
+
+    @property
+    def _exchange_bytes(self) -> int:
+        """Memory of what a replica that merges directly has of all others at once: two changes of a block for each of
+        its threads and one more, in half precision (training/exchange.py), and the block that each other one asks for.
+        """
+        if not self._direct:
+            return 0
+        halves = 2 * (self.params.threads_per_replica or 1) + 1 + 2
+        return (self.replicas - 1) * halves * min(BLOCK_BYTES, self.model_bytes // self.replicas) // 2
 
     @property
     def _word_bytes(self) -> int:

@@ -62,6 +62,11 @@ class Source:
             raise InputError(f"input format {self.format!r} is for files alone: leave it out beside {given[0]}")
 
 
+_FROM_MEMORY = (
+    "sentences in memory become a DataFrame by "
+    'spark.createDataFrame([(words,) for words in sentences], "words array<string>")'
+)
+
 Text = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | DataFrame | Source
 
 
@@ -83,10 +88,15 @@ def source_of(source: Text, column: str | None, format: str | None) -> Source:
             held = "" if path is source else f" of {_kind(path)}"
             raise InputError(
                 f"cannot train on {_kind(source)}{held}: give a path, a list of paths, a Spark DataFrame or a Source; "
-                "sentences in memory become a DataFrame by "
-                'spark.createDataFrame([(words,) for words in sentences], "words array<string>")'
+                f"{_FROM_MEMORY}"
             )
     return Source(paths=tuple(os.fspath(path) for path in paths), column=column, format=format)
+
+
+def check_dataframe(given: object, method: str) -> None:
+    """Refuse what is no Spark DataFrame."""
+    if not isinstance(given, DataFrame):
+        raise InputError(f"{method} takes a Spark DataFrame, not {_kind(given)}: {_FROM_MEMORY}")
 
 
 def _kind(value: object) -> str:
