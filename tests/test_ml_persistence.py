@@ -92,6 +92,13 @@ def test_a_pipeline_that_overwrites_the_vectors_of_its_own_model(
     PipelineModel([model]).write().overwrite().save(path)
 
 
+def test_a_place_that_cannot_be_written_is_named(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"^\S+/file/below cannot be written: ") as refused:
+        model.save(str(tmp_path / "file" / "below"))
+    assert len(str(refused.value).splitlines()) == 1 and "file" in str(refused.value).partition(": ")[2]
+
+
 def test_a_saved_model_needs_its_source_no_more(spark: SparkSession, model: Word2VecModel, tmp_path: Path) -> None:
     path = tmp_path / "saved model"
     model.save(str(path))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 from pyspark.sql import SparkSession
 
@@ -18,6 +20,7 @@ from w2v_spark.ml.model import Word2VecModel
 from w2v_spark.ml.params import settings
 from w2v_spark.ml.summary import Word2VecSummary
 from w2v_spark.place import Place
+from w2v_spark.spark.failures import job_failure
 from w2v_spark.spark.session import is_connect, qualify
 
 _DATA, _SUMMARY, _CLASS, _ESTIMATOR = "data", "summary", "w2v_spark.Word2VecModel", "w2v_spark.Word2Vec"
@@ -56,7 +59,10 @@ class Word2VecModelWriter(MLWriter):
         """Write the metadata, then the files, the manifest last."""
         spark, model = self.sparkSession, self.model
         extra = {_SUMMARY: model.summary.to_dict()}
-        DefaultParamsWriter.saveMetadata(model, path, spark, extraMetadata=extra)  # type: ignore[arg-type]
+        try:
+            DefaultParamsWriter.saveMetadata(model, path, spark, extraMetadata=extra)  # type: ignore[arg-type]
+        except (PySparkException, Py4JJavaError) as e:
+            raise OutputError(f"{path} cannot be written: {job_failure(e)}") from e
         copy_model(spark, model.directory, f"{path}/{_DATA}")
 
 

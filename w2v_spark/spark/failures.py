@@ -91,7 +91,8 @@ def job_failure(error: Exception) -> str:
     text = str(error)
     if raised := re.findall(r"^([\w.]+(?:Error|Exception|Interrupt)(?:: .*)?)$", text.partition("\n\tat ")[0], re.M):
         return str(raised[-1])[:300]
-    causes = re.findall(r"^Caused by: (?:[\w.$]+: )?(.+)", text, re.M)
+    # what py4j raises begins with the call, and names what Java threw behind a colon
+    causes = re.findall(r"^(?:Caused by)?: (?:[\w.$]+: )?(.+)", text, re.M)
     lines = [*_LOST.findall(text), *reversed(causes), *(line for line in text.splitlines() if line.strip())]
     return str(next(iter(lines), type(error).__name__)).strip()[:300]
 
