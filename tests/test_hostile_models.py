@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from test_hostile_files import JSON, SIZES, fuzzed, garbage, sentence_or, small
@@ -58,7 +61,6 @@ def write_model_files(folder: Path) -> Path:
     [
         ({"params": {"vector_size": "four"}}, "model.json says params.vector_size 'four', must be at least 1"),
         ({"params": {"vector_size": 0}}, "model.json says params.vector_size 0, must be at least 1"),
-        ({"params": {"vector_size": 10**12}}, "12 numbers for 3 words of 1000000000000"),
         ({"files": {"vectors": "x"}}, "files.vectors of model.json is no list of names and bytes"),
         ({"files": {"vectors": [1]}}, "files.vectors of model.json is no list of names and bytes"),
         ({"files": {"vectors": [{"name": "x"}]}}, "files.vectors of model.json is no list of names and bytes"),
@@ -70,6 +72,40 @@ def test_manifests_that_lie(tmp_path: Path, changes: dict[str, Any], message: st
     with pytest.raises(FormatError) as error:
         Vectors.open(model)
     assert str(error.value).endswith(f" is damaged: {message}")
+
+
+def test_a_manifest_of_vectors_that_no_memory_holds(tmp_path: Path) -> None:
+    model = model_with(tmp_path, params={"vector_size": 10**12})
+    with pytest.raises(FormatError) as error:
+        Vectors.open(model)
+    assert str(error.value) == (
+        f"{model}/vectors says that it holds more vectors than memory can hold: 3 of 1000000000000"
+    )
+
+
+FLIP_BITS_OF_THE_FOOTER = """
+import sys
+from pathlib import Path
+from test_hostile_models import Vectors, model_with, sentence_or, store
+model = model_with(Path(sys.argv[1]))
+part = next((model / store.VECTORS).glob("*.parquet"))
+whole = part.read_bytes()
+refused = 0
+for at in range(len(whole) - 8 - int.from_bytes(whole[-8:-4], "little"), len(whole) - 8):
+    for flipped in (1, 4):
+        part.write_bytes(whole[:at] + bytes([whole[at] ^ flipped]) + whole[at + 1 :])
+        refused += sentence_or(lambda: Vectors.open(model), lines=4) is not None
+print(refused)
+"""
+
+
+def test_no_bit_of_a_footer_ends_the_process(tmp_path: Path) -> None:
+    """As pyarrow does by RowGroupMetaData.column where the statistics of a column are of another size."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    command = [sys.executable, "-c", FLIP_BITS_OF_THE_FOOTER, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
 
 
 def test_a_manifest_deeper_than_json_goes(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_files_that_the_manifest_does_not_name_are_not_looked_at(tmp_path: Path)
 
 def test_other_sizes_than_the_manifest_says(tmp_path: Path) -> None:
     out = changed(tmp_path, params={"vector_size": 8})
-    assert refused(out) == f"{out}/vectors is damaged: 3200 numbers for 200 words of 8"
+    assert refused(out) == f"{out}/vectors is damaged: the vector of 'sepelari' has not 8 numbers"
 
 
 @pytest.mark.parametrize("lacking", [{"params": {}}, {"files": {}}])

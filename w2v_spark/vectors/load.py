@@ -17,6 +17,7 @@ from w2v_spark.vectors.metrics import Matrix
 
 # rows that are decoded together: 1 MB at 300 numbers
 BATCH_ROWS = 1024
+_ROWS_COUNTED = 1 << 16  # at a time
 
 
 def read_model(
@@ -25,9 +26,7 @@ def read_model(
     """Words, counts (None where one is unknown) and vectors (words, vector_size) of the dtype given, by id."""
     size, files = model.params["vector_size"], model.files(store.VECTORS)
     place = model.place.child(store.VECTORS)
-    rows, numbers = _totals(place, files)
-    if numbers != rows * size:
-        raise _damaged(place, f"{numbers} numbers for {rows} words of {size}")
+    rows = _rows(place, files)
     try:
         vectors, seen = np.empty((rows, size), dtype), np.zeros(rows, bool)
     except (MemoryError, ValueError) as e:
@@ -56,17 +55,15 @@ def read_model(
     return word.combine_chunks(), None if count.null_count else count.to_numpy(), vectors
 
 
-def _totals(place: Place, files: list[FileEntry]) -> tuple[int, int]:
-    """How many rows and numbers the files hold, by their footers."""
-    rows = numbers = 0
+def _rows(place: Place, files: list[FileEntry]) -> int:
+    """How many rows the files hold, by reading their ids: over some damage in what a footer says of its columns pyarrow
+    ends the process when it is asked for that.
+    """
+    rows = 0
     for entry in files:
         with _opened(place, entry) as file:
-            footer = file.metadata
-            rows += footer.num_rows
-            for group in map(footer.row_group, range(footer.num_row_groups)):
-                columns = map(group.column, range(group.num_columns))
-                numbers += sum(column.num_values for column in columns if column.path_in_schema.startswith("vector."))
-    return rows, numbers
+            rows += sum(map(len, file.iter_batches(_ROWS_COUNTED, columns=["id"], use_threads=False)))
+    return rows
 
 
 def _batches(place: Place, files: list[FileEntry]) -> Iterator[pa.RecordBatch]:
