@@ -28,7 +28,7 @@ from w2v_spark.kernels.cpu_strip import (
     random_number,
     training_signature,
 )
-from w2v_spark.kernels.cpu_tile import Model, softplus
+from w2v_spark.kernels.cpu_tile import Model, weighted_loss
 from w2v_spark.kernels.simd import add_combination, add_dots, copy, find, logistic_gradient, lowest_bit
 from w2v_spark.kernels.simd_tile import TOGETHER, ListedRows, add_combinations
 from w2v_spark.kernels.sizes import LANES, MEASURED, slabs
@@ -114,13 +114,8 @@ def score(scores: Scores, bag: Bag, now: Any, words: Any, first: Any, rows: Any,
 @inner
 def loss(scores: Scores, rows: Any, negative: Any) -> Any:
     """The loss of the bag's samples, from their scores."""
-    positives, negatives = 0.0, 0.0
-    for i in range(rows):
-        x = np.float64(scores.positive[i])
-        positives += scores.seen[i] * softplus(-x)
-        for k in range(i * SHARE, (i + 1) * SHARE):
-            x = np.float64(scores.negative[k])
-            negatives += scores.used[k] * softplus(x)
+    positives = weighted_loss(scores.positive, scores.seen, 0, rows, 1)
+    negatives = weighted_loss(scores.negative, scores.used, 0, rows * SHARE, 0)
     return positives + negatives * negative / SHARE
 
 

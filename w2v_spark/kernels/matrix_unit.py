@@ -9,7 +9,7 @@ import sys
 
 from numba.core.registry import cpu_target
 
-_FEATURES = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw")  # of LLVM
+_FEATURES = {"+amx-tile", "+amx-bf16", "+avx512bf16", "+avx512bw"}  # as LLVM tells them
 # Linux saves the unit's registers only for processes that asked: Documentation/arch/x86/xstate.rst
 _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
@@ -18,7 +18,7 @@ _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 def has_matrix_unit() -> bool:
     """Whether kernels may multiply matrices of bf16: Numba compiles for a processor that does, and Linux lets us."""
     _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return set(_FEATURES) <= {name[1:] for name in features.split(",") if name.startswith("+")} and _permitted()
+    return set(features.split(",")) >= _FEATURES and _permitted()
 
 
 def _permitted() -> bool:

@@ -60,7 +60,7 @@ class Word2VecModelWriter(MLWriter):
         spark, model = self.sparkSession, self.model
         extra = {_SUMMARY: model.summary.to_dict()}
         try:
-            DefaultParamsWriter.saveMetadata(model, path, spark, extraMetadata=extra)  # type: ignore[arg-type]
+            DefaultParamsWriter.saveMetadata(model, path, spark, extraMetadata=extra)
         except (PySparkException, Py4JJavaError) as e:
             raise OutputError(f"{path} cannot be written: {job_failure(e)}") from e
         copy_model(spark, model.directory, f"{path}/{_DATA}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from w2v_spark.vectors.metrics import Matrix
 
 # rows that are decoded together: 1 MB at 300 numbers
 BATCH_ROWS = 1024
-_ROWS_COUNTED = 1 << 16  # at a time
 
 
 def read_model(
@@ -27,6 +27,8 @@ def read_model(
     size, files = model.params["vector_size"], model.files(store.VECTORS)
     place = model.place.child(store.VECTORS)
     rows = _rows(place, files)
+    for batch in islice(_batches(place, files), 1):
+        _matrix(place, batch, size)  # memory is not asked for by what a manifest says alone
     try:
         vectors, seen = np.empty((rows, size), dtype), np.zeros(rows, bool)
     except (MemoryError, ValueError) as e:
@@ -62,7 +64,7 @@ def _rows(place: Place, files: list[FileEntry]) -> int:
     rows = 0
     for entry in files:
         with _opened(place, entry) as file:
-            rows += sum(map(len, file.iter_batches(_ROWS_COUNTED, columns=["id"], use_threads=False)))
+            rows += sum(map(len, file.iter_batches(BATCH_ROWS, columns=["id"], use_threads=False)))
     return rows
 
 
