@@ -23,8 +23,9 @@ ARCHIVE = ROOT / "build" / "environment.tar.gz"
 ENVIRONMENT = "environment"
 
 SWITCHES = {"--help", "-h", "--version", "--verbose", "-v", "--supervise", "--usage-error", "--load-spark-defaults"}
-# A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them.
-JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+# A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them. It would keep 48 MB
+# of what it compiled then, which Spark fills within minutes, and compile the rest again and again; else it keeps 240.
+JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
 NO_JOB = {"--help", "-h", "--version", "--usage-error", "--kill", "--status"}
 
 

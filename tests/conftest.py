@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 pytest_plugins = ["checkouts", "interrupted_runs"]
 
 ROOT = Path(__file__).resolve().parents[1]
+# Compiling less leaves the cores to the tests; of what it compiled a JVM would then keep less than a few runs need.
+LIGHT_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 # Settings of every Spark that a test starts; a folder for SPARK_CONF_DIR would keep JVMs from sharing recorded classes.
 SPARK_SETTINGS = {
     # texts of tests are small, and most of Spark's 200 partitions would be empty
@@ -23,8 +25,7 @@ SPARK_SETTINGS = {
     # larger sorts spill, as they do where there is more to sort than memory
     "spark.shuffle.spill.numElementsForceSpillThreshold": "20000",
     "spark.ui.enabled": "false",
-    # the JVMs of tests live for seconds: compiling less leaves the cores to the tests
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.executor.extraJavaOptions": LIGHT_JAVA,
 }
 os.environ["SPARK_SUBMIT_OPTS"] = " ".join(f'"-D{name}={value}"' for name, value in SPARK_SETTINGS.items())
 SHARED = ROOT.parent / "shared"
@@ -45,7 +46,7 @@ def spark(event_log: Path) -> Iterator[SparkSession]:
     session = (
         SparkSession.builder.master("local[2]")
         .config("spark.driver.memory", "2g")
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        .config("spark.driver.extraJavaOptions", f"{LIGHT_JAVA} -XX:+UseSerialGC")
         .config("spark.eventLog.enabled", "true")
         .config("spark.eventLog.compress", "false")
         .config("spark.eventLog.dir", event_log.as_uri())

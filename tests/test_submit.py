@@ -165,7 +165,7 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
         given = [value for value in options(arguments, "--conf") if value.startswith("spark.driver.extraJavaOptions=")]
         return "".join(given).partition("=")[2], done.stderr
 
-    plain = "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+    plain = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
     assert java_options() == (plain, "")  # Java 21 shares no classes of Spark's
     java = fake_java(checkout, "17.0.1")
     assert java_options("--master", "local-cluster[2,1,1024]", JAVA_HOME=java)[0] == plain
