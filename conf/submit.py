@@ -23,8 +23,8 @@ ARCHIVE = ROOT / "build" / "environment.tar.gz"
 ENVIRONMENT = "environment"
 
 SWITCHES = {"--help", "-h", "--version", "--verbose", "-v", "--supervise", "--usage-error", "--load-spark-defaults"}
-# A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them. It would keep 48 MB
-# of what it compiled then, which Spark fills within minutes, and compile the rest again and again; else it keeps 240.
+# A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them. The first flag
+# alone leaves 48 MB for compiled code, which Spark fills within minutes and from then on compiles again and again.
 JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
 NO_JOB = {"--help", "-h", "--version", "--usage-error", "--kill", "--status"}
 
