@@ -24,7 +24,7 @@ ENVIRONMENT = "environment"
 
 SWITCHES = {"--help", "-h", "--version", "--verbose", "-v", "--supervise", "--usage-error", "--load-spark-defaults"}
 # A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them. The first flag
-# alone leaves 48 MB for compiled code, which Spark fills within minutes and from then on compiles again and again.
+# alone leaves 48 MB for compiled code: a dozen trainings in one JVM fill them, and each later one compiles anew.
 JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
 NO_JOB = {"--help", "-h", "--version", "--usage-error", "--kill", "--status"}
 
