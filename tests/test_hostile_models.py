@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
@@ -73,6 +74,17 @@ def test_manifests_that_lie(tmp_path: Path, changes: dict[str, Any], message: st
     with pytest.raises(FormatError) as error:
         Vectors.open(model)
     assert str(error.value).endswith(f" is damaged: {message}")
+
+
+def test_a_model_that_memory_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    model = model_with(tmp_path)
+    monkeypatch.setattr(np, "empty", no_memory)
+    with pytest.raises(FormatError) as error:
+        Vectors.open(model)
+    assert str(error.value) == f"{model}/vectors holds more vectors than this machine's memory does: 3 of 4 numbers"
 
 
 FLIP_BITS_OF_THE_FOOTER = """

@@ -32,7 +32,9 @@ def read_model(
     try:
         vectors, seen = np.empty((rows, size), dtype), np.zeros(rows, bool)
     except (MemoryError, ValueError) as e:
-        raise FormatError(f"{place.uri} says that it holds more vectors than memory can hold: {rows} of {size}") from e
+        raise FormatError(
+            f"{place.uri} holds more vectors than this machine's memory does: {rows:,} of {size} numbers"
+        ) from e
     ids, words, counts, at = list[npt.NDArray[np.int32]](), [], [], 0
     for batch in _batches(place, files):
         ids.append(_ids(place, batch["id"], rows))
