@@ -31,14 +31,17 @@ class Standalone:
 
     def start(self) -> None:
         options = ["--host", "127.0.0.1", "--port", str(self._port), "--webui-port", "0"]
-        self._spawn("Master", SYSTEM_PATH, "master", "elected leader", options)
+        self._spawn("Master", SYSTEM_PATH, "master", options)
+        self._wait_for("master", "elected leader")
         self.workers = [self._start_worker(i) for i in range(len(self._paths))]
+        self._wait_for_workers(*range(len(self._paths)))
 
     def restart_dead_workers(self) -> None:
         """What an operator or a supervisor does."""
-        for i, worker in enumerate(self.workers):
-            if worker.poll() is not None:
-                self.workers[i] = self._start_worker(i)
+        dead = [i for i, worker in enumerate(self.workers) if worker.poll() is not None]
+        for i in dead:
+            self.workers[i] = self._start_worker(i)
+        self._wait_for_workers(*dead)
 
     def stop(self) -> None:
         for process in self._started:
@@ -52,9 +55,13 @@ class Standalone:
     def _start_worker(self, number: int) -> subprocess.Popen[bytes]:
         options = ["--host", "127.0.0.1", "--webui-port", "0", "--cores", str(self._cores), "--memory", "2g"]
         options += ["--work-dir", str(self._folder / f"worker{number}"), self.address]
-        return self._spawn("Worker", self._paths[number], f"worker{number}", "registered with master", options)
+        return self._spawn("Worker", self._paths[number], f"worker{number}", options)
 
-    def _spawn(self, kind: str, path: str, name: str, ready: str, options: list[str]) -> subprocess.Popen[bytes]:
+    def _wait_for_workers(self, *numbers: int) -> None:
+        for number in numbers:
+            self._wait_for(f"worker{number}", "registered with master")
+
+    def _spawn(self, kind: str, path: str, name: str, options: list[str]) -> subprocess.Popen[bytes]:
         spark_home, directory = Path(pyspark.__file__).parent, self._folder / name
         directory.mkdir(exist_ok=True)
         environ = {
@@ -70,8 +77,10 @@ class Standalone:
         with (directory / "log").open("w") as log:
             process = subprocess.Popen(command, env=environ, cwd=directory, stdout=log, stderr=log)
         self._started.append(process)
-        wait_for(directory / "log", ready)
         return process
+
+    def _wait_for(self, name: str, line: str) -> None:
+        wait_for(self._folder / name / "log", line)
 
 
 @contextlib.contextmanager

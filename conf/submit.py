@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import re
+import shlex
 import stat
 import sys
 import sysconfig
@@ -231,8 +232,16 @@ def java_environment(environ: dict[str, str]) -> list[str]:
 
 
 def java_flags(environ: dict[str, str]) -> list[str]:
-    """The options in the environment that have flags of the JVM itself, not only properties (-D)."""
-    return [text for text in java_environment(environ) if re.search(r"""(^|\s)["']?-X""", text)]
+    """The flags of the JVM itself in the environment; those within the value of a property (-D) are another JVM's."""
+    return [word for text in java_environment(environ) for word in java_words(text) if word.startswith("-X")]
+
+
+def java_words(text: str) -> list[str]:
+    """The options that Java and Spark's launcher read in a text, which quote as a shell does."""
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote has no end, which Java will tell
+        return text.split()
 
 
 def zip_package() -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import ROOT, write_small_text
+from conftest import LIGHT_JAVA, ROOT, write_small_text
 from standalone import java_home
 from standalone import standalone as standalone_cluster
 
@@ -86,7 +86,8 @@ def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     bare.mkdir()
     for name in ("python3", f"python3.{sys.version_info[1]}"):
         (bare / name).symlink_to(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info[1]}")
-    with standalone_cluster(folder, f"{ours}:/usr/bin:/bin", f"{bare}:/usr/bin:/bin") as cluster:
+    light = {"SPARK_DAEMON_JAVA_OPTS": LIGHT_JAVA}
+    with standalone_cluster(folder, f"{ours}:/usr/bin:/bin", f"{bare}:/usr/bin:/bin", environ=light) as cluster:
         yield cluster.address
 
 
@@ -138,6 +139,7 @@ def vendor_submit(master: str, source: Path, output: Path, *options: str) -> sub
 
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", master, *options]
     command += ["--conf", f"spark.pyspark.driver.python={sys.executable}", "--conf", "spark.ui.enabled=false"]
+    command += ["--driver-java-options", LIGHT_JAVA]
     command += [str(ROOT / "jobs" / "train.py"), "--input", str(source), "--output", str(output), *arguments(SMALL)]
     environ = {name: os.environ[name] for name in ("SPARK_SUBMIT_OPTS",)}
     environ |= {"PATH": "/usr/bin:/bin", "JAVA_HOME": java_home(), "HOME": str(output.parent)}

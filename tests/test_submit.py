@@ -173,8 +173,9 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
     own = ("--conf", "spark.driver.extraJavaOptions=-Da=b")
     assert java_options(*own, JAVA_HOME=java) == ("-Da=b", "")
     assert java_options(JAVA_HOME=java, JAVA_TOOL_OPTIONS="-Xmx3g") == ("", "")
-    properties = '"-Dspark.executor.extraJavaOptions=-Xint"'
-    assert java_options(JAVA_HOME=fake_java(checkout, "21.0.1"), SPARK_SUBMIT_OPTS=properties)[0] == plain
+    for properties in ('"-Dspark.executor.extraJavaOptions=-Xint -Xmx2g"', "-Dx='a -Xint'", '-Dx="a'):
+        assert java_options(JAVA_HOME=fake_java(checkout, "21.0.1"), SPARK_SUBMIT_OPTS=properties)[0] == plain
+    assert java_options(JAVA_HOME=java, SPARK_SUBMIT_OPTS='-Dx="a" "-Xmx3g"') == ("", "")
     assert java_options(JAVA_HOME=java, HADOOP_CONF_DIR=checkout) == (plain, "")
 
     options_, told = java_options(JAVA_HOME=java)
