@@ -16,7 +16,7 @@ from conftest import ROOT
 import w2v_spark
 from w2v_spark.errors import DeviceError, MissingExtraError, ParamError
 from w2v_spark.params import Params
-from w2v_spark.spark import cluster
+from w2v_spark.spark.layout import resolve
 from w2v_spark.training.replica import Sampling, open_replica
 from w2v_spark.training.sentences import Piece, joined
 from w2v_spark.workdir.blocks import SYN0, SYN1
@@ -30,15 +30,16 @@ import json
 from pyspark.sql import SparkSession
 from w2v_spark.errors import DeviceError
 from w2v_spark.params import Params
-from w2v_spark.spark import cluster, devices
+from w2v_spark.spark import devices
+from w2v_spark.spark.layout import resolve
 
 spark = SparkSession.builder.getOrCreate()
 looks = devices.look_at_gpus(spark, 2, devices.gpu_profile(spark, 1))
 try:
-    cluster.resolve(spark, Params(device="cuda"), 100)
+    resolve(spark, Params(device="cuda"), 100)
 except DeviceError as e:
     refused = str(e)
-resolved, _ = cluster.resolve(spark, Params(), 100)
+resolved, _ = resolve(spark, Params(), 100)
 print("found", json.dumps([[look.number for look in looks], refused, resolved.device]))
 spark.stop()
 """
@@ -71,11 +72,11 @@ def test_a_machine_without_a_gpu(
 def test_gpus_of_local_mode_train_no_more_replicas_at_once_than_it_has_cores(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "choose_gpus", lambda *_: 8)
+    monkeypatch.setattr("w2v_spark.spark.layout.choose_gpus", lambda *_: 8)
     params = Params(device="cuda", exchange="direct")
-    assert cluster.resolve(spark, params.replace(num_replicas=2), 100)[0].exchange == "direct"
+    assert resolve(spark, params.replace(num_replicas=2), 100)[0].exchange == "direct"
     with pytest.raises(ParamError, match="needs all 8 replicas to run at once; the executors have room for 2"):
-        cluster.resolve(spark, params, 100)
+        resolve(spark, params, 100)
 
 
 @pytest.mark.slow

@@ -21,12 +21,12 @@ CORES = """
 import json, sys
 from pyspark.sql import SparkSession
 from w2v_spark.params import Params
-from w2v_spark.spark import cluster
+from w2v_spark.spark.layout import resolve
 
 found = {}
 for master in json.loads(sys.argv[1]):
     spark = SparkSession.builder.master(master).getOrCreate()
-    resolved, layout = cluster.resolve(spark, Params(num_replicas=2), 100)
+    resolved, layout = resolve(spark, Params(num_replicas=2), 100)
     parallelism = spark.sparkContext.defaultParallelism
     found[master] = [resolved.threads_per_replica, layout.executors, layout.merge_tasks, parallelism]
     spark.stop()
@@ -40,17 +40,18 @@ import w2v_spark
 from w2v_spark.errors import OutputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark import cluster, memory
+from w2v_spark.spark import cluster, memory, probe
+from w2v_spark.spark.layout import resolve
 
 spark = SparkSession.builder.getOrCreate()
-cluster._wait_for_executors(spark, *cluster._promised(spark))
-there = {e.id: e.cores for e in cluster._registered(spark)}
+cluster.wait_for_executors(spark, *cluster.promised(spark))
+there = {e.id: e.cores for e in cluster.registered(spark)}
 output = Place.open(sys.argv[1])
 output.child("work").make()
-executors = cluster.probe(spark, output)
+executors = probe.probe(spark, output)
 assert memory._least_memory(spark, 1) == memory.machine_memory(1)
 output.child("work").write_json("note", {})
-asked = sorted(cluster._look_everywhere(spark, output.uri, "note"))
+asked = sorted(probe._look_everywhere(spark, output.uri, "note"))
 
 
 def executor(batches):
@@ -61,11 +62,11 @@ def executor(batches):
 
 
 os.kill(spark.range(0, 1, 1, 1).mapInArrow(executor, "pid long").head().pid, signal.SIGKILL)
-while len(cluster._registered(spark)) == executors:
+while len(cluster.registered(spark)) == executors:
     time.sleep(0.1)
-resolved, layout = cluster.resolve(spark, Params(), 100, executors)
+resolved, layout = resolve(spark, Params(), 100, executors)
 # with more threads than its executor has cores a replica takes all of them
-more, _ = cluster.resolve(spark, Params(threads_per_replica=8, exchange="direct"), 100)
+more, _ = resolve(spark, Params(threads_per_replica=8, exchange="direct"), 100)
 try:
     w2v_spark.train(sys.argv[2], sys.argv[3])
 except OutputError as e:

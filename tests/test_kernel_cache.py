@@ -17,12 +17,12 @@ from w2v_spark.kernels import cache
 
 RUN = """
 import sys, numpy as np
-from w2v_spark.kernels import cache, cpu, fold
+from w2v_spark.kernels import adasum, cache, cpu
 assert "EXPECT" in cpu.__file__, cpu.__file__
 block = np.ones((2, 3), np.float32)
-fold.adasum_add(np.zeros((1, 2, 3), np.float32), np.zeros(2, np.int64), np.arange(2, dtype=np.int32), block)
+adasum.adasum_add(np.zeros((1, 2, 3), np.float32), np.zeros(2, np.int64), np.arange(2, dtype=np.int32), block)
 if len(sys.argv) > 1:
-    print(sum(fold._adder().stats.cache_hits.values()))
+    print(sum(adasum._adasum_adder().stats.cache_hits.values()))
     sys.exit()
 kernel = cpu.compile_kernel("skip_gram", "negative_sampling", 8, 1, 2)
 one = np.full(4, 2**32 - 1, np.uint32)
@@ -30,7 +30,7 @@ model = np.zeros((4, 16), np.float32)
 words = np.arange(4, dtype=np.int32)
 outputs = cpu.Outputs("negative_sampling", 4, (one, words))
 kernel(words, np.array([0, 4]), model, model.copy(), one, outputs, .1, .1, 1)
-hits = [sum(f.stats.cache_hits.values()) for f in (kernel._train, fold._adder())]
+hits = [sum(f.stats.cache_hits.values()) for f in (kernel._train, adasum._adasum_adder())]
 print(cache.cache_directory(), *hits)
 """
 
@@ -38,7 +38,7 @@ print(cache.cache_directory(), *hits)
 def test_of_processes_that_start_at_once_one_compiles(tmp_path):
     package = Path(w2v_spark.__file__).parents[1]
     with ThreadPoolExecutor() as both:
-        found = both.map(lambda _: run_from(package, "fold", NUMBA_CACHE_DIR=str(tmp_path)), range(2))
+        found = both.map(lambda _: run_from(package, "adasum", NUMBA_CACHE_DIR=str(tmp_path)), range(2))
         assert sorted(found) == [["0"], ["1"]]
 
 
@@ -82,8 +82,8 @@ def test_package_in_a_zip_compiles_once_wherever_the_zip_lies(tmp_path):
     for damage in (b"no pickle", pickle.dumps(7)):
         for damaged in Path(directory).rglob("*.nb*"):
             damaged.write_bytes(damage)
-        assert run_from(archives[1], "fold", **homes) == ["0"]
-        assert run_from(archives[1], "fold", **homes) == ["1"]
+        assert run_from(archives[1], "adasum", **homes) == ["0"]
+        assert run_from(archives[1], "adasum", **homes) == ["1"]
 
 
 @pytest.fixture

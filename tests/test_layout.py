@@ -10,7 +10,7 @@ import pytest
 
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark import cluster
+from w2v_spark.spark import cluster, layout, probe
 from w2v_spark.spark.cluster import Executor
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def test_only_an_output_that_is_not_shared_is_to_be_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "probe").touch()
-    assert cluster._output_problem(str(tmp_path), "probe") == ""
-    assert cluster._output_problem(str(tmp_path), "other") == (
+    assert probe._output_problem(str(tmp_path), "probe") == ""
+    assert probe._output_problem(str(tmp_path), "other") == (
         "it does not see the files that the driver wrote there; --output must be on storage that driver and executors "
         "share (hdfs://, s3a://, a network mount)"
     )
     # as of an executor without Java for hdfs
-    assert cluster._output_problem("ofs://host/out", "probe").startswith("must be a local path or start with one of")
+    assert probe._output_problem("ofs://host/out", "probe").startswith("must be a local path or start with one of")
 
 
 def test_an_executor_that_answered_once_was_asked(
@@ -34,12 +34,12 @@ def test_an_executor_that_answered_once_was_asked(
 ) -> None:
     (tmp_path / "work").mkdir()
     answers = iter([{"1"}, {"2"}])
-    monkeypatch.setattr(cluster, "is_local", lambda spark: False)
-    monkeypatch.setattr(cluster, "_PROBES", 2)
-    monkeypatch.setattr(cluster, "_look_everywhere", lambda *_: next(answers))
-    monkeypatch.setattr(cluster, "_registered", lambda spark: [Executor(n, f"host{n}", 2, 0.0) for n in "123"])
+    monkeypatch.setattr(probe, "is_local", lambda spark: False)
+    monkeypatch.setattr(probe, "_PROBES", 2)
+    monkeypatch.setattr(probe, "_look_everywhere", lambda *_: next(answers))
+    monkeypatch.setattr(probe, "registered", lambda spark: [Executor(n, f"host{n}", 2, 0.0) for n in "123"])
     with caplog.at_level(logging.WARNING, "w2v_spark"):
-        assert cluster.probe(spark, Place.open(str(tmp_path))) == 3
+        assert probe.probe(spark, Place.open(str(tmp_path))) == 3
     assert caplog.messages == ["busy with other jobs, so not asked whether they open the output: executor 3 (host3)"]
 
 
@@ -55,9 +55,9 @@ def test_with_dynamic_allocation_the_number_of_replicas_is_one_of_chance(
         "this run: give --num-replicas, or set spark.dynamicAllocation.enabled=false"
     )
     with caplog.at_level(logging.WARNING, "w2v_spark"):
-        cluster.resolve(spark, Params(device="cpu", num_replicas=2), 100)
+        layout.resolve(spark, Params(device="cpu", num_replicas=2), 100)
         assert told not in caplog.text
-        cluster.resolve(spark, Params(device="cpu"), 100)
+        layout.resolve(spark, Params(device="cpu"), 100)
         assert told in caplog.text
 
 
@@ -66,11 +66,12 @@ def test_replicas_that_merge_directly_are_waited_for(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, device: str, wanted: tuple[int, str]
 ) -> None:
     waited = list[tuple[int, str]]()
-    monkeypatch.setattr(cluster, "is_local", lambda spark: False)
-    monkeypatch.setattr(cluster, "_wait_for_executors", lambda spark, number, unit: waited.append((number, unit)))
-    monkeypatch.setattr(cluster, "_registered", lambda spark: [Executor(str(i), "host", 2, 0.0) for i in range(4)])
-    monkeypatch.setattr(cluster, "choose_gpus", lambda *_: int(device == "cuda"))
-    monkeypatch.setattr(cluster, "gpu_profile", lambda *_: None)
+    for module in (cluster, layout):
+        monkeypatch.setattr(module, "is_local", lambda spark: False)
+    monkeypatch.setattr(layout, "wait_for_executors", lambda spark, number, unit: waited.append((number, unit)))
+    monkeypatch.setattr(cluster, "registered", lambda spark: [Executor(str(i), "host", 2, 0.0) for i in range(4)])
+    monkeypatch.setattr(layout, "choose_gpus", lambda *_: int(device == "cuda"))
+    monkeypatch.setattr(layout, "gpu_profile", lambda *_: None)
     begun = Params(num_replicas=4, threads_per_replica=2, rounds_per_epoch=1, exchange="direct", device=device)
-    assert cluster.resolve(spark, begun, 100)[0].exchange == "direct"
+    assert layout.resolve(spark, begun, 100)[0].exchange == "direct"
     assert waited == [wanted]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from w2v_spark.kernels.fold import adasum_add, changed_rows
-from w2v_spark.kernels.halves import add_halves, to_halves
+from w2v_spark.kernels.adasum import adasum_add
+from w2v_spark.kernels.changes import add_halves, changed_rows, to_halves
 from w2v_spark.params import specs
 from w2v_spark.training.merge import RULES, Change, fold
 

@@ -28,7 +28,7 @@ _PART = 32
 
 def add_second_moment(rows: Floats, weights: Doubles, total: Doubles) -> None:
     """Add the sum of weight x row x row' to `total`: float32[n, at least D], float64[n], float64[D, D]."""
-    _adder(whole_vectors(len(total)))(np.ascontiguousarray(rows), np.ascontiguousarray(weights), total)
+    _moment_adder(whole_vectors(len(total)))(np.ascontiguousarray(rows), np.ascontiguousarray(weights), total)
 
 
 def principal_axes(moment: Doubles) -> tuple[Doubles, Doubles]:
@@ -64,7 +64,7 @@ def _padded(matrix: Doubles) -> Floats:
 
 
 @functools.cache
-def _adder(width: int) -> Any:
+def _moment_adder(width: int) -> Any:
     read = read_only(types.float32, 2)
 
     @compile_now(types.void(read, read_only(types.float64), types.float64[:, ::1]))

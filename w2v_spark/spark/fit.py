@@ -22,14 +22,15 @@ from w2v_spark.kernels.checks import check_softmax
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark import cluster, encode, phrases, publish, rounds
+from w2v_spark.spark import encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
-from w2v_spark.spark.cluster import Layout
 from w2v_spark.spark.freeze import Freeze
+from w2v_spark.spark.layout import Layout, resolve
 from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
 from w2v_spark.spark.memory import check_memory
 from w2v_spark.spark.plan import Plan, counted
+from w2v_spark.spark.probe import probe
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, Text, read_documents, source_of
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
@@ -196,7 +197,7 @@ def prepare(
     frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
     run = claim_output(place, spark.sparkContext.applicationId, overwrite, only_plan)
     try:
-        executors = redo(spark, "asking the executors", lambda _: cluster.probe(spark, run.output))
+        executors = redo(spark, "asking the executors", lambda _: probe(spark, run.output))
         given = identity(
             checked,
             documents.identity,
@@ -210,20 +211,24 @@ def prepare(
             vocabulary = count_vocabulary(spark, run, documents, checked, listed, earlier, frozen)
             if checked.loss == "softmax":
                 check_softmax(vocabulary.words)
-        resolved, layout = cluster.resolve(spark, checked, vocabulary.total_count, executors)
+        resolved, layout = resolve(spark, checked, vocabulary.total_count, executors)
         if begun:
             layout = replace(layout, merge_tasks=begun.merge_tasks)
         prepared = Prepared(spark, blocks, run, documents, resolved, layout, vocabulary, earlier, given)
         log.info("%s", prepared.plan.line())
-        if resolved.step_size > (most := largest_step(resolved)):
-            log.warning(
-                "step_size %g is taken as %.3g until it has decayed to that: with window_size %d and negative %d a "
-                "word gets so many updates at once that training would diverge",
-                *(resolved.step_size, most, resolved.window_size, resolved.negative),
-            )
+        _warn_of_large_steps(resolved)
         yield prepared
     finally:
         run.release()
+
+
+def _warn_of_large_steps(params: Params) -> None:
+    if params.step_size > (most := largest_step(params)):
+        log.warning(
+            "step_size %g is taken as %.3g until it has decayed to that: with window_size %d and negative %d a word "
+            "gets so many updates at once that training would diverge",
+            *(params.step_size, most, params.window_size, params.negative),
+        )
 
 
 def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params, vocabulary: Vocabulary) -> Encoded:

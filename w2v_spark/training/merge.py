@@ -88,7 +88,7 @@ def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
     merge(a, b) = (1 - a.b / 2|a|^2) a + (1 - a.b / 2|b|^2) b, along a binary tree over the replicas that changed the
     row, in their order. One partial result for each level of the tree is kept.
     """
-    from w2v_spark.kernels.fold import adasum_add, adasum_total
+    from w2v_spark.kernels.adasum import adasum_add, adasum_total
 
     levels = np.empty((replicas.bit_length(), *shape), np.float32)
     seen = np.zeros(shape[0], np.int64)
@@ -99,7 +99,7 @@ def adasum(shape: Shape, changes: Iterable[Change], replicas: int) -> Floats:
 
 def _add(total: Doubles, change: Change, weights: Doubles | None = None) -> None:
     """Add a change to a block's sum, each of its rows as often as `weights` says, or once."""
-    from w2v_spark.kernels.halves import add_halves  # here, so that a driver loads no compiler
+    from w2v_spark.kernels.changes import add_halves  # here, so that a driver loads no compiler
 
     add_halves(total, change.rows, change.values, np.ones(len(change.rows)) if weights is None else weights)
 

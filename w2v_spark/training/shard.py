@@ -162,8 +162,7 @@ def change_of(
     merged: `weights` where the replica weighs it, `counts`, how many words of each row of the matrix it trained, where
     the merge does.
     """
-    from w2v_spark.kernels.fold import changed_rows
-    from w2v_spark.kernels.halves import to_halves
+    from w2v_spark.kernels.changes import changed_rows, to_halves
 
     rows, values = changed_rows(now(matrix, first, first + len(before)), before)
     if weights:

@@ -1,4 +1,4 @@
-"""The merge of replicas' changes, row by row: the compiled part of `training/merge.py`."""
+"""AdaSum of replicas' changes, row by row: the compiled part of the rule in `training/merge.py`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,6 @@ _WRITTEN = types.Array(types.float32, 2, "C")
 _READ = read_only(types.float32, 2, "A")
 
 
-def changed_rows(now: Floats, before: Floats) -> tuple[Ids, Floats]:
-    """The rows in which `now` differs from `before` (float32[n, at least D] and [n, D]), and by how much:
-    int32[k], float32[k, D].
-    """
-    rows = np.empty(len(before), np.int32)
-    count = _find_changed()(now, before, rows)
-    rows = rows[:count].copy()
-    return rows, now[rows, : before.shape[1]] - before[rows]
-
-
 def adasum_add(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64], rows: Ids, values: Floats) -> None:
     """Take one more replica's changes into a running AdaSum, which is a binary tree for each row over the replicas
     that changed it, in the order in which they come: ((0,1),(2,3)),...
@@ -43,13 +33,13 @@ def adasum_add(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64], row
         values: its changes, float32[k, D].
     """
     check_changes(rows, values, levels.shape[1:])
-    _adder()(levels, seen, rows, values)
+    _adasum_adder()(levels, seen, rows, values)
 
 
 def adasum_total(levels: npt.NDArray[np.float32], seen: npt.NDArray[np.int64]) -> Floats:
     """The AdaSum of all that was added, float32[n, D]: zero in rows that nobody changed."""
     total = np.zeros(levels.shape[1:], np.float32)
-    _totaller()(levels, seen, total)
+    _adasum_totaller()(levels, seen, total)
     return total
 
 
@@ -69,7 +59,7 @@ def _merge_pair(a: Any, b: Any) -> None:
 
 
 @functools.cache
-def _adder() -> Any:
+def _adasum_adder() -> Any:
     @compile_now(types.void(types.Array(types.float32, 3, "C"), types.int64[::1], read_only(types.int32), _READ))
     def add(levels: Any, seen: Any, rows: Any, values: Any) -> None:
         merged = np.empty(levels.shape[2], np.float32)
@@ -86,7 +76,7 @@ def _adder() -> Any:
 
 
 @functools.cache
-def _totaller() -> Any:
+def _adasum_totaller() -> Any:
     @compile_now(types.void(types.Array(types.float32, 3, "C"), types.int64[::1], _WRITTEN))
     def total(levels: Any, seen: Any, out: Any) -> None:
         for row in range(len(seen)):
@@ -100,19 +90,3 @@ def _totaller() -> Any:
                     first = False
 
     return total
-
-
-@functools.cache
-def _find_changed() -> Any:
-    @compile_now(types.int64(_READ, _READ, types.int32[::1]))
-    def find(now: Any, before: Any, rows: Any) -> Any:
-        count = 0
-        for row in range(len(before)):
-            for d in range(before.shape[1]):
-                if now[row, d] != before[row, d]:
-                    rows[count] = row
-                    count += 1
-                    break
-        return count
-
-    return find
