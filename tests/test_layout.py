@@ -37,7 +37,8 @@ def test_an_executor_that_answered_once_was_asked(
     monkeypatch.setattr(probe, "is_local", lambda spark: False)
     monkeypatch.setattr(probe, "_PROBES", 2)
     monkeypatch.setattr(probe, "_look_everywhere", lambda *_: next(answers))
-    monkeypatch.setattr(probe, "registered", lambda spark: [Executor(n, f"host{n}", 2, 0.0) for n in "123"])
+    for module in (cluster, probe):
+        monkeypatch.setattr(module, "registered", lambda spark: [Executor(n, f"host{n}", 2, 0.0) for n in "123"])
     with caplog.at_level(logging.WARNING, "w2v_spark"):
         assert probe.probe(spark, Place.open(str(tmp_path))) == 3
     assert caplog.messages == ["busy with other jobs, so not asked whether they open the output: executor 3 (host3)"]
