@@ -109,7 +109,8 @@ def test_where_vectors_start(
 def test_old_words_are_kept_and_new_ones_learnt(
     spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path
 ) -> None:
-    trained = w2v_spark.train(later_text, tmp_path / "out", start_from=earlier, **SMALL | {"max_iter": 10})
+    longer = SMALL | {"max_iter": 10, "rounds_per_epoch": 1}
+    trained = w2v_spark.train(later_text, tmp_path / "out", start_from=earlier, **longer)
     counts, before, after = counts_of(tmp_path / "out"), vectors_of(earlier), vectors_of(tmp_path / "out")
     assert counts["sea3"] == 0 and counts[RARE] == 1 and counts["town3"] > 100 and counts["star3"] > 100
     for i in range(10):
