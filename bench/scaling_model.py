@@ -200,10 +200,10 @@ def project(fits: dict[str, Fit], runs: Sequence[Measured], setting: Setting) ->
         "opening": (0, s.rounds * model * s.replicas),
         "training": (0, corpus * s.epochs),
         "syncs": (_direct(s) * s.bytes_sent, 0),
-        # every replica reads the last model again, to tell what it has changed
+        # through storage every replica reads the last model again, to tell what it has changed, as the merge does
         "merging and writing": (
             (1 - _direct(s)) * s.bytes_sent,
-            s.rounds * model * (s.replicas + (1 if _direct(s) else 2)),
+            s.rounds * model * (1 if _direct(s) else s.replicas + 2),
         ),
         "publishing": (0, model),
     }

@@ -221,13 +221,14 @@ def log_quietly(submission: Submission, conf: dict[str, str], environ: dict[str,
 
 def java_options(submission: Submission, conf: dict[str, str]) -> list[str]:
     """The options of the driver's JVM that the user gave to Spark."""
-    own = (submission.option("--driver-java-options"), conf.get("spark.driver.extraJavaOptions"))
+    properties = ("spark.driver.extraJavaOptions", "spark.driver.defaultJavaOptions")
+    own = (submission.option("--driver-java-options"), *map(conf.get, properties))
     return [text for text in own if text]
 
 
 def java_environment(environ: dict[str, str]) -> list[str]:
     """The options of the driver's JVM that the user keeps in the environment."""
-    names = ("SPARK_SUBMIT_OPTS", "JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS")
+    names = ("SPARK_SUBMIT_OPTS", "JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
     return [environ[name] for name in names if environ.get(name)]
 
 

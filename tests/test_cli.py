@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,3 +138,12 @@ def test_a_vocabulary_file_is_looked_at_first(spark: SparkSession, tmp_path: Pat
         WordList.open(spark, str(tmp_path / "ids.parquet"), "vocabulary file")
     (tmp_path / "words.txt").write_text("one 1\n")
     WordList.open(spark, str(tmp_path / "words.txt"), "vocabulary file")
+
+
+def test_an_older_spark_is_a_sentence() -> None:
+    older = "import pyspark.sql; del pyspark.sql.is_remote; from w2v_spark.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", older, "train", "--input", "x", "--output", "y"]
+    done = subprocess.run(command, text=True, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: training needs Spark 4.0 or newer (cannot import name 'is_remote' from ")
+    assert done.stderr.endswith("): give its folder in SPARK_HOME\n")

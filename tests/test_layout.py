@@ -56,6 +56,9 @@ def test_with_dynamic_allocation_the_number_of_replicas_is_one_of_chance(
         "this run: give --num-replicas, or set spark.dynamicAllocation.enabled=false"
     )
     with caplog.at_level(logging.WARNING, "w2v_spark"):
+        layout.resolve(spark, Params(device="cpu"), 100)
+        assert not caplog.text  # local mode has no executors that could come and go
+        monkeypatch.setattr(cluster, "is_local", lambda spark: False)
         layout.resolve(spark, Params(device="cpu", num_replicas=2), 100)
         assert told not in caplog.text
         layout.resolve(spark, Params(device="cpu"), 100)

@@ -49,8 +49,9 @@ def test_other_names_lead_to_near_ones() -> None:
     assert parameter_hint("nothing_like_it", params.specs()) == ""
     # a column may be called as it likes
     assert did_you_mean("epochs", ["epoch_s", "max_iter"]) == " (did you mean 'epoch_s'?)"
+    assert parameter_hint("numPartitions", params.specs()) == " (here it is num_replicas)"
     # where there is no such parameter, nothing is said of it
-    assert parameter_hint("size", ["query", "top"]) == ""
+    assert parameter_hint("size", ["query", "top"]) == parameter_hint("sentences", ["query", "top"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,15 @@ def test_other_names_lead_to_near_ones() -> None:
         (["--lowercase", "true"], "unrecognized arguments: true"),
         # no abbreviation: it would be --cbow-mean
         (["--cbow", "1", "--iter", "3"], "unrecognized option --cbow (here it is '--architecture')"),
+        (
+            ["--corpus-file", "x"],
+            "unrecognized option --corpus-file (the text is the first argument of train, --input)",
+        ),
+        (
+            ["--master=yarn"],
+            "--master is an option of spark-submit, which come before the job: ./spark-submit.sh --master ... "
+            "jobs/train.py ...",
+        ),
     ],
 )
 def test_unknown_options(capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
@@ -94,6 +104,7 @@ def test_the_table_of_gensims_names_is_true() -> None:
     section = page.partition("\n## From gensim\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| `(\w+)` \| (\S+) \|$", section, re.MULTILINE)
     assert {name for name, _, _, _ in rows} == {n for n in theirs if n in FOREIGN or n in params.specs()}
+    assert [name for name in theirs if f"`{name}`" not in section] == []
     for name, default, ours, default_here in rows:
         assert ours == FOREIGN.get(name, name)
         assert default == _shown(theirs[name]), name

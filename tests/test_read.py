@@ -160,10 +160,10 @@ def test_what_is_in_memory_is_refused(source: Any, kind: str) -> None:
 
 def test_sentences_in_memory_are_trained_on_as_the_error_and_the_page_say(spark: SparkSession, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"```python\n(sentences = .*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```python\n(spark = .*?)```", page, re.DOTALL)
     advice = HELD.partition(" become a DataFrame by ")[2]
     assert advice in shown
-    exec(shown.replace("out/words", str(tmp_path / "out")), {"spark": spark, "w2v_spark": w2v_spark})
+    exec(shown.replace("out/words", str(tmp_path / "out")), {"w2v_spark": w2v_spark})
     assert set(w2v_spark.Vectors.open(tmp_path / "out").index_to_key) == {"king", "queen", "man", "woman"}
 
 

@@ -196,7 +196,8 @@ def test_a_driver_started_again_by_the_cluster_goes_on_though_told_to_overwrite(
     again.release()
     assert again.training is None  # in the same process, a notebook's second call
     record = json.loads((tmp_path / "work" / "run.json").read_text())
-    record |= {"process": "elsewhere/1/1", "training": {"given": {}}}
+    stages = {"counts": {"key": "of the text", "run": again.tag}}
+    record |= {"process": "elsewhere/1/1", "training": {"given": {}}, "stages": stages}
     pointer = {"round": 0, "directory": f"{again.tag}/rounds/r00000", "files": {}, "before": None}
     (tmp_path / "work" / "CURRENT").write_text(json.dumps(pointer))
     for application, training in (("application_1", {"given": {}}), ("application_2", None)):
@@ -204,6 +205,8 @@ def test_a_driver_started_again_by_the_cluster_goes_on_though_told_to_overwrite(
         retried = claim_output(place, application, overwrite=True)
         retried.release()
         assert retried.training == training
+        # what is begun anew trusts no file of the run before it
+        assert retried.stages == (stages if training else {})
 
 
 def test_a_worker_killed_in_a_round(

@@ -172,7 +172,10 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
     assert java_options("--master", "yarn", JAVA_HOME=java)[0] == ""
     own = ("--conf", "spark.driver.extraJavaOptions=-Da=b")
     assert java_options(*own, JAVA_HOME=java) == ("-Da=b", "")
-    assert java_options(JAVA_HOME=java, JAVA_TOOL_OPTIONS="-Xmx3g") == ("", "")
+    # two garbage collectors, the user's and ours, would keep Java from starting
+    assert java_options("--conf", "spark.driver.defaultJavaOptions=-XX:+UseG1GC", JAVA_HOME=java) == ("", "")
+    for name in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"):
+        assert java_options(JAVA_HOME=java, **{name: "-XX:+UseG1GC"}) == ("", "")
     for properties in ('"-Dspark.executor.extraJavaOptions=-Xint -Xmx2g"', "-Dx='a -Xint'", '-Dx="a'):
         assert java_options(JAVA_HOME=fake_java(checkout, "21.0.1"), SPARK_SUBMIT_OPTS=properties)[0] == plain
     assert java_options(JAVA_HOME=java, SPARK_SUBMIT_OPTS='-Dx="a" "-Xmx3g"') == ("", "")

@@ -304,7 +304,14 @@ def test_what_cannot_be_started_from(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_cannot_be_frozen(spark: SparkSession, earlier: Path, later_text: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_frozen(
+    spark: SparkSession,
+    earlier: Path,
+    later_text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     nothing, unknown = write_list(tmp_path / "nothing.txt", " "), [f"w{i}" for i in range(7)]
     strange, new = write_list(tmp_path / "strange.txt", *unknown), write_list(tmp_path / "new.txt", "star1", "w0")
     town = write_list(tmp_path / "town.txt", "star1", "star2")
@@ -322,6 +329,11 @@ def test_what_cannot_be_frozen(spark: SparkSession, earlier: Path, later_text: P
         ("earlier", {"vocab": town}, InputError, f"no word of the model to start from, file:{earlier}, is in the "
             "vocabulary, so that freeze earlier keeps none: check --vocab and --max-vocab, or leave out --freeze"),
     ]  # fmt: skip
+    refused = ["--input", str(later_text), "--output", str(tmp_path / "out"), "--freeze", "earlier"]
+    with monkeypatch.context() as patched:
+        patched.setattr("w2v_spark.spark.session.own_session", None)  # told before Spark starts
+        assert cli.main(["train", *refused]) == 2
+    assert capsys.readouterr().err == f"error: {cases[0][3]}\n"
     for freeze, options, kind, message in cases:
         given = {"start_from": earlier, "freeze": freeze} | SMALL | options
         with pytest.raises(kind, match=f"^{re.escape(message)}$"):

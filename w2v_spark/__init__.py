@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from w2v_spark.ml.estimator import Word2Vec
     from w2v_spark.ml.model import Word2VecModel
     from w2v_spark.spark.fit import train
+    from w2v_spark.spark.session import get_session
     from w2v_spark.vectors.vectors import Vectors
 
 __version__ = "0.1.0"
-__all__ = ["Params", "Vectors", "W2VError", "Word2Vec", "Word2VecModel", "train"]
+__all__ = ["Params", "Vectors", "W2VError", "Word2Vec", "Word2VecModel", "get_session", "train"]
 
 
 # what needs Spark, or much of pyarrow, is loaded when it is first asked for
@@ -30,6 +31,7 @@ _MODULES = {
     "Vectors": "w2v_spark.vectors.vectors",
     "Word2Vec": "w2v_spark.ml.estimator",
     "Word2VecModel": "w2v_spark.ml.model",
+    "get_session": "w2v_spark.spark.session",
     "train": "w2v_spark.spark.fit",
 }
 

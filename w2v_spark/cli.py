@@ -147,15 +147,19 @@ def run_train(args: argparse.Namespace) -> int:
     params |= {name: value for name in specs() if (value := getattr(args, name)) is not None}
     try:
         from w2v_spark.spark import fit
+        from w2v_spark.spark.freeze import check_freeze
         from w2v_spark.spark.read import Source
         from w2v_spark.spark.session import own_session
     except ImportError as e:
         if (e.name or "").partition(".")[0] not in ("pyspark", "py4j", "pandas"):
             raise
+        if not isinstance(e, ModuleNotFoundError):
+            raise W2VError(f"training needs Spark 4.0 or newer ({e}): give its folder in SPARK_HOME") from e
         raise MissingExtraError("training", "spark") from e
     _log_to_stderr(args.log_level)
     source = Source(tuple(args.input or ()), args.table, args.sql, None, args.column, args.format)
-    Params.from_dict(params)  # a wrong value is told before Spark starts
+    # what is wrong is told before Spark starts
+    check_freeze(args.freeze, args.start_from, Params.from_dict(params))
     scoring = _scoring(args)
     from py4j.protocol import Py4JError, Py4JJavaError
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from w2v_spark.errors import ParamError, W2VError
-from w2v_spark.names import parameter_hint
+from w2v_spark.names import SPARK_SUBMIT, parameter_hint
 from w2v_spark.params import option_name, specs
 from w2v_spark.vectors.vectors import Vectors
 
@@ -36,6 +36,11 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
         return args
     known = [option_name(name) for name in specs()] if set(specs()) <= set(vars(args)) else []
     for option in (word.partition("=")[0] for word in rest if word.startswith("-")):
+        if known and option in SPARK_SUBMIT:
+            parser.error(
+                f"{option} is an option of spark-submit, which come before the job: ./spark-submit.sh {option} ... "
+                "jobs/train.py ..."
+            )
         if hint := parameter_hint(option, known, option_name):
             parser.error(f"unrecognized option {option}{hint}")
     parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -29,11 +29,30 @@ FOREIGN = {
     "ws": "window_size",
 }
 
+# gensim's and pyspark's that no parameter stands for
+_IN_OTHER_WAYS = {
+    "callbacks": "a model is scored while it trains by scoring, --evaluate-every",
+    "compute_loss": "the loss is always told, in the log and in OUT/metrics",
+    "corpus_file": "the text is the first argument of train, --input",
+    "max_vocab_size": "not needed, as Spark counts every word; max_vocab keeps the most frequent",
+    "numPartitions": "here it is num_replicas",
+    "sentences": "the text is the first argument of train, --input",
+    "trim_rule": "words are chosen by min_count, max_vocab and a list, vocab",
+}
+# of a command line; where a job finds one, it stands behind the job's name
+SPARK_SUBMIT = {
+    *("--archives", "--conf", "--deploy-mode", "--driver-cores", "--driver-java-options", "--driver-memory"),
+    *("--executor-cores", "--executor-memory", "--files", "--jars", "--keytab", "--master", "--num-executors"),
+    *("--packages", "--principal", "--properties-file", "--py-files", "--queue", "--remote", "--total-executor-cores"),
+}
+
 
 def parameter_hint(name: str, known: Iterable[str], spelt: Callable[[str], str] = str) -> str:
     """A hint for a name that no parameter has, or nothing; `known` are those of the parameters, as `spelt` there."""
     known = list(known)
     theirs = name.lstrip("-").replace("-", "_")
+    if theirs in _IN_OTHER_WAYS and spelt("num_replicas") in known:
+        return f" ({_IN_OTHER_WAYS[theirs]})"
     ours = spelt(FOREIGN[theirs]) if theirs in FOREIGN else None
     return f" (here it is {ours!r})" if ours in known else did_you_mean(name, known)
 

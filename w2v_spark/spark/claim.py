@@ -20,7 +20,8 @@ from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-_STAGES = ("counts", "vocabulary", "corpus")
+# in their order, each with the directory of its files
+_STAGES = {"counts": workdir.COUNTS, "vocabulary": store.VOCAB, "corpus": workdir.CORPUS}
 # the model of a run before it has its place
 _DRAFT = "model"
 _PUBLISHED = (store.VOCAB, store.VECTORS, store.METRICS)
@@ -90,10 +91,19 @@ class Run:
     def begin(self, stage: str) -> None:
         """Forget a stage and what is made from it."""
         self.still_ours()
-        for name in _STAGES[_STAGES.index(stage) :]:
+        names = list(_STAGES)
+        for name in names[names.index(stage) :]:
             self.stages.pop(name, None)
         self.training = None
         self._write()
+
+    def forget_damaged(self, error: FormatError) -> None:
+        """Forget the stage whose files the error names, so that the next start does it again; not beneath rounds, which
+        go on with these files or not at all.
+        """
+        damaged = (s for s in self.stages if s in _STAGES and f"{self.stages[s]['run']}/{_STAGES[s]}" in str(error))
+        if self.training is None and (stage := next(damaged, None)):
+            self.begin(stage)
 
     def begin_training(self, record: dict[str, Any]) -> None:
         """Note what the rounds are trained with, once the first of them is there."""
@@ -190,9 +200,9 @@ class Run:
 def claim_output(output: Place, application: str, overwrite: bool, only_plan: bool = False) -> Run:
     """Make or take over the output directory; one that is finished, in use, not ours or not writable is an OutputError.
 
-    With `overwrite` a finished model may be replaced, and rounds that are there are not gone on with; but what this
-    Spark application began itself is: a cluster manager that starts a driver again repeats its arguments. Where
-    `only_plan` is wanted they are not dropped.
+    With `overwrite` a finished model may be replaced, and an unfinished run is dropped, its rounds and what they
+    were trained on; but what this Spark application began itself is gone on with: a cluster manager that starts a
+    driver again repeats its arguments. Where `only_plan` is wanted nothing is dropped.
     """
     if pattern := PATTERN.search(output.path):
         raise OutputError(
@@ -212,12 +222,13 @@ def claim_output(output: Place, application: str, overwrite: bool, only_plan: bo
                 f"output {output.uri} holds a finished model: give overwrite=True (--overwrite) to replace it, or "
                 "another directory"
             )
-        if training and overwrite and only_plan and not again:
+        anew = bool(training) and overwrite and not again
+        if anew and only_plan:
             raise OutputError(
                 f"output {output.uri} holds an unfinished run, whose rounds --overwrite would drop: plan without "
                 "--overwrite, or with another --output"
             )
-        run = Run(output, application, _stages(record), training if again or not overwrite else None)
+        run = Run(output, application, {} if anew else _stages(record), None if anew else training)
         try:
             run.take()
         except BaseException:

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 from pyspark.sql import SparkSession
 
@@ -16,7 +17,8 @@ log = logging.getLogger(__name__)
 
 # executors of one application start together: when none has come for so long, none is expected
 _SETTLED_SECONDS = 3
-_OR_MORE = "executors or more"
+Unit = Literal["cores", "executors", "executors or more"]
+_OR_MORE: Unit = "executors or more"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def registered(spark: SparkSession) -> list[Executor]:
     ]
 
 
-def promised(spark: SparkSession) -> tuple[int, str]:
-    """What the configuration says will come: a number of executors or cores."""
+def promised(spark: SparkSession) -> tuple[int, Unit]:
+    """What the configuration says will come: a number of executors or cores, or as many executors as come."""
     conf, master = spark.sparkContext.getConf(), str(spark.sparkContext.master)
     if is_dynamic(spark):
         return 0, "executors"  # they come with the tasks
@@ -53,7 +55,7 @@ def promised(spark: SparkSession) -> tuple[int, str]:
     return (most // each * each, "cores") if most else (1, _OR_MORE)
 
 
-def wait_for_executors(spark: SparkSession, wanted: int, unit: str) -> None:
+def wait_for_executors(spark: SparkSession, wanted: int, unit: Unit) -> None:
     """Wait until so many executors or cores have registered, no longer than Spark itself would."""
     jvm_conf = spark.sparkContext._jsc.sc().conf()
     limit = jvm_conf.getTimeAsSeconds("spark.scheduler.maxRegisteredResourcesWaitingTime", "30s")
@@ -82,5 +84,11 @@ def cores_of_each(spark: SparkSession) -> list[int]:
 
 
 def is_dynamic(spark: SparkSession) -> bool:
-    """Whether executors come and go as tasks do."""
-    return (spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") or "").lower() == "true"
+    """Whether executors come and go as tasks do; in local mode there are none that could, whatever is set."""
+    asked = spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") or ""
+    return asked.lower() == "true" and not is_local(spark)
+
+
+def cores_of_a_task(spark: SparkSession) -> int:
+    """The cores that Spark takes from an executor for a task without a profile of its own."""
+    return int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)

@@ -25,7 +25,7 @@ from w2v_spark.errors import FormatError, InputError, W2VError
 
 _OURS = re.compile(r"w2v_spark\.errors\.(\w+): (.+)")
 _FILE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?P<file>.+?)\. (?P<hint>.*)")
-_LOST = re.compile(r"(?:ExecutorLostFailure|Python worker exited unexpectedly).*")
+LOST = re.compile(r"(?:ExecutorLostFailure|Python worker exited unexpectedly).*")
 # a query or a table that is not there or makes no sense, and what a query's own expressions raise on its rows
 _AGAINST_THE_INPUT = (
     AnalysisException,
@@ -69,7 +69,7 @@ def input_errors(*, opening: bool = False) -> Iterator[None]:
             raise InputError(f"Spark cannot read the input: {told}{_root_cause(str(e))}") from e
         if isinstance(e, _AGAINST_THE_INPUT):
             raise InputError(f"Spark cannot read the input: {first_line(str(e))}") from e
-        if opening and isinstance(e, (Py4JJavaError, IllegalArgumentException)) and not _LOST.search(str(e)):
+        if opening and isinstance(e, (Py4JJavaError, IllegalArgumentException)) and not LOST.search(str(e)):
             reason = job_failure(e).removeprefix("java.net.URISyntaxException: ")
             hint = "; Hadoop knows no names with a colon, rename it" if "in absolute URI" in reason else ""
             raise InputError(f"Spark cannot read the input, of which a file may be damaged: {reason}{hint}") from e
@@ -93,7 +93,7 @@ def job_failure(error: Exception) -> str:
         return str(raised[-1])[:300]
     # what py4j raises begins with the call, and names what Java threw behind a colon
     causes = re.findall(r"^(?:Caused by)?: (?:[\w.$]+: )?(.+)", text, re.M)
-    lines = [*_LOST.findall(text), *reversed(causes), *(line for line in text.splitlines() if line.strip())]
+    lines = [*LOST.findall(text), *reversed(causes), *(line for line in text.splitlines() if line.strip())]
     return str(next(iter(lines), type(error).__name__)).strip()[:300]
 
 

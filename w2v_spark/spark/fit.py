@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from pyspark.sql import SparkSession
 
 from w2v_spark import store, workdir
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, W2VError
 from w2v_spark.kernels.checks import check_softmax
 from w2v_spark.params import Params, ParamValues
 from w2v_spark.pictures import report
@@ -25,7 +24,7 @@ from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
 from w2v_spark.spark.claim import Run, claim_output
-from w2v_spark.spark.freeze import Freeze
+from w2v_spark.spark.freeze import Freeze, check_freeze
 from w2v_spark.spark.layout import Layout, resolve
 from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
 from w2v_spark.spark.memory import check_memory
@@ -88,7 +87,8 @@ def train(
     words (array<string>).
     `vocab`: a ready list of words. `start_from`: a model from whose vectors its words start. `freeze`: those of its
     words whose vectors stay as they are: "earlier" for all, or a file with a word a line. `overwrite` replaces a
-    finished model. `scoring` scores the model while it is trained. `params` are those of `w2v_spark.Params`.
+    finished model, and begins an unfinished run anew. `scoring` scores the model while it is trained. `params`
+    are those of `w2v_spark.Params`.
     Errors that a user can mend are W2VErrors.
     """
     given = source_of(source, column, format)
@@ -144,7 +144,7 @@ class Prepared:
         run.finish(keep_work)
         seconds = time.perf_counter() - started
         log.info("wrote %s to %s in %.0f s", counted(vocabulary.words, "vector"), run.output.uri, seconds)
-        if math.isnan(trained.loss):
+        if not any(row["pairs"] for row in progress.metrics):
             log.warning(_UNTRAINED, run.output.uri, f"sample = {params.sample:g}")
         return trained
 
@@ -187,6 +187,7 @@ def prepare(
     dropped.
     """
     checked = Params.from_dict(params)
+    check_freeze(freeze, start_from, checked)
     session = spark or get_session()
     require_classic(session)
     place = Place.open(qualify(session, output, "output directory"))
@@ -194,7 +195,7 @@ def prepare(
     spark, blocks = word_session(session), block_session(session)
     listed = None if vocab is None else WordList.open(spark, os.fspath(vocab), "vocabulary file")
     earlier = None if start_from is None else EarlierModel.open(spark, start_from, checked, output)
-    frozen = None if freeze is None else Freeze.open(spark, freeze, earlier, checked)
+    frozen = Freeze.open(spark, freeze, earlier) if freeze is not None and earlier else None
     run = claim_output(place, spark.sparkContext.applicationId, overwrite, only_plan)
     try:
         executors = redo(spark, "asking the executors", lambda _: probe(spark, run.output))
@@ -218,6 +219,10 @@ def prepare(
         log.info("%s", prepared.plan.line())
         _warn_of_large_steps(resolved)
         yield prepared
+    except FormatError as e:
+        with suppress(W2VError, OSError):  # the output is another run's by now, or cannot be written
+            run.forget_damaged(e)
+        raise
     finally:
         run.release()
 
@@ -259,8 +264,9 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
 
 def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Trained:
     done = trained_rounds(metrics)
-    loss = done[-1].loss
-    return Trained(output.uri, params, words_per_second(done), float("nan") if loss is None else loss)
+    # the last round of a small text may hold no pair
+    losses = [round.loss for round in done if round.loss is not None]
+    return Trained(output.uri, params, words_per_second(done), losses[-1] if losses else float("nan"))
 
 
 def _publish(prepared: Prepared, progress: Progress) -> None:

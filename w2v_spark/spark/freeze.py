@@ -39,21 +39,9 @@ class Freeze:
     identity: str
 
     @classmethod
-    def open(
-        cls, spark: SparkSession, freeze: str | os.PathLike[str], earlier: EarlierModel | None, params: Params
-    ) -> Freeze:
+    def open(cls, spark: SparkSession, freeze: str | os.PathLike[str], earlier: EarlierModel) -> Freeze:
         """What `freeze` asks for, looked at before anything long begins; an error says why it cannot be done."""
         text = os.fspath(freeze)
-        if earlier is None:
-            raise ParamError(
-                f"freeze {text} needs a model to start from, whose vectors the frozen words keep: give it by "
-                "--start-from, or leave out --freeze"
-            )
-        if params.vectors != "input":
-            raise ParamError(
-                f"parameter vectors given invalid value {params.vectors!r}: must be input with freeze {text}, as only "
-                "the vectors of words as centres can be frozen"
-            )
         if text == EARLIER:
             return cls(earlier, None, EARLIER)
         listed = WordList.open(spark, text, "file of words to freeze")
@@ -102,6 +90,24 @@ class Freeze:
         if False in found:
             what = "%s of %s words of %s are not in the model to start from, and learn as other new words do: %s"
             log.warning(what, found[False], total, file, _some(new))
+
+
+def check_freeze(
+    freeze: str | os.PathLike[str] | None, start_from: str | os.PathLike[str] | None, params: Params
+) -> None:
+    """Refuse what can never be frozen; needs no Spark."""
+    if freeze is None:
+        return
+    if start_from is None:
+        raise ParamError(
+            f"freeze {os.fspath(freeze)} needs a model to start from, whose vectors the frozen words keep: give it by "
+            "--start-from, or leave out --freeze"
+        )
+    if params.vectors != "input":
+        raise ParamError(
+            f"parameter vectors given invalid value {params.vectors!r}: must be input with freeze {os.fspath(freeze)}, "
+            "as only the vectors of words as centres can be frozen"
+        )
 
 
 def _some(rows: DataFrame) -> str:

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
-from w2v_spark.spark.cluster import cores_of_each, is_dynamic, wait_for_executors
+from w2v_spark.spark.cluster import cores_of_a_task, cores_of_each, is_dynamic, wait_for_executors
 from w2v_spark.spark.devices import choose_gpus, gpu_profile, gpus_of_an_executor
 from w2v_spark.spark.session import is_local
 from w2v_spark.training.schedule import auto_rounds_per_epoch, merges_in_a_round
@@ -53,8 +53,8 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
             replicas,
         )
     threads, profile = _threads(spark, params, -(-replicas // executors), cores, gpus)
-    cores_of_a_task = _cores_of_a_task(spark, profile)
-    room = [n // cores_of_a_task for n in all_cores]
+    of_a_replica = int(profile.taskResources["cpus"].amount) if profile else cores_of_a_task(spark)
+    room = [n // of_a_replica for n in all_cores]
     slots = sum(min(n, gpus) if gpus else n for n in room)
     exchange = _exchange(spark, params, replicas, slots)
     rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words, params.merge_rule, exchange)
@@ -80,21 +80,19 @@ def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
 
 
 def _threads(
-    spark: SparkSession, params: Params, replicas: int, cores: int, gpus: int
+    spark: SparkSession, params: Params, side_by_side: int, cores: int, gpus: int
 ) -> tuple[int, ResourceProfile | None]:
-    """The threads of a replica, of which an executor of so many cores has `replicas`, and what asks Spark for them."""
+    """The threads of a replica, of which an executor of so many cores has so many, and what asks Spark for them."""
     if gpus:
         # one thread feeds the GPU
         return 1, gpu_profile(spark, cores // gpus)
-    threads = params.threads_per_replica or max(1, cores // min(replicas, cores))
+    threads = params.threads_per_replica or max(1, cores // min(side_by_side, cores))
     return threads, _profile(spark, threads, cores)
 
 
 def _profile(spark: SparkSession, threads: int, executor_cores: int) -> ResourceProfile | None:
     """Asks Spark for a replica's threads as cores of its task; None where that is so already or Spark cannot."""
-    context = spark.sparkContext
-    wanted = min(threads, executor_cores)
-    have = int(context.getConf().get("spark.task.cpus", "1") or 1)
+    wanted, have = min(threads, executor_cores), cores_of_a_task(spark)
     if wanted == have or is_local(spark):
         return None
     if is_dynamic(spark):
@@ -106,13 +104,6 @@ def _profile(spark: SparkSession, threads: int, executor_cores: int) -> Resource
         )
         return None
     return ResourceProfileBuilder().require(TaskResourceRequests().cpus(wanted)).build
-
-
-def _cores_of_a_task(spark: SparkSession, profile: ResourceProfile | None) -> int:
-    """The cores that Spark takes from an executor for a replica."""
-    if profile:
-        return int(profile.taskResources["cpus"].amount)
-    return int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)
 
 
 def _exchange(spark: SparkSession, params: Params, replicas: int, slots: int) -> str:

@@ -1,4 +1,6 @@
-"""Round after round: what a person sees of them, and what they measured."""
+"""Round after round: each is trained, scored where that is due, and made the one that counts; what a person sees of it,
+and what it measured.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ def train_rounds(
             except FormatError as e:
                 progress = stepped_back(progress, e)
             else:
-                progress = loop.note(progress, result, rows)
+                progress = loop.commit(progress, result, rows)
     _log_share(progress.metrics)
     return progress
 
@@ -114,7 +116,7 @@ class _Loop:
         seconds = time.perf_counter() - began
         return result, [_metrics_row(job, shard, seconds, result.longest_row) for shard in result.shards]
 
-    def note(self, progress: Progress, result: rounds.RoundResult, rows: list[dict[str, Any]]) -> Progress:
+    def commit(self, progress: Progress, result: rounds.RoundResult, rows: list[dict[str, Any]]) -> Progress:
         """Score the round's model where that is due, and make it the one that counts, after its metrics are noted."""
         round = self.schedule[progress.pointer.round]
         if self.scoring and self.scoring.is_due(round.number, len(self.schedule)):

@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 from w2v_spark import store
 from w2v_spark.errors import OutputError, W2VError, one_line
 from w2v_spark.place import Place
-from w2v_spark.spark.cluster import promised, registered, wait_for_executors
-from w2v_spark.spark.failures import task_failure, worker_problem
+from w2v_spark.spark.cluster import cores_of_a_task, promised, registered, wait_for_executors
+from w2v_spark.spark.failures import LOST, task_failure, worker_problem
 from w2v_spark.spark.session import described, is_local
 from w2v_spark.spark.tasks import ask, this_task
 
@@ -41,13 +41,14 @@ def probe(spark: SparkSession, output: Place) -> int:
     wait_for_executors(spark, *promised(spark))
     work, name = output.child(store.WORK), f".probe.{uuid.uuid4().hex}"
     work.write_json(name, {})
-    asked = set[str]()
+    asked, most = set[str](), 0
     try:
         for i in range(_PROBES):
             time.sleep(min(i, 1))
             # one that answered before may be busy by now
             asked |= _look_everywhere(spark, output.uri, name)
-            left = [executor for executor in registered(spark) if executor.id not in asked]
+            there = registered(spark)
+            left, most = [executor for executor in there if executor.id not in asked], max(most, len(there))
             if not left:
                 break
     finally:
@@ -57,7 +58,8 @@ def probe(spark: SparkSession, output: Place) -> int:
             "busy with other jobs, so not asked whether they open the output: %s",
             ", ".join(f"executor {executor.id} ({executor.address})" for executor in left),
         )
-    return len(asked) + len(left)
+    # one that is gone is replaced by another, which is no more
+    return most
 
 
 def _look_everywhere(spark: SparkSession, where: str, name: str) -> set[str]:
@@ -69,7 +71,7 @@ def _look_everywhere(spark: SparkSession, where: str, name: str) -> set[str]:
         problem = _output_problem(where, name)
         return {"host": socket.gethostname(), "problem": problem, "stage": this_task().stageId()}
 
-    cpus = int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)
+    cpus = cores_of_a_task(spark)
     # Spark offers all tasks to all executors at once, so with one for each core no free executor is left out
     tasks = max(1, sum(executor.cores // cpus for executor in registered(spark)))
     with described(spark, "look whether executors open the output"):
@@ -112,6 +114,7 @@ def _succeeded(spark: SparkSession, stage: int, tasks: int) -> set[str]:
 
 
 def _raise_failure(executor: str, error: str) -> None:
-    if error.startswith("ExecutorLostFailure"):  # it is gone, and Spark starts another
+    problem = worker_problem(error)
+    if problem is None and LOST.search(error):  # an executor or a worker is gone, and Spark starts another
         return
-    raise W2VError(worker_problem(error) or f"executor {executor} cannot run a task: {task_failure(error)}")
+    raise W2VError(problem or f"executor {executor} cannot run a task: {task_failure(error)}")

@@ -48,7 +48,9 @@ _TEXT_SETTINGS = {
 
 
 def get_session() -> SparkSession:
-    """The session that spark-submit or a notebook has, else a new one on this machine."""
+    """The session that spark-submit or a notebook has, else a new one on this machine, whose workers run this Python,
+    with the Java of the environment where there is no other.
+    """
     active = _active()
     if active is not None:
         return active

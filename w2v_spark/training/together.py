@@ -41,8 +41,10 @@ def train_together(
 
 
 def _base(shard: Shard, matrix: str) -> Floats:
-    """The model that the round starts from, in one array."""
-    base = np.empty((shard.words, shard.job.params.vector_size), np.float32)
-    for first, rows in shard.base_rows(matrix):
-        base[first : first + len(rows)] = rows
+    """The model that the round starts from, as the replica has it, in one array."""
+    size = shard.job.params.vector_size
+    base, step = np.empty((shard.words, size), np.float32), rows_per_block(size)
+    for first in range(0, shard.words, step):
+        stop = min(first + step, shard.words)
+        base[first:stop] = shard.replica.rows(matrix, first, stop)[:, :size]
     return base
