@@ -59,10 +59,19 @@ def test_with_dynamic_allocation_the_number_of_replicas_is_one_of_chance(
         layout.resolve(spark, Params(device="cpu"), 100)
         assert not caplog.text  # local mode has no executors that could come and go
         monkeypatch.setattr(cluster, "is_local", lambda spark: False)
-        layout.resolve(spark, Params(device="cpu", num_replicas=2), 100)
-        assert told not in caplog.text
+        _, found = layout.resolve(spark, Params(device="cpu", num_replicas=2), 100)
+        assert told not in caplog.text and found.task_cores == int(task_cpus)
         layout.resolve(spark, Params(device="cpu"), 100)
         assert told in caplog.text
+
+
+def test_cores_that_no_replica_fits_into_are_not_waited_for(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [[Executor(str(i), "host", 3, 0.0) for i in range(executors)] for executors in (4, 3)]
+    monkeypatch.setattr(cluster, "registered", lambda spark: there.pop())
+    cluster.wait_for_executors(spark, 8, "cores", at_a_time=2)
+    assert not there  # three executors have nine cores, and room for three replicas of two
 
 
 @pytest.mark.parametrize(("device", "wanted"), [("cpu", (8, "cores")), ("cuda", (4, "executors"))], ids=["cpu", "cuda"])
@@ -72,7 +81,7 @@ def test_replicas_that_merge_directly_are_waited_for(
     waited = list[tuple[int, str]]()
     for module in (cluster, layout):
         monkeypatch.setattr(module, "is_local", lambda spark: False)
-    monkeypatch.setattr(layout, "wait_for_executors", lambda spark, number, unit: waited.append((number, unit)))
+    monkeypatch.setattr(layout, "wait_for_executors", lambda spark, number, unit, **_: waited.append((number, unit)))
     monkeypatch.setattr(cluster, "registered", lambda spark: [Executor(str(i), "host", 2, 0.0) for i in range(4)])
     monkeypatch.setattr(layout, "choose_gpus", lambda *_: int(device == "cuda"))
     monkeypatch.setattr(layout, "gpu_profile", lambda *_: None)

@@ -71,6 +71,9 @@ def test_how_many_replicas_are_in_memory_at_once() -> None:
     assert side_by_side(32, 4, 16, local=False) == 4
     assert side_by_side(2, 4, 16, local=False) == 2
     assert side_by_side(2, 32, 16, local=False) == 1
+    # with dynamic allocation Spark packs replicas by spark.task.cpus, whatever their threads
+    packed = PARAMS.replace(num_replicas=32, threads_per_replica=4)
+    assert Plan(packed, 10, 10, 1, 16, local=False, task_cores=1).side_by_side == 16
     # local mode starts as many as there are cores, whatever their threads
     assert side_by_side(32, 4, 16, local=True) == 16
 

@@ -55,14 +55,17 @@ def promised(spark: SparkSession) -> tuple[int, Unit]:
     return (most // each * each, "cores") if most else (1, _OR_MORE)
 
 
-def wait_for_executors(spark: SparkSession, wanted: int, unit: Unit) -> None:
-    """Wait until so many executors or cores have registered, no longer than Spark itself would."""
+def wait_for_executors(spark: SparkSession, wanted: int, unit: Unit, at_a_time: int = 1) -> None:
+    """Wait until so many executors or cores have registered, no longer than Spark itself would; of an executor's cores
+    those count that tasks of so many `at_a_time` can have.
+    """
     jvm_conf = spark.sparkContext._jsc.sc().conf()
     limit = jvm_conf.getTimeAsSeconds("spark.scheduler.maxRegisteredResourcesWaitingTime", "30s")
     begun, told = time.monotonic(), False
     while True:
         executors, waited = registered(spark), time.monotonic() - begun
-        have = sum(executor.cores for executor in executors) if unit == "cores" else len(executors)
+        cores = sum(executor.cores // at_a_time * at_a_time for executor in executors)
+        have = cores if unit == "cores" else len(executors)
         newest = max((executor.since for executor in executors), default=0.0)
         if have >= wanted and (unit != _OR_MORE or time.time() - newest >= _SETTLED_SECONDS):
             return

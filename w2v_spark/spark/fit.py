@@ -118,7 +118,8 @@ class Prepared:
     def plan(self) -> Plan:
         """What training will need."""
         layout, words, corpus = self.layout, self.vocabulary.words, self.vocabulary.total_count
-        return Plan(self.params, words, corpus, layout.executors, layout.cores, is_local(self.spark), layout.gpus)
+        of_cluster = (layout.executors, layout.cores, is_local(self.spark), layout.gpus, layout.task_cores)
+        return Plan(self.params, words, corpus, *of_cluster)
 
     def train(self, keep_work: bool = False, scoring: Scoring | None = None) -> Trained:
         """Encode, train and publish, or go on where an unfinished run was."""

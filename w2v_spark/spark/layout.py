@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class Layout:
     """How a run uses the cluster: executors, cores of the largest, tasks of a merge (those of the run's begin, as each
     writes a part of the model), GPUs of an executor that train (0: its CPU does), the profile that gives a replica its
-    cores or its GPU, and how often replicas merge in a round.
+    cores or its GPU, the cores that Spark takes for it, and how often replicas merge in a round.
     """
 
     executors: int
@@ -30,6 +30,7 @@ class Layout:
     merge_tasks: int
     gpus: int
     profile: ResourceProfile | None
+    task_cores: int
     merges_in_a_round: int
 
 
@@ -53,8 +54,8 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
             replicas,
         )
     threads, profile = _threads(spark, params, -(-replicas // executors), cores, gpus)
-    of_a_replica = int(profile.taskResources["cpus"].amount) if profile else cores_of_a_task(spark)
-    room = [n // of_a_replica for n in all_cores]
+    task_cores = int(profile.taskResources["cpus"].amount) if profile else cores_of_a_task(spark)
+    room = [n // task_cores for n in all_cores]
     slots = sum(min(n, gpus) if gpus else n for n in room)
     exchange = _exchange(spark, params, replicas, slots)
     rounds = params.rounds_per_epoch or auto_rounds_per_epoch(replicas, words, params.merge_rule, exchange)
@@ -66,7 +67,7 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
         exchange=exchange,
     )
     merges = merges_in_a_round(replicas, words, params.merge_rule, rounds) if exchange == "direct" else 1
-    return resolved, Layout(executors, max(all_cores), sum(all_cores), gpus, profile, merges)
+    return resolved, Layout(executors, max(all_cores), sum(all_cores), gpus, profile, task_cores, merges)
 
 
 def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
@@ -76,7 +77,8 @@ def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
     if params.device == "cuda":
         wait_for_executors(spark, -(-replicas // max(1, gpus_of_an_executor(spark))), "executors")
     else:
-        wait_for_executors(spark, replicas * min(params.threads_per_replica or 1, *cores_of_each(spark)), "cores")
+        threads = min(params.threads_per_replica or 1, *cores_of_each(spark))
+        wait_for_executors(spark, replicas * threads, "cores", at_a_time=threads)
 
 
 def _threads(

@@ -25,7 +25,8 @@ _GPU_PIECES_BYTES = 5 * 4 * (16 << 20)
 @dataclass(frozen=True)
 class Plan:
     """Resolved parameters with the size of vocabulary, corpus and cluster; `cores` are those of one executor, in local
-    mode those that Spark uses of the machine; where GPUs train, `gpus` are those of one executor.
+    mode those that Spark uses of the machine; where GPUs train, `gpus` are those of one executor; `task_cores` are
+    those that Spark takes for a replica, where these are not its threads.
     """
 
     params: Params
@@ -35,6 +36,7 @@ class Plan:
     cores: int
     local: bool
     gpus: int = 1  # as conf/gpu-cluster.conf has it
+    task_cores: int | None = None
 
     @property
     def replicas(self) -> int:
@@ -49,7 +51,7 @@ class Plan:
         elif self._on_gpus:
             room = min(self.gpus, self.cores)
         else:
-            room = self.cores // (self.params.threads_per_replica or 1)
+            room = self.cores // (self.task_cores or self.params.threads_per_replica or 1)
         return min(self.replicas, max(1, room))
 
     @property
