@@ -5,6 +5,7 @@ have no directories to rename. `PyFileSystem` makes a file system of pyarrow's o
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -147,3 +148,15 @@ class _Of(Place):
 
 def place_of(handler: OnDisk, path: object) -> Place:
     return _Of(fs.PyFileSystem(handler), str(path), str(path))
+
+
+def damage_file(path: Path, how: str) -> None:
+    """A file of Parquet that is `missing`, `cut` or `flipped`."""
+    data = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(data[:-9])
+    else:
+        data[300] ^= 16  # among the values, which come first
+        path.write_bytes(data)

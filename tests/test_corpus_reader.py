@@ -76,5 +76,6 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: str, message: str) -> No
 
 def test_sentences_that_the_index_does_not_know(tmp_path: Path) -> None:
     place, index = encoded(tmp_path)
-    with pytest.raises(FormatError, match=r"bucket 2 of .* has 3 sentences, its index says 4: encode again"):
+    told = r"bucket 2 of .* has 3 sentences, its index says 4: --overwrite encodes it again"
+    with pytest.raises(FormatError, match=told):
         CorpusReader(place, index).sentences(Bucket(2, 0, 4, 6))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from file_systems import LikeHdfs, place_of
+from file_systems import LikeHdfs, damage_file, place_of
 from interrupted_runs import SMALL, check_as_undisturbed, interrupted, rounds_of, vectors_of
 
 import w2v_spark
@@ -18,17 +18,6 @@ from w2v_spark.workdir.pointer import Pointer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-def damage_file(path: Path, how: str) -> None:
-    data = bytearray(path.read_bytes())
-    if how == "missing":
-        path.unlink()
-    elif how == "cut":
-        path.write_bytes(data[:-9])
-    else:
-        data[300] ^= 16  # among the values, which come first
-        path.write_bytes(data)
 
 
 def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import ROOT
+from file_systems import damage_file
 from interrupted_runs import (
     SMALL,
     Interrupted,
@@ -135,7 +136,8 @@ def test_parts_that_are_lost_are_named(
             with fit.prepare(source, output, spark=spark, **SMALL) as prepared:
                 resume.read_progress(prepared.run)
         (output / "work" / ".hidden").rename(lost)
-    index.unlink()
+    for encoded in (output / "work").glob("*/corpus/*.parquet"):
+        damage_file(encoded, "flipped")
     w2v_spark.train(whole[0], output, overwrite=True, **SMALL)
     assert vectors_of(output) == whole[1]
 

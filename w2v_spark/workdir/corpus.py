@@ -99,7 +99,7 @@ class CorpusReader:
         if len(column) != bucket.sentences:
             raise FormatError(
                 f"bucket {bucket.bucket} of {self._corpus.uri} has {len(column)} sentences, its index says "
-                f"{bucket.sentences}: encode again"
+                f"{bucket.sentences}: --overwrite encodes it again"
             )
         return unpacked(column)
 
