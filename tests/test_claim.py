@@ -272,3 +272,16 @@ def test_a_run_taken_for_dead_stops_when_it_wakes(spark: SparkSession, small_tex
         fit.train(small_text, tmp_path / "out", vector_size=10, max_iter=1, keep_work=True)
         with pytest.raises(OutputError, match=r"is no longer this run's: application local-\d+ has taken it over"):
             first.train()
+
+
+@pytest.mark.parametrize(("damaged", "left"), [("phrases-1", set()), ("counts", {"phrases-1"}), ("corpus", None)])
+def test_a_stage_whose_file_is_damaged_is_done_anew(tmp_path: Path, damaged: str, left: set[str] | None) -> None:
+    run = claim(tmp_path)
+    stages = ("phrases-1", "counts", "vocabulary", "corpus")
+    for stage in stages:
+        run.mark(stage, "key", {"files": [{"name": f"part-of-{stage}", "bytes": 1}]})
+    run.forget_damaged(FormatError("another file cannot be read"))
+    assert set(run.stages) == set(stages)
+    run.training = {"given": {}} if left is None else None  # rounds go on with these files or not at all
+    run.forget_damaged(FormatError(f"work/part-of-{damaged} cannot be read"))
+    assert set(run.stages) == (set(stages) if left is None else left)

@@ -142,6 +142,16 @@ def test_parts_that_are_lost_are_named(
     assert vectors_of(output) == whole[1]
 
 
+def test_an_encoded_text_without_its_index_is_encoded_again(
+    spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path
+) -> None:
+    for _ in range(2):
+        with fit.prepare(Source(paths=(str(whole[0]),)), tmp_path / "out", spark=spark, **SMALL) as run:
+            encoded = fit._encoded(run.spark, run.run, run.documents, run.params, run.vocabulary)
+        encoded.parent.delete("corpus.json")
+    assert (encoded.parent.uri, encoded.words) == (run.run.own.uri, run.vocabulary.total_count)
+
+
 def test_a_table_goes_on_with_the_text_that_was_encoded(
     spark: SparkSession, whole: tuple[Path, bytes, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_splits(
         spark.conf.set("spark.sql.files.maxPartitionBytes", size)
         try:
             output = tmp_path / f"out{size}"
-            w2v_spark.train(small_text, output, **SMALL, num_replicas=replicas, rounds_per_epoch=1)
+            w2v_spark.train(small_text, output, **SMALL, num_replicas=replicas, rounds_per_epoch=2)
         finally:
             spark.conf.unset("spark.sql.files.maxPartitionBytes")
         found.append(vectors_of(output))

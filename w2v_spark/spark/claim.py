@@ -20,8 +20,7 @@ from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-# in their order, each with the directory of its files
-_STAGES = {"counts": workdir.COUNTS, "vocabulary": store.VOCAB, "corpus": workdir.CORPUS}
+_STAGES = ("counts", "vocabulary", "corpus")
 # the model of a run before it has its place
 _DRAFT = "model"
 _PUBLISHED = (store.VOCAB, store.VECTORS, store.METRICS)
@@ -91,8 +90,7 @@ class Run:
     def begin(self, stage: str) -> None:
         """Forget a stage and what is made from it."""
         self.still_ours()
-        names = list(_STAGES)
-        for name in names[names.index(stage) :]:
+        for name in _STAGES[_STAGES.index(stage) :]:
             self.stages.pop(name, None)
         self.training = None
         self._write()
@@ -101,9 +99,11 @@ class Run:
         """Forget the stage whose files the error names, so that the next start does it again; not beneath rounds, which
         go on with these files or not at all.
         """
-        damaged = (s for s in self.stages if s in _STAGES and f"{self.stages[s]['run']}/{_STAGES[s]}" in str(error))
-        if self.training is None and (stage := next(damaged, None)):
-            self.begin(stage)
+        files = {stage: store.files_from_json(noted.get("files", [])) for stage, noted in self.stages.items()}
+        damaged = next((stage for stage in files if any(file.name in str(error) for file in files[stage])), None)
+        if damaged and self.training is None:
+            del self.stages[damaged]
+            self.begin(damaged if damaged in _STAGES else _STAGES[0])  # phrases shape all that is counted
 
     def begin_training(self, record: dict[str, Any]) -> None:
         """Note what the rounds are trained with, once the first of them is there."""
