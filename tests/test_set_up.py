@@ -52,8 +52,23 @@ def test_changed_lock_or_broken_venv_is_not_current(checkout: Path) -> None:
     assert in_checkout(checkout, check).stdout == "no\n"
     shutil.copy(checkout / "requirements.lock", checkout / ".venv" / "installed-requirements.lock")
     assert in_checkout(checkout, check).stdout == "yes\n"
+    helper = next((checkout / ".venv").glob("lib/python3*/site-packages/w2v_spark.pth"))
+    helper.write_text("../../../..\n")
+    assert in_checkout(checkout, check).stdout == "no\n"
+    in_checkout(checkout, "write_helpers", check=True)
+    assert in_checkout(checkout, check).stdout == "yes\n"
     (checkout / ".venv" / "bin" / "python").unlink()
     assert in_checkout(checkout, check).stdout == "no\n"
+
+
+def test_pyspark_comes_compiled_where_spark_names_an_archive_of_it(checkout: Path) -> None:
+    site = next((checkout / ".venv").glob("lib/python3*/site-packages"))
+    own, other = site / "pyspark/python/lib/pyspark.zip", checkout / "spark/python/lib/pyspark.zip"
+    show = "import sys; print(*sys.path, sep=chr(10))"
+    path = run(checkout / ".venv" / "bin" / "python", "-c", show, PYTHONPATH=f"{own}:{other}").stdout.splitlines()
+    assert str(own) not in path
+    assert path.index(str(other)) < path.index(str(site))  # the archive of a Spark elsewhere, which is of its version
+    assert str(checkout) in path
 
 
 def test_interrupted_set_up_is_begun_anew(checkout: Path) -> None:

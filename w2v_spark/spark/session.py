@@ -43,6 +43,8 @@ _NO_BROADCAST = {
 }
 _TEXT_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+    # what Arrow and numpy make of so much stays in a core's caches, and a batch of books is no larger than one of lines
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(4 << 20),
     "spark.sql.files.maxRecordsPerFile": "0",
 }
 
