@@ -1,6 +1,6 @@
 """Class data sharing: the Java classes that Spark loads are recorded once, which halves the start of every later JVM.
 
-Run by spark-submit, this file is the job whose classes are recorded.
+Started by itself it records them now, for .venv's own Spark.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+import sysconfig
 from pathlib import Path
 
+# A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them. The first flag
+# alone leaves 48 MB for compiled code: a dozen trainings in one JVM fill them, and each later one compiles anew.
+JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
+_JOB = Path(__file__).resolve().with_name("java_classes_job.py")
 # folders that Spark puts onto its class path: a JVM shares no classes when one of them holds files
 _CLASS_PATH_FOLDERS = ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_DIST_CLASSPATH")
 
 
-def sharing_options(spark: Path, flags: str, environ: dict[str, str]) -> str:
-    """The JVM options that map the classes recorded for this Java and this Spark, which are recorded where they are not
-    yet; none where that cannot be.
+def sharing_options(spark: Path, environ: dict[str, str], record: bool = True) -> str:
+    """The JVM options that map the classes recorded for this Java and this Spark; none where there are none. Those that
+    are not recorded yet are, if `record`.
     """
     java = _java(environ)
     folders = (spark / "conf").exists() or any(environ.get(name) for name in _CLASS_PATH_FOLDERS)
     if java is None or folders or not _can_share(java):
         return ""
     archive = _archive(java, spark)
-    if set(str(archive)) & set('":\\') or not (archive.is_file() or _record(archive, spark, flags, environ)):
+    if set(str(archive)) & set('":\\') or not (archive.is_file() or (record and _record(archive, spark, environ))):
         return ""
     if not archive.stat().st_size:  # this Java could not
         return ""
@@ -64,8 +68,8 @@ def _archive(java: Path, spark: Path) -> Path:
     return Path(sys.prefix) / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:12]}.jsa"
 
 
-def _record(archive: Path, spark: Path, flags: str, environ: dict[str, str]) -> bool:
-    """Runs this file as a job of Spark, which records its classes at its end; whether that worked."""
+def _record(archive: Path, spark: Path, environ: dict[str, str]) -> bool:
+    """Runs a job of Spark, which records its classes at its end; whether that worked."""
     if not os.access(archive.parent, os.W_OK):
         return False
     print(
@@ -76,12 +80,12 @@ def _record(archive: Path, spark: Path, flags: str, environ: dict[str, str]) -> 
     )
     # a JVM that maps half an archive crashes, so the file gets its name when it is whole
     unfinished = archive.with_suffix(f".{os.getpid()}")
-    options = f'{flags} "-XX:ArchiveClassesAtExit={unfinished}" -Xlog:disable'
+    options = f'{JAVA_FLAGS} "-XX:ArchiveClassesAtExit={unfinished}" -Xlog:disable'
     command = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false"]
     python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
     try:
         done = subprocess.run(
-            [*command, "--conf", f"spark.driver.extraJavaOptions={options}", str(Path(__file__).resolve())],
+            [*command, "--conf", f"spark.driver.extraJavaOptions={options}", str(_JOB)],
             env=environ | python,
             capture_output=True,
             timeout=300,
@@ -99,18 +103,10 @@ def _record(archive: Path, spark: Path, flags: str, environ: dict[str, str]) -> 
     return False
 
 
-def main() -> None:
-    """A job that loads what most jobs load: a shuffle, Parquet both ways, a Python worker."""
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.builder.appName("w2v_spark: record classes").getOrCreate()
-    with tempfile.TemporaryDirectory() as folder:
-        words = session.range(100).selectExpr("id", "cast(id % 10 as string) AS word")
-        words.groupBy("word").count().write.parquet(f"{folder}/counts")
-        read = session.read.parquet(f"{folder}/counts").mapInArrow(lambda batches: batches, "word string, count bigint")
-        read.orderBy("word").collect()
-    session.stop()
+def own_spark() -> Path:
+    """The Spark of this Python's environment."""
+    return Path(sysconfig.get_path("purelib")) / "pyspark"
 
 
 if __name__ == "__main__":
-    main()
+    sharing_options(own_spark(), dict(os.environ))

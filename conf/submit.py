@@ -10,23 +10,20 @@ import re
 import shlex
 import stat
 import sys
-import sysconfig
 import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from java_classes import sharing_options
+from java_classes import JAVA_FLAGS, own_spark, sharing_options
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT / "build" / "environment.tar.gz"
 ENVIRONMENT = "environment"
 
 SWITCHES = {"--help", "-h", "--version", "--verbose", "-v", "--supervise", "--usage-error", "--load-spark-defaults"}
-# A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them. The first flag
-# alone leaves 48 MB for compiled code: a dozen trainings in one JVM fill them, and each later one compiles anew.
-JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
+_OF_EXECUTORS = "spark.executor.extraJavaOptions"
 NO_JOB = {"--help", "-h", "--version", "--usage-error", "--kill", "--status"}
 
 
@@ -114,8 +111,8 @@ def conf_dir(environ: dict[str, str]) -> Path | None:
 def prepare(arguments: list[str], environ: dict[str, str]) -> tuple[str, list[str], dict[str, str]]:
     """The command to become, its arguments and its environment."""
     environ = {name: value for name, value in environ.items() if value or "SPARK" not in name}  # empty is unset
-    own_spark = environ.get("SPARK_HOME")
-    spark = Path(own_spark) if own_spark else Path(sysconfig.get_path("purelib")) / "pyspark"
+    given = environ.get("SPARK_HOME")
+    spark = Path(given) if given else own_spark()
     command = str(spark / "bin" / "spark-submit")
     if arguments == ["--spark-help"]:
         arguments = ["--help"]
@@ -151,8 +148,10 @@ def complete(submission: Submission, environ: dict[str, str], spark: Path) -> No
         # here the driver is the executor, too: Spark's 1 GB does not hold a line of 100 MB
         submission.prepend_conf("spark.driver.memory", "2g")
     if here and not (java_options(submission, conf) or java_flags(environ)):
-        sharing = "" if master.startswith("local-cluster") else sharing_options(spark, JAVA_FLAGS, environ)
-        submission.prepend_conf("spark.driver.extraJavaOptions", f"{JAVA_FLAGS} {sharing}".strip())
+        flags = f"{JAVA_FLAGS} {sharing_options(spark, environ)}".strip()
+        submission.prepend_conf("spark.driver.extraJavaOptions", flags)
+        if master.startswith("local-cluster") and not any(_OF_EXECUTORS in text for text in java_environment(environ)):
+            submission.prepend_conf(_OF_EXECUTORS, flags)
     if master.startswith("local-cluster") and "SPARK_HOME" not in environ:
         environ["SPARK_HOME"] = str(spark_home_with_work_folder(spark))
     if here or loopback:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from java_classes import own_spark, sharing_options
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
 pytest_plugins = ["checkouts", "interrupted_runs"]
 
 ROOT = Path(__file__).resolve().parents[1]
-# Compiling less leaves the cores to the tests; of what it compiled a JVM would then keep less than a few runs need.
-LIGHT_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+# Compiling less leaves the cores to the tests; of what it compiled a JVM would then keep less than a few runs need. And
+# most of a JVM's start is to load Spark's classes, which are recorded by when a whole run of the tests begins.
+RECORDED_CLASSES = sharing_options(own_spark(), dict(os.environ), record=False)
+LIGHT_JAVA = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m {RECORDED_CLASSES}".strip()
 # Settings of every Spark that a test starts; a folder for SPARK_CONF_DIR would keep JVMs from sharing recorded classes.
 SPARK_SETTINGS = {
     # texts of tests are small, and most of Spark's 200 partitions would be empty
@@ -27,7 +31,7 @@ SPARK_SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.executor.extraJavaOptions": LIGHT_JAVA,
 }
-os.environ["SPARK_SUBMIT_OPTS"] = " ".join(f'"-D{name}={value}"' for name, value in SPARK_SETTINGS.items())
+os.environ["SPARK_SUBMIT_OPTS"] = " ".join(shlex.quote(f"-D{name}={value}") for name, value in SPARK_SETTINGS.items())
 SHARED = ROOT.parent / "shared"
 
 

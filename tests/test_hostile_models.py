@@ -105,7 +105,7 @@ print(refused)
 
 def test_no_bit_of_a_footer_ends_the_process(tmp_path: Path) -> None:
     """As pyarrow does by RowGroupMetaData.column where the statistics of a column are of another size."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("", "conf", "tests"))}
     command = [sys.executable, "-c", FLIP_BITS_OF_THE_FOOTER, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ def fake_spark(folder: Path) -> Path:
     """
     script = f"""#!{sys.executable} -I
 import json, os, pathlib, re, sys
-if sys.argv[-1].endswith("java_classes.py"):
+if sys.argv[-1].endswith("java_classes_job.py"):
     recording = pathlib.Path(__file__).with_name("recording")
     if not recording.exists():
         sys.exit("no space left")
@@ -168,7 +168,6 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
     plain = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
     assert java_options() == (plain, "")  # Java 21 shares no classes of Spark's
     java = fake_java(checkout, "17.0.1")
-    assert java_options("--master", "local-cluster[2,1,1024]", JAVA_HOME=java)[0] == plain
     assert java_options("--master", "yarn", JAVA_HOME=java)[0] == ""
     own = ("--conf", "spark.driver.extraJavaOptions=-Da=b")
     assert java_options(*own, JAVA_HOME=java) == ("-Da=b", "")
@@ -190,6 +189,11 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
     assert "once; about half a minute" in told and len(told.splitlines()) == 1
     assert options_ == f'{plain} "-XX:SharedArchiveFile={archive}" -Xlog:cds=off -Xlog:cds+dynamic=off'
     assert java_options(JAVA_HOME=java) == (options_, "")
+    cluster = ("--master", "local-cluster[2,1,1024]", "jobs/train.py")
+    both = [f"spark.{whose}.extraJavaOptions={options_}" for whose in ("executor", "driver")]
+    assert options(submit(checkout, *cluster, JAVA_HOME=java)[0], "--conf")[:2] == both
+    own_of_executors = {"SPARK_SUBMIT_OPTS": "-Dspark.executor.extraJavaOptions=-Xint"}
+    assert options(submit(checkout, *cluster, JAVA_HOME=java, **own_of_executors)[0], "--conf")[0] == both[1]
 
     recording.write_text("")
     unable = fake_java(checkout, "17.0.2")
