@@ -50,14 +50,24 @@ find_python() {
   fail "found ${old:-no Python that runs} on the PATH, but needs Python 3.11 or newer: install one (on Debian and Ubuntu: apt install python3 python3-venv; on macOS: brew install python@3.13), or name one with W2V_PYTHON=/path/to/python3."
 }
 
+# Whether .venv is as the lock file and the helpers want it.
+is_current() { has_packages "$1" && has_helpers; }
+
 # Whether .venv holds what the lock file lists. The stamp is the lock file itself, copied when everything was installed.
-is_current() {
+has_packages() {
   local version
   cmp -s "$root/$1" "$venv/$(stamp_name "$1")" || return 1
   [ ! -e "$venv/.installing" ] || return 1
   version=$("$venv/bin/python" -I -S -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 1
-  cmp -s "$root/conf/w2v_spark.pth" "$venv/lib/python$version/site-packages/w2v_spark.pth" || return 1
+  [ -d "$venv/lib/python$version/site-packages" ] || return 1
   [ -z "${W2V_PYTHON:-}" ] || [ "$(describe_python "$W2V_PYTHON")" = "good $version" ]
+}
+
+has_helpers() {
+  local site
+  for site in "$venv"/lib/python3*/site-packages; do
+    cmp -s "$root/conf/w2v_spark.pth" "$site/w2v_spark.pth" || return 1
+  done
 }
 
 stamp_name() { printf 'installed-%s' "$(printf '%s' "$1" | tr / -)"; }
@@ -81,9 +91,10 @@ release_lock() { exec 9<&-; }
 # set_up LOCK: makes .venv hold what the lock file LOCK, named from the root, lists. Quick when it does already.
 set_up() {
   if is_current "$1"; then return; fi
-  find_python
+  if has_packages "$1"; then python=$venv/bin/python; else find_python; fi
   take_lock
-  if is_current "$1"; then
+  if has_packages "$1"; then
+    has_helpers || write_helpers
     release_lock
     return
   fi
@@ -128,7 +139,9 @@ install_lock() {
 write_helpers() {
   local site
   for site in "$venv"/lib/python3*/site-packages; do
-    cp "$root/conf/w2v_spark.pth" "$site/"
+    # at once, as a worker may be starting
+    cp "$root/conf/w2v_spark.pth" "$site/w2v_spark.$$"
+    mv -f "$site/w2v_spark.$$" "$site/w2v_spark.pth"
   done
   cat >"$venv/bin/w2v" <<'END'
 #!/bin/sh

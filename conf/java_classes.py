@@ -79,14 +79,14 @@ def _record(archive: Path, spark: Path, environ: dict[str, str]) -> bool:
         flush=True,
     )
     # a JVM that maps half an archive crashes, so the file gets its name when it is whole
-    unfinished = archive.with_suffix(f".{os.getpid()}")
+    unfinished = archive.with_suffix(f".{os.getpid()}.jsa")
     options = f'{JAVA_FLAGS} "-XX:ArchiveClassesAtExit={unfinished}" -Xlog:disable'
     command = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false"]
-    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    own = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "SPARK_HOME": str(spark)}
     try:
         done = subprocess.run(
             [*command, "--conf", f"spark.driver.extraJavaOptions={options}", str(_JOB)],
-            env=environ | python,
+            env=environ | own,
             capture_output=True,
             timeout=300,
         )

@@ -23,8 +23,8 @@ ARCHIVE = ROOT / "build" / "environment.tar.gz"
 ENVIRONMENT = "environment"
 
 SWITCHES = {"--help", "-h", "--version", "--verbose", "-v", "--supervise", "--usage-error", "--load-spark-defaults"}
-_OF_EXECUTORS = "spark.executor.extraJavaOptions"
 NO_JOB = {"--help", "-h", "--version", "--usage-error", "--kill", "--status"}
+EXECUTOR_OPTIONS = "spark.executor.extraJavaOptions"
 
 
 @dataclass
@@ -148,10 +148,11 @@ def complete(submission: Submission, environ: dict[str, str], spark: Path) -> No
         # here the driver is the executor, too: Spark's 1 GB does not hold a line of 100 MB
         submission.prepend_conf("spark.driver.memory", "2g")
     if here and not (java_options(submission, conf) or java_flags(environ)):
-        flags = f"{JAVA_FLAGS} {sharing_options(spark, environ)}".strip()
-        submission.prepend_conf("spark.driver.extraJavaOptions", flags)
-        if master.startswith("local-cluster") and not any(_OF_EXECUTORS in text for text in java_environment(environ)):
-            submission.prepend_conf(_OF_EXECUTORS, flags)
+        sharing = sharing_options(spark, environ)
+        submission.prepend_conf("spark.driver.extraJavaOptions", f"{JAVA_FLAGS} {sharing}".strip())
+        theirs = EXECUTOR_OPTIONS in conf or any(EXECUTOR_OPTIONS in text for text in java_environment(environ))
+        if sharing and master.startswith("local-cluster") and not theirs:
+            submission.prepend_conf(EXECUTOR_OPTIONS, sharing)
     if master.startswith("local-cluster") and "SPARK_HOME" not in environ:
         environ["SPARK_HOME"] = str(spark_home_with_work_folder(spark))
     if here or loopback:

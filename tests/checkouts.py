@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("spark-submit.sh", "conf/environment.sh", "tests/run", ".ci/run")
-TOOLS = ("bash", "sh", "cat", "cp", "mkdir", "chmod", "rm", "dirname", "cmp", "tr", "sed")
+TOOLS = ("bash", "sh", "cat", "cp", "mv", "mkdir", "chmod", "rm", "dirname", "cmp", "tr", "sed")
 
 
 def run(*words: str | Path, cwd: Path | None = None, **env: str | Path) -> subprocess.CompletedProcess[str]:

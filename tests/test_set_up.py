@@ -63,12 +63,24 @@ def test_changed_lock_or_broken_venv_is_not_current(checkout: Path) -> None:
 
 def test_pyspark_comes_compiled_where_spark_names_an_archive_of_it(checkout: Path) -> None:
     site = next((checkout / ".venv").glob("lib/python3*/site-packages"))
-    own, other = site / "pyspark/python/lib/pyspark.zip", checkout / "spark/python/lib/pyspark.zip"
+    beside = checkout / ".venv2" / site.relative_to(checkout / ".venv")
+    own, *others = (folder / "pyspark/python/lib/pyspark.zip" for folder in (site, beside, checkout / "spark"))
     show = "import sys; print(*sys.path, sep=chr(10))"
-    path = run(checkout / ".venv" / "bin" / "python", "-c", show, PYTHONPATH=f"{own}:{other}").stdout.splitlines()
+    given = os.pathsep.join(map(str, (own, *others)))
+    path = run(checkout / ".venv" / "bin" / "python", "-c", show, PYTHONPATH=given).stdout.splitlines()
     assert str(own) not in path
-    assert path.index(str(other)) < path.index(str(site))  # the archive of a Spark elsewhere, which is of its version
+    # the archive of a Spark elsewhere is of that Spark's version
+    assert all(path.index(str(other)) < path.index(str(site)) for other in others)
     assert str(checkout) in path
+
+
+def test_a_changed_helper_is_written_without_installing(checkout: Path, tools: Path) -> None:
+    (helper,) = (checkout / ".venv").glob("lib/python3*/site-packages/w2v_spark.pth")
+    helper.write_text("../../../..\n")
+    command = "install_lock() { echo install; }; set_up requirements.lock"
+    done = in_checkout(checkout, command, check=True, PATH=tools)  # no Python on this PATH: .venv's will do
+    assert (done.stdout, done.stderr) == ("", "")
+    assert helper.read_text() == (checkout / "conf" / "w2v_spark.pth").read_text()
 
 
 def test_interrupted_set_up_is_begun_anew(checkout: Path) -> None:

@@ -190,10 +190,13 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
     assert options_ == f'{plain} "-XX:SharedArchiveFile={archive}" -Xlog:cds=off -Xlog:cds+dynamic=off'
     assert java_options(JAVA_HOME=java) == (options_, "")
     cluster = ("--master", "local-cluster[2,1,1024]", "jobs/train.py")
-    both = [f"spark.{whose}.extraJavaOptions={options_}" for whose in ("executor", "driver")]
+    sharing = f"spark.executor.extraJavaOptions={options_.removeprefix(plain).strip()}"
+    both = [sharing, f"spark.driver.extraJavaOptions={options_}"]
     assert options(submit(checkout, *cluster, JAVA_HOME=java)[0], "--conf")[:2] == both
     own_of_executors = {"SPARK_SUBMIT_OPTS": "-Dspark.executor.extraJavaOptions=-Xint"}
-    assert options(submit(checkout, *cluster, JAVA_HOME=java, **own_of_executors)[0], "--conf")[0] == both[1]
+    assert sharing not in submit(checkout, *cluster, JAVA_HOME=java, **own_of_executors)[0]
+    (checkout / "own.conf").write_text("spark.executor.extraJavaOptions -Xint\n")
+    assert sharing not in submit(checkout, "--properties-file", checkout / "own.conf", *cluster, JAVA_HOME=java)[0]
 
     recording.write_text("")
     unable = fake_java(checkout, "17.0.2")
