@@ -84,13 +84,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="turns for each share (default 3)")
     parser.add_argument("--output", type=Path, metavar="PATH", help="write PATH.md")
-    parser.add_argument(
-        "--environment",
-        type=Path,
-        default=job.ROOT / "build" / "peers",
-        metavar="DIR",
-        help="where gensim is installed",
-    )
+    peers_environment.add_argument(parser)
     parser.add_argument("--scratch", metavar="DIR", help="where texts and models go for a while")
     parser.add_argument("--submit", default="./spark-submit.sh", metavar="COMMAND", help=job.SUBMIT_HELP)
     args = parser.parse_args()

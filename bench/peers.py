@@ -95,13 +95,7 @@ def _arguments() -> argparse.Namespace:
         help="show runs of these files of --output, too, where text, parameters, threads and machine are the same",
     )
     parser.add_argument("--output", type=Path, metavar="PATH", help="write PATH.md, PATH.json and PATH.svg")
-    parser.add_argument(
-        "--environment",
-        type=Path,
-        default=job.ROOT / "build" / "peers",
-        metavar="DIR",
-        help="where peers of the registry are installed (default build/peers)",
-    )
+    peers_environment.add_argument(parser)
     parser.add_argument("--scratch", metavar="DIR", help="where the tokenised text and the models go for a while")
     parser.add_argument("--submit", default="./spark-submit.sh", metavar="COMMAND", help=job.SUBMIT_HELP)
     args = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -33,6 +34,17 @@ class Environment:
         folder = self.run(f"print({places}[0])")
         path = Path(folder or "", "test", "test_data", name)
         return path if folder and path.is_file() else None
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that says where the environment lies."""
+    parser.add_argument(
+        "--environment",
+        type=Path,
+        default=job.ROOT / "build" / "peers",
+        metavar="DIR",
+        help="where peers of the registry are installed (default build/peers)",
+    )
 
 
 def prepare(folder: Path, names: list[str]) -> Environment:
