@@ -119,8 +119,8 @@ def _lines(path: Path, copies: int) -> Iterator[list[str]]:
 
 def _turn(submit: str, python: Path, path: Path, words: int, scratch: Path) -> Turn:
     """Both on a text, one after the other."""
-    output = {"--input": path, "--output": scratch / "vectors", **_TRAINS_LITTLE}
-    seconds = job.run_job(submit, [], ["jobs/train.py", *job.options(output), "--overwrite"]).phases()
+    given = {"--input": path, "--output": scratch / "vectors", **_TRAINS_LITTLE}
+    seconds = job.run_job(submit, [], ["jobs/train.py", *job.options(given), "--overwrite"]).phases()
     gensim = job.run([str(python), "-c", _GENSIM, str(path), str(MIN_COUNT)])
     counted = next(line.rpartition(" ")[2] for _, line in gensim.log if line.startswith("counted in"))
     return Turn(words / 1e6, seconds["counting"], seconds["encoding"], float(counted))

@@ -15,7 +15,8 @@ from pathlib import Path
 
 # A JVM whose work is to feed Python workers on the same cores: compiling less leaves the cores to them. The first flag
 # alone leaves 48 MB for compiled code: a dozen trainings in one JVM fill them, and each later one compiles anew.
-JAVA_FLAGS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
+COMPILING_LESS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+JAVA_FLAGS = f"{COMPILING_LESS} -XX:+UseParallelGC"
 _JOB = Path(__file__).resolve().with_name("java_classes_job.py")
 # folders that Spark puts onto its class path: a JVM shares no classes when one of them holds files
 _CLASS_PATH_FOLDERS = ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_DIST_CLASSPATH")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from java_classes import own_spark, sharing_options
+from java_classes import COMPILING_LESS, own_spark, sharing_options
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 pytest_plugins = ["checkouts", "interrupted_runs"]
 
 ROOT = Path(__file__).resolve().parents[1]
-# Compiling less leaves the cores to the tests; of what it compiled a JVM would then keep less than a few runs need. And
-# most of a JVM's start is to load Spark's classes, which are recorded by when a whole run of the tests begins.
+# Most of a JVM's start is to load Spark's classes, which are recorded by when a whole run of the tests begins.
 RECORDED_CLASSES = sharing_options(own_spark(), dict(os.environ), record=False)
-LIGHT_JAVA = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m {RECORDED_CLASSES}".strip()
+LIGHT_JAVA = f"{COMPILING_LESS} {RECORDED_CLASSES}".strip()
 # Settings of every Spark that a test starts; a folder for SPARK_CONF_DIR would keep JVMs from sharing recorded classes.
 SPARK_SETTINGS = {
     # texts of tests are small, and most of Spark's 200 partitions would be empty

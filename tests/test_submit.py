@@ -166,11 +166,14 @@ def test_java_compiles_less_and_shares_recorded_classes_in_local_mode(checkout: 
         return "".join(given).partition("=")[2], done.stderr
 
     plain = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
-    assert java_options() == (plain, "")  # Java 21 shares no classes of Spark's
+    for master in ("local[2]", "local-cluster[2,1,1024]"):
+        assert java_options("--master", master) == (plain, "")  # Java 21 shares no classes of Spark's
+    assert java_options() == (plain, "")
     java = fake_java(checkout, "17.0.1")
     assert java_options("--master", "yarn", JAVA_HOME=java)[0] == ""
     own = ("--conf", "spark.driver.extraJavaOptions=-Da=b")
     assert java_options(*own, JAVA_HOME=java) == ("-Da=b", "")
+    assert java_options(JAVA_HOME=java, JAVA_TOOL_OPTIONS="-Xmx3g") == ("", "")
     # two garbage collectors, the user's and ours, would keep Java from starting
     assert java_options("--conf", "spark.driver.defaultJavaOptions=-XX:+UseG1GC", JAVA_HOME=java) == ("", "")
     for name in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"):
