@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from w2v_spark import store, workdir
@@ -23,7 +25,7 @@ from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described
-from w2v_spark.spark.tables import read_table
+from w2v_spark.spark.tables import look_into, read_table
 from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir.vocabulary import FROZEN_SCHEMA, Vocabulary
 
@@ -129,15 +131,11 @@ def write_counts(
     with described(spark, "count the words"), input_errors():
         counted = documents.frame.mapInArrow(count, _COUNTS_COLUMNS).groupBy("word").agg(F.sum("count").alias("count"))
         counted.write.mode("overwrite").parquet(place.uri)
-    files, word, count_of = place.files(), F.col("word"), F.col("count")
+    files = place.files()
     # no Observation: Spark 4.0 cannot send models of Spark ML to the tasks of a session that has had one
     with described(spark, "count the words: totals"), plain_errors():
-        totals = read_table(spark, place.uri, files, _COUNTS_COLUMNS).agg(
-            F.sum(F.when(word != _DOCUMENTS, count_of)),
-            F.sum(F.when(word == _DOCUMENTS, count_of)),
-            F.sum(F.when(word.isNull(), count_of)),
-        )
-        words, seen, wordless = (int(total or 0) for total in totals.collect()[0])
+        totals = look_into(spark, place, files, _totals, "words long, documents long, wordless long")
+    words, seen, wordless = (sum(column) for column in zip(*totals, strict=True))
     if wordless:
         log.info(
             "%s of %s documents (%.1f %%) are null, empty or without a word, and are skipped",
@@ -150,6 +148,19 @@ def write_counts(
             "the input is empty: it has no words; check its text, the column (--column) and the tokenizer (--tokenizer)"
         )
     return words, files
+
+
+def _totals(_: int, file: pq.ParquetFile) -> pa.RecordBatch:
+    """How many words a file of counts has in all, documents, and documents without a word."""
+    words = documents = wordless = 0
+    for batch in file.iter_batches(columns=["word", "count"]):
+        word, count = batch["word"], batch["count"]
+        of_documents = pc.sum(count.filter(pc.equal(word, _DOCUMENTS)), min_count=0).as_py()
+        of_wordless = pc.sum(count.filter(pc.is_null(word)), min_count=0).as_py()
+        words += pc.sum(count).as_py() - of_documents - of_wordless
+        documents += of_documents
+        wordless += of_wordless
+    return pa.RecordBatch.from_pydict({"words": [words], "documents": [documents], "wordless": [wordless]})
 
 
 def read_counts(spark: SparkSession, place: Place, files: Iterable[FileEntry]) -> DataFrame:
@@ -176,9 +187,10 @@ def write_vocabulary(
     if frozen is not None:
         marked = frozen.select("word", F.lit(True).alias("frozen"))
         kept, is_frozen = kept.join(marked, "word", "left"), F.coalesce("frozen", F.lit(False))
-    by_count = Window.orderBy(F.desc("count"), F.asc("word"))
-    numbered = kept.select(
-        (F.row_number().over(by_count) - 1).cast("int").alias("id"), "word", "count", is_frozen.alias("frozen")
+    # in one partition these ids are 0, 1, ...
+    by_count = kept.repartition(1).sortWithinPartitions(F.desc("count"), F.asc("word"))
+    numbered = by_count.select(
+        F.monotonically_increasing_id().cast("int").alias("id"), "word", "count", is_frozen.alias("frozen")
     )
     if params.max_vocab is not None:
         numbered = numbered.where(F.col("id") < params.max_vocab)
@@ -188,12 +200,8 @@ def write_vocabulary(
         # by id, as they were numbered in one partition, in row groups of which readers take those that they need
         writer = numbered.select(*columns.names).write.mode("overwrite").option("parquet.block.size", _VOCAB_ROW_GROUP)
         writer.parquet(place.uri)
-    files = place.files()
-    with described(spark, "number the vocabulary: totals"), plain_errors():
-        written = read_table(spark, place.uri, files, "count long, frozen boolean")
-        totals = written.agg(F.count("*"), F.sum("count"), F.count_if("frozen"))
-        words, total, held = (int(number or 0) for number in totals.collect()[0])
-    if not total:
+    vocabulary = Vocabulary.of_files(own, place.files(), columns)
+    if not vocabulary.total_count:
         place.delete()
         raise InputError(
             f"no word is left for the vocabulary: none occurs {params.min_count} times (min_count); lower "
@@ -201,7 +209,7 @@ def write_vocabulary(
             if vocab is None
             else f"no word of {vocab.file} occurs in the input; check the file and --lowercase"
         )
-    return Vocabulary(words, total, own.uri, tuple(files), held)
+    return vocabulary
 
 
 def _kept_words(

@@ -15,7 +15,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -30,7 +32,7 @@ from w2v_spark.spark.count import words_function
 from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described
-from w2v_spark.spark.tables import read_table
+from w2v_spark.spark.tables import look_into
 from w2v_spark.workdir.corpus import Bucket, CorpusIndex
 from w2v_spark.workdir.vocabulary import Vocabulary
 
@@ -139,12 +141,17 @@ def _key() -> Column:
 def _index(spark: SparkSession, place: Place) -> CorpusIndex:
     """Where each bucket lies and how large it is, from what was written."""
     files = place.files()
-    numbers = {f.name.rpartition("/")[2]: i for i, f in enumerate(files)}
-    rows = (
-        read_table(spark, place.uri, files, "bucket int, words int")
-        .groupBy("bucket", F.col("_metadata.file_name").alias("file"))
-        .agg(F.count("*").alias("sentences"), F.sum("words").alias("words"))
-        .collect()
-    )
-    buckets = [Bucket(r["bucket"], numbers[r["file"]], r["sentences"], r["words"]) for r in rows]
-    return CorpusIndex(files, sorted(buckets, key=lambda b: (b.bucket, b.file)))
+    rows = look_into(spark, place, files, _buckets, "bucket int, file int, sentences long, words long")
+    return CorpusIndex(files, sorted((Bucket(*row) for row in rows), key=lambda b: (b.bucket, b.file)))
+
+
+def _buckets(number: int, file: pq.ParquetFile) -> pa.RecordBatch:
+    """bucket, file, sentences, words of each bucket that a file of the corpus holds."""
+    sentences, words = np.zeros((2, _MOST_BUCKETS), np.int64)
+    for batch in file.iter_batches(columns=["bucket", "words"]):
+        buckets = batch["bucket"].to_numpy()
+        sentences += np.bincount(buckets, minlength=_MOST_BUCKETS)
+        np.add.at(words, buckets, batch["words"].to_numpy())
+    held = np.flatnonzero(sentences)
+    columns = [held.astype(np.int32), np.full(len(held), number, np.int32), sentences[held], words[held]]
+    return pa.RecordBatch.from_arrays(list(map(pa.array, columns)), names=["bucket", "file", "sentences", "words"])

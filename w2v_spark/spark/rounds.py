@@ -264,8 +264,9 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attemp
     with plain_errors():
         writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
         writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
-        # a trained model's numbers have no two alike, and do not get smaller
-        writer = writer.option("compression", "none")
+        # a trained model's numbers have no two alike, and do not get smaller; a block's least and largest content would
+        # be read through for nothing
+        writer = writer.option("compression", "none").option("parquet.column.statistics.enabled#values", "false")
         writer.parquet(place.uri)
     return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}")
 

@@ -1,17 +1,22 @@
-"""Parquet that lies on disk, read by Spark: the files that were named, and no other that lies beside them."""
+"""Parquet that lies on disk, read by Spark or in its tasks: the files that were named, and no other that lies beside
+them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from w2v_spark.place import FileEntry
+from w2v_spark import store
+from w2v_spark.place import FileEntry, Place
+from w2v_spark.spark.tasks import ids
 
 # what Hadoop takes for a part of a pattern
 PATTERN = re.compile(r"[\[\]{}*?\\]")
@@ -43,3 +48,22 @@ def read_table(
     # sites let Spark pass over such files of raw input, by settings of the session
     reader = reader.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
     return (reader.schema(columns) if columns else reader).parquet(*paths)
+
+
+def look_into(
+    spark: SparkSession,
+    place: Place,
+    files: Sequence[FileEntry],
+    look: Callable[[int, pq.ParquetFile], pa.RecordBatch],
+    columns: str,
+) -> list[Row]:
+    """The rows that `look` returns for each file, given its number in `files`, of these columns (names and types, as
+    Spark spells a schema). Each file is a task; a query of Spark over a table takes longer to plan than this to read.
+    """
+
+    def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number in ids(batches):
+            with store.opened(place, files[number]) as file:
+                yield look(number, file)
+
+    return spark.range(0, len(files), 1, max(1, len(files))).mapInArrow(rows, columns).collect()

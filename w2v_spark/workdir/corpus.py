@@ -15,7 +15,7 @@ from w2v_spark import store
 from w2v_spark.errors import FormatError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.workdir import CORPUS, CORPUS_INDEX
-from w2v_spark.workdir.row_groups import Spans, groups_with, spans_of
+from w2v_spark.workdir.row_groups import Ends, groups_with, row_ends
 
 
 def packed(ids: npt.NDArray[np.int32], bounds: npt.NDArray[np.int64]) -> pa.Array:
@@ -64,6 +64,14 @@ class CorpusIndex:
     def sentences(self) -> int:
         return sum(b.sentences for b in self.buckets)
 
+    def first_rows(self) -> dict[Bucket, int]:
+        """The row of its file with which each bucket begins: the rows of a file are sorted by bucket."""
+        rows, first = [0] * len(self.files), {}
+        for bucket in sorted(self.buckets, key=lambda b: b.bucket):
+            first[bucket] = rows[bucket.file]
+            rows[bucket.file] += bucket.sentences
+        return first
+
     def write(self, parent: Place) -> None:
         """Commit the corpus: the index is written after the files it names."""
         parent.write_json(
@@ -83,7 +91,8 @@ class CorpusReader:
     def __init__(self, parent: Place, index: CorpusIndex):
         self._corpus = parent.child(CORPUS)
         self._index = index
-        self._open: dict[int, tuple[pq.ParquetFile, Spans]] = {}
+        self._first_rows = index.first_rows()
+        self._open: dict[int, tuple[pq.ParquetFile, Ends]] = {}
         self._files = ExitStack()
         weakref.finalize(self, self._files.close)
 
@@ -91,21 +100,24 @@ class CorpusReader:
         """Ids of a bucket's sentences in a row, and their offsets."""
         entry = self._index.files[bucket.file]
         with store.parquet_errors(self._corpus, entry):
-            file, spans = self._file(bucket.file, entry)
-            groups = groups_with(spans, range(bucket.bucket, bucket.bucket + 1))
-            table = file.read_row_groups(groups, columns=["bucket", "ids"], use_threads=False)
-        first, last = np.searchsorted(table["bucket"].to_numpy(), [bucket.bucket, bucket.bucket + 1])
-        column = table["ids"].slice(first, last - first).combine_chunks()
-        if len(column) != bucket.sentences:
+            file, ends = self._file(bucket.file, entry)
+            first = self._first_rows[bucket]
+            groups = groups_with(ends, [first, first + bucket.sentences - 1])
+            between = range(min(groups, default=0), max(groups, default=-1) + 1)
+            table = file.read_row_groups(list(between), columns=["bucket", "ids"], use_threads=False)
+        rows_before = ends[between.start - 1] if between.start else 0
+        part = table.slice(first - rows_before, bucket.sentences)
+        found = np.count_nonzero(part["bucket"].to_numpy() == bucket.bucket)
+        if found != bucket.sentences:
             raise FormatError(
-                f"bucket {bucket.bucket} of {self._corpus.uri} has {len(column)} sentences, its index says "
+                f"bucket {bucket.bucket} of {self._corpus.uri} has {found} sentences, its index says "
                 f"{bucket.sentences}: --overwrite encodes it again"
             )
-        return unpacked(column)
+        return unpacked(part["ids"].combine_chunks())
 
-    def _file(self, number: int, entry: FileEntry) -> tuple[pq.ParquetFile, Spans]:
+    def _file(self, number: int, entry: FileEntry) -> tuple[pq.ParquetFile, Ends]:
         if number not in self._open:
             # row groups are small, and read at once
             file = self._files.enter_context(store.opened(self._corpus, entry, buffer_size=0))
-            self._open[number] = file, spans_of(file)
+            self._open[number] = file, row_ends(file)
         return self._open[number]

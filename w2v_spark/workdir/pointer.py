@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from w2v_spark import store
 from w2v_spark.errors import FormatError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.workdir import CURRENT
 from w2v_spark.workdir.blocks import MATRICES, ROUND_METRICS
-from w2v_spark.workdir.row_groups import groups_with, spans_of
+from w2v_spark.workdir.row_groups import groups_with, row_ends
 
 NO_WAY_ON = "the unfinished run cannot go on; give --overwrite to begin anew"
 
@@ -73,7 +75,7 @@ class Pointer:
     def _read(self, work: Place, entry: FileEntry, wanted: range | None) -> Iterator[tuple[int, pa.Buffer]]:
         # row groups are a few blocks, and read at once
         with store.opened(work.child(self.directory), entry, buffer_size=0) as file:
-            groups = None if wanted is None else groups_with(spans_of(file), wanted)
+            groups = None if wanted is None else _groups_with_blocks(file, wanted)
             for batch in file.iter_batches(1, groups, ["block", "values"], use_threads=False):
                 block = batch["block"][0].as_py()
                 if wanted is None or block in wanted:
@@ -82,6 +84,11 @@ class Pointer:
     def read_metrics(self, work: Place) -> list[bytes]:
         """The metrics rows of the round, JSON as bytes."""
         return [bytes(values) for _, values in self.blocks(work, ROUND_METRICS)]
+
+
+def _groups_with_blocks(file: pq.ParquetFile, wanted: range) -> list[int]:
+    numbers = file.read(["block"], use_threads=False)["block"].to_numpy()
+    return groups_with(row_ends(file), np.flatnonzero((numbers >= wanted.start) & (numbers < wanted.stop)))
 
 
 def _partition(name: str) -> int:
