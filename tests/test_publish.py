@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "max_iter": 1, "threads_per_replica": 1}
 
 
-def matrix(output: Path, name: str) -> np.ndarray:
-    """A matrix of the last round, of a run that kept its work."""
-    work = Place.open(output / "work")
-    blocks = sorted(Pointer.read(work)[0].blocks(work, name))
-    return np.concatenate([np.frombuffer(values, "<f4").reshape(-1, 12) for _, values in blocks])
-
-
 def test_input_output_and_their_mean(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
     with fit.prepare(Source(paths=(str(small_text),)), tmp_path / "out", vectors="mean", **SMALL) as run:
         published = np.asarray(run.train(keep_work=True).wv.vectors)
