@@ -85,12 +85,12 @@ def _advice(beginnings: Sequence[str | None]) -> str:
     return f"convert it first (iconv -f {encoding} -t UTF-8), or give format (--format)"
 
 
-def check_script(documents: Documents, params: Params) -> None:
+def check_script(spark: SparkSession, documents: Documents, params: Params) -> None:
     """Refuse what is no UTF-8 text, and text in a script without spaces where the tokeniser cuts at spaces."""
     if documents.words:
         return
     beginning = documents.frame.toDF("document").select(F.substring("document", 1, _SAMPLE_CHARACTERS))
-    with input_errors(opening=True):
+    with described(spark, "look at the text"), input_errors(opening=True):
         sample = [row[0] for row in beginning.head(_SAMPLE_DOCUMENTS)]
     texts = pa.array(sample, pa.string())
     unreadable = tokens.unreadable_share(texts)

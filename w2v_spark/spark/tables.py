@@ -60,10 +60,11 @@ def look_into(
     """The rows that `look` returns for each file, given its number in `files`, of these columns (names and types, as
     Spark spells a schema). Each file is a task; a query of Spark over a table takes longer to plan than this to read.
     """
+    where = place.uri
 
     def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in ids(batches):
-            with store.opened(place, files[number]) as file:
+            with store.opened(Place.open(where), files[number]) as file:
                 yield look(number, file)
 
     return spark.range(0, len(files), 1, max(1, len(files))).mapInArrow(rows, columns).collect()

@@ -79,7 +79,7 @@ def _count_words(spark: SparkSession, run: Run, documents: Documents, params: Pa
     key = _counts_key(run, params, words_key)
     if done := run.done("counts", key, workdir.COUNTS):
         return int(done["words"])
-    redo(spark, "looking at the text", lambda _: count.check_script(documents, params))
+    redo(spark, "looking at the text", lambda _: count.check_script(spark, documents, params))
     phrases.find_phrases(spark, run, documents, params, words_key)
     joined = phrases.phrase_tables(run, params.phrases)
     run.begin("counts")
