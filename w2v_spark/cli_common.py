@@ -15,6 +15,8 @@ from w2v_spark.vectors.vectors import Vectors
 
 VECTORS_HELP = "the output of a training run, or vectors/ in it: a path or a URI"
 JSON_HELP = "one JSON object instead of text"
+# what a command calls its arguments that are no options
+_POSITIONAL = {"command", "run", "words"}
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -30,20 +32,22 @@ def run_command(
 
 
 def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; where training does not know an option, the error names the parameter that may be meant."""
+    """The arguments; where an option is not known, the error names the one that may be meant."""
     args, rest = parser.parse_known_args(argv)
     if not rest:
         return args
-    known = [option_name(name) for name in specs()] if set(specs()) <= set(vars(args)) else []
+    trains = set(specs()) <= set(vars(args))
+    options = [option_name(name) for name in vars(args) if name not in _POSITIONAL]
     for option in (word.partition("=")[0] for word in rest if word.startswith("-")):
-        if known and option in SPARK_SUBMIT:
+        if trains and option in SPARK_SUBMIT:
             parser.error(
                 f"{option} is an option of spark-submit, which come before the job: ./spark-submit.sh {option} ... "
                 "jobs/train.py ..."
             )
-        if hint := parameter_hint(option, known, option_name):
+        if hint := parameter_hint(option, options, option_name):
             parser.error(f"unrecognized option {option}{hint}")
-    parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    hint = " (a switch takes no value: --lowercase or --no-lowercase)" if trains and {"true", "false"} & {*rest} else ""
+    parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
 
 
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

@@ -59,5 +59,7 @@ def parameter_hint(name: str, known: Iterable[str], spelt: Callable[[str], str] 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name, or nothing."""
-    near = difflib.get_close_matches(name[:80], list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    # the dashes of options make none of them alike
+    bare = {one.lstrip("-"): one for one in known}
+    near = difflib.get_close_matches(name.lstrip("-")[:80], bare, n=1)
+    return f" (did you mean {bare[near[0]]!r}?)" if near else ""
