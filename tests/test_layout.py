@@ -65,6 +65,41 @@ def test_with_dynamic_allocation_the_number_of_replicas_is_one_of_chance(
         assert told in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("task_cpus", "threads", "trained", "told"),
+    [
+        ("8", None, 8, None),
+        ("1", None, 1, "now 1: set spark.task.cpus = spark.executor.cores (8)"),
+        ("4", None, 4, "now 4: set spark.task.cpus = spark.executor.cores (8)"),
+        ("8", 2, 2, "now 8: set spark.task.cpus = its threads (2)"),
+        ("2", 2, 2, None),
+    ],
+)
+def test_with_dynamic_allocation_a_replica_has_the_cores_of_a_task(
+    spark: SparkSession,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    task_cpus: str,
+    threads: int | None,
+    trained: int,
+    told: str | None,
+) -> None:
+    """One executor of those that will come is there."""
+    conf = spark.sparkContext.getConf()
+    conf.set("spark.dynamicAllocation.enabled", "true").set("spark.task.cpus", task_cpus)
+    monkeypatch.setattr(spark.sparkContext, "getConf", lambda: conf)
+    for module in (cluster, layout):
+        monkeypatch.setattr(module, "is_local", lambda spark: False)
+    monkeypatch.setattr(cluster, "registered", lambda spark: [Executor("0", "host", 8, 0.0)])
+    given = Params(device="cpu", num_replicas=6, threads_per_replica=threads, exchange="storage")
+    with caplog.at_level(logging.WARNING, "w2v_spark"):
+        resolved, found = layout.resolve(spark, given, 100)
+    assert resolved.threads_per_replica == trained
+    assert (found.task_cores, found.profile, found.merge_tasks) == (int(task_cpus), None, max(8, 6 * int(task_cpus)))
+    whole = f"with dynamic allocation a replica gets spark.task.cpus cores, {told}"
+    assert caplog.messages == ([whole] if told else [])
+
+
 def test_cores_that_no_replica_fits_into_are_not_waited_for(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import w2v_spark
 from w2v_spark import store
+from w2v_spark.errors import FormatError, InputError
 from w2v_spark.spark.read import Source
 from w2v_spark.spark.session import (
     block_session,
     frame_of,
     get_session,
     in_session,
+    qualify,
     session_of_its_own,
     text_session,
     word_session,
 )
+from w2v_spark.spark.tasks import ask
 from w2v_spark.vectors.load import read_model
+from w2v_spark.vectors.vectors import Vectors
 
 SMALL: dict[str, Any] = {"vector_size": 12, "min_count": 2, "sample": 0.0, "max_iter": 2, "threads_per_replica": 1}
 
@@ -86,6 +94,76 @@ def test_our_own_tables_are_not_broadcast(spark: SparkSession) -> None:
 
     assert "Broadcast" in plan_of(text_session(session)), "a user's query is as the user has it"
     assert "Broadcast" not in plan_of(word_session(session)) + plan_of(block_session(session))
+
+
+IDLE = "spark.sql.execution.pyspark.udf.idleTimeoutSeconds"
+# as some sites set them for all sessions
+SITE = {
+    "parquet.page.write-checksum.enabled": "false",
+    "parquet.column.statistics.enabled": "false",
+    "spark.sql.execution.arrow.useLargeVarTypes": "true",
+    IDLE: "1",
+    "spark.sql.execution.pyspark.udf.killOnIdleTimeout": "true",
+    "spark.sql.files.ignoreCorruptFiles": "true",
+    "spark.sql.files.ignoreMissingFiles": "true",
+    "spark.sql.files.maxRecordsPerFile": "7",
+}
+
+
+def test_settings_of_a_site_change_nothing(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:
+    """Vectors, started from earlier ones, and checksums are the same."""
+    earlier = w2v_spark.train(small_text, tmp_path / "earlier", spark=spark, **SMALL)
+    for name, session in (("plain", spark), ("site", session_of_its_own(spark, SITE))):
+        w2v_spark.train(small_text, tmp_path / name, start_from=earlier.output, spark=session, **SMALL)
+    assert vectors_of(str(tmp_path / "site")) == vectors_of(str(tmp_path / "plain"))
+    (file,) = (tmp_path / "site" / "vectors").glob("part-00000-*.parquet")
+    data, footer = bytearray(file.read_bytes()), pq.read_metadata(file)
+    data[footer.row_group(0).column(footer.num_columns - 1).data_page_offset + 100] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(FormatError, match="cannot be read as Parquet: .*CRC checksum"):
+        Vectors.open(tmp_path / "site")
+
+
+def test_a_worker_that_is_silent_is_not_hung(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "slowly.py").write_text(
+        "import time\n\ndef cut(text):\n    time.sleep(2.5 * ('slow' in text))\n    return text.split()\n"
+    )
+    (tmp_path / "text.txt").write_text("slow words\n" + "words of a text\n" * 5)
+    spark.sparkContext.addPyFile(str(tmp_path / "slowly.py"))
+    model = w2v_spark.train(
+        tmp_path / "text.txt",
+        tmp_path / "out",
+        tokenizer="slowly:cut",
+        spark=session_of_its_own(spark, SITE),
+        **SMALL | {"max_iter": 1, "min_count": 1},
+    )
+    assert set(vectors_of(model.output)) == {"slow", "words", "of", "a", "text"}
+    assert block_session(session_of_its_own(spark, SITE)).conf.get(IDLE) == "0", "replicas are silent, too"
+
+
+def test_shuffles_go_with_what_they_were_for(spark: SparkSession, tmp_path: Path) -> None:
+    """A round's changes would fill the executors' disks."""
+    before = shuffle_files(spark)
+    for own in (text_session(spark), block_session(spark)):
+        shuffled = own.range(1000).repartition(3, "id").sortWithinPartitions("id")
+        shuffled.write.mode("overwrite").parquet(str(tmp_path / "out"))
+    end = time.monotonic() + 20
+    while left := shuffle_files(spark) - before:  # Spark removes them in the background
+        assert time.monotonic() < end, left
+
+
+def shuffle_files(spark: SparkSession) -> set[str]:
+    """Files of shuffles on the disks of this session's executor."""
+    ((folders,),) = ask(spark, 1, lambda: {"folders": os.environ["SPARK_LOCAL_DIRS"]}, "folders string")
+    return {path.name for folder in folders.split(",") for path in Path(folder).rglob("shuffle_*")}
+
+
+def test_what_is_set_in_a_session_holds_for_its_storage(spark: SparkSession, tmp_path: Path) -> None:
+    """As keys of a cloud's storage often are."""
+    own = session_of_its_own(spark, {"fs.defaultFS": "viewfs://imagined"})
+    with pytest.raises(InputError, match=r"^cannot open text\.txt: .*viewfs.*imagined"):
+        qualify(own, "text.txt")
+    assert qualify(spark, "text.txt").startswith("file:")
 
 
 def test_two_runs_in_threads_of_one_session(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:

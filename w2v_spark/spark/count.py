@@ -25,7 +25,7 @@ from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described
-from w2v_spark.spark.tables import look_into, read_table
+from w2v_spark.spark.tables import look_into, read_table, writer
 from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir.vocabulary import FROZEN_SCHEMA, Vocabulary
 
@@ -130,7 +130,7 @@ def write_counts(
     place = own.child(workdir.COUNTS)
     with described(spark, "count the words"), input_errors():
         counted = documents.frame.mapInArrow(count, _COUNTS_COLUMNS).groupBy("word").agg(F.sum("count").alias("count"))
-        counted.write.mode("overwrite").parquet(place.uri)
+        writer(counted).parquet(place.uri)
     files = place.files()
     # no Observation: Spark 4.0 cannot send models of Spark ML to the tasks of a session that has had one
     with described(spark, "count the words: totals"), plain_errors():
@@ -198,8 +198,8 @@ def write_vocabulary(
     columns = FROZEN_SCHEMA if frozen is not None else store.VOCAB_SCHEMA
     with described(spark, "number the vocabulary"), plain_errors():
         # by id, as they were numbered in one partition, in row groups of which readers take those that they need
-        writer = numbered.select(*columns.names).write.mode("overwrite").option("parquet.block.size", _VOCAB_ROW_GROUP)
-        writer.parquet(place.uri)
+        table = writer(numbered.select(*columns.names)).option("parquet.block.size", _VOCAB_ROW_GROUP)
+        table.parquet(place.uri)
     vocabulary = Vocabulary.of_files(own, place.files(), columns)
     if not vocabulary.total_count:
         place.delete()

@@ -32,7 +32,7 @@ from w2v_spark.spark.count import words_function
 from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described
-from w2v_spark.spark.tables import look_into
+from w2v_spark.spark.tables import look_into, writer
 from w2v_spark.workdir.corpus import Bucket, CorpusIndex
 from w2v_spark.workdir.vocabulary import Vocabulary
 
@@ -72,12 +72,12 @@ def write_corpus(
     own.delete(workdir.CORPUS_INDEX)
     with described(spark, "encode the corpus"), input_errors():
         sentences = _sentences(documents, params, vocabulary, phrases)
-        writer = _in_buckets(sentences, groups, tasks, params.max_sentence_length).write.mode("overwrite")
+        table = writer(_in_buckets(sentences, groups, tasks, params.max_sentence_length))
         # zstd, which is read in half the time of Snappy from two thirds of the bytes; no dictionary, which would hardly
         # hold a sentence twice; and no least and largest sentence of each row group, which would fill the footer
-        writer = writer.option("compression", "zstd").option("parquet.enable.dictionary", "false")
-        writer = writer.option("parquet.column.statistics.enabled#ids", "false")
-        writer.option("parquet.block.size", row_group).parquet(place.uri)
+        table = table.option("compression", "zstd").option("parquet.enable.dictionary", "false")
+        table = table.option("parquet.column.statistics.enabled#ids", "false")
+        table.option("parquet.block.size", row_group).parquet(place.uri)
     with described(spark, "look at the encoded corpus"), plain_errors():
         index = _index(spark, place)
     if not index.words():

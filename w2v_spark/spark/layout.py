@@ -67,7 +67,9 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
         exchange=exchange,
     )
     merges = merges_in_a_round(replicas, words, params.merge_rule, rounds) if exchange == "direct" else 1
-    return resolved, Layout(executors, max(all_cores), sum(all_cores), gpus, profile, task_cores, merges)
+    # executors that are still to come merge as well
+    merge_tasks = max(sum(all_cores), replicas * task_cores if is_dynamic(spark) else 0)
+    return resolved, Layout(executors, max(all_cores), merge_tasks, gpus, profile, task_cores, merges)
 
 
 def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
@@ -88,22 +90,30 @@ def _threads(
     if gpus:
         # one thread feeds the GPU
         return 1, gpu_profile(spark, cores // gpus)
+    if is_dynamic(spark):
+        return _threads_of_a_task(spark, params.threads_per_replica, cores), None
     threads = params.threads_per_replica or max(1, cores // min(side_by_side, cores))
     return threads, _profile(spark, threads, cores)
+
+
+def _threads_of_a_task(spark: SparkSession, wanted: int | None, cores: int) -> int:
+    """The threads of a replica where Spark can give it no more cores than any task: executors come and go, so their
+    number now says nothing of how many replicas one will have.
+    """
+    have = cores_of_a_task(spark)
+    if have != (wanted or cores):
+        log.warning(
+            "with dynamic allocation a replica gets spark.task.cpus cores, now %d: set spark.task.cpus = %s",
+            have,
+            f"its threads ({wanted})" if wanted else f"spark.executor.cores ({cores})",
+        )
+    return wanted or min(have, cores)
 
 
 def _profile(spark: SparkSession, threads: int, executor_cores: int) -> ResourceProfile | None:
     """Asks Spark for a replica's threads as cores of its task; None where that is so already or Spark cannot."""
     wanted, have = min(threads, executor_cores), cores_of_a_task(spark)
     if wanted == have or is_local(spark):
-        return None
-    if is_dynamic(spark):
-        log.warning(
-            "with dynamic allocation a replica gets spark.task.cpus cores, now %d: set spark.task.cpus = "
-            "spark.executor.cores (%d)",
-            have,
-            wanted,
-        )
         return None
     return ResourceProfileBuilder().require(TaskResourceRequests().cpus(wanted)).build
 

@@ -33,7 +33,7 @@ from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
 from w2v_spark.spark.session import described
-from w2v_spark.spark.tables import read_table
+from w2v_spark.spark.tables import read_table, writer
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def _write_pass(
     counted = _write_tokens(spark, documents, params, own, earlier)
     with described(spark, f"choose the phrases of pass {number}"), plain_errors():
         found = _phrases(counted, counted.count(), params.phrase_min_count, params.phrase_threshold)
-        found.repartition(1).write.mode("overwrite").parquet(place.uri)
+        writer(found.repartition(1)).parquet(place.uri)
         files = place.files()
         phrases = read_table(spark, place.uri, files, "first string").count()
     own.delete(_TOKENS)
@@ -135,7 +135,7 @@ def _write_tokens(
             .groupBy("token")
             .agg(F.sum("count").alias("count"), F.sum("joined").alias("joined"))
         )
-        counted.write.mode("overwrite").parquet(place.uri)
+        writer(counted).parquet(place.uri)
     return read_table(spark, place.uri, place.files(), _TOKENS_COLUMNS)
 
 

@@ -18,7 +18,7 @@ from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark.claim import Run
 from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.session import described, frame_of
-from w2v_spark.spark.tables import columns_of, read_table
+from w2v_spark.spark.tables import columns_of, read_table, writer
 from w2v_spark.spark.tasks import ids
 from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
 from w2v_spark.workdir.pointer import Pointer
@@ -62,7 +62,7 @@ def write_vectors(
     place = run.draft.child(store.VECTORS)
     with described(spark, "publish the vectors"), plain_errors():
         frame = spark.range(0, blocks, 1, tasks).mapInArrow(publish, columns_of(store.VECTORS_SCHEMA))
-        frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(place.uri)
+        writer(frame).option("parquet.enable.dictionary", "false").parquet(place.uri)
     return place.files()
 
 
@@ -86,7 +86,7 @@ def write_vocabulary(spark: SparkSession, run: Run, vocabulary: Vocabulary) -> l
     with described(spark, "publish the vocabulary"), plain_errors():
         columns = columns_of(store.VOCAB_SCHEMA)
         words = read_table(spark, f"{vocabulary.parent}/{store.VOCAB}", vocabulary.files, columns)
-        words.coalesce(1).sortWithinPartitions("id").write.mode("overwrite").parquet(place.uri)
+        writer(words.coalesce(1).sortWithinPartitions("id")).parquet(place.uri)
     return place.files()
 
 
@@ -96,5 +96,5 @@ def write_metrics(spark: SparkSession, run: Run, rows: list[dict[str, Any]]) -> 
     with described(spark, "write the metrics"), plain_errors():
         # as Arrow: rows of Python would start a Python worker
         frame = frame_of(spark, pa.Table.from_pylist(rows, store.METRICS_SCHEMA))
-        frame.coalesce(1).write.mode("overwrite").parquet(place.uri)
+        writer(frame.coalesce(1)).parquet(place.uri)
     return place.files()

@@ -126,7 +126,8 @@ def read_documents(spark: SparkSession, source: Source) -> Documents:
     or column, or a column of the wrong type, is an InputError.
     """
     paths = [literal_path(spark, qualify(spark, p, "input path")) for p in source.paths]
-    with input_errors(opening=True):
+    # Spark reads all of JSON to tell its columns
+    with described(spark, "look at the input's files"), input_errors(opening=True):
         frame, kind = _frame(spark, source, paths)
         column = _column(frame, source, kind)
         documents = frame.select(_document(column))
@@ -293,6 +294,5 @@ def _fingerprint(spark: SparkSession, paths: Sequence[str], column: str, format:
     facts = ("path", "length", "modificationTime")
     # two digests of 64 bits; their order does not matter to xor
     digests = [F.bit_xor(F.xxhash64(F.lit(salt), *facts)) for salt in ("a", "b")]
-    with described(spark, "look at the input's files"):
-        seen = files.select(*facts).agg(F.count("*"), *digests).head()
+    seen = files.select(*facts).agg(F.count("*"), *digests).head()
     return hashlib.sha256(json.dumps([column, format, *cast(Any, seen)]).encode()).hexdigest()[:32]

@@ -42,7 +42,7 @@ from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.layout import Layout
 from w2v_spark.spark.session import described
-from w2v_spark.spark.tables import columns_of
+from w2v_spark.spark.tables import columns_of, writer
 from w2v_spark.spark.tasks import all_is_loaded, ids, this_task
 from w2v_spark.spark.warm_start import EarlierModel, start_blocks
 from w2v_spark.training.merge import Change, fold
@@ -262,12 +262,12 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attemp
     name = f"r{round:05d}" + (f"-{attempt}" if attempt > 1 else "")
     place = run.own.child(workdir.ROUNDS).child(name)
     with plain_errors():
-        writer = blocks.write.mode("overwrite").partitionBy("matrix").option("parquet.block.size", 16 << 20)
-        writer = writer.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
+        table = writer(blocks).partitionBy("matrix").option("parquet.block.size", 16 << 20)
+        table = table.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
         # a trained model's numbers have no two alike, and do not get smaller; a block's least and largest content would
         # be read through for nothing
-        writer = writer.option("compression", "none").option("parquet.column.statistics.enabled#values", "false")
-        writer.parquet(place.uri)
+        table = table.option("compression", "none").option("parquet.column.statistics.enabled#values", "false")
+        table.parquet(place.uri)
     return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}")
 
 

@@ -22,6 +22,16 @@ from w2v_spark.place import path_text
 from w2v_spark.spark.builder import new_builder
 from w2v_spark.spark.failures import first_line
 
+# what a site may have set and no stage of a run can do with
+_OWN_SETTINGS = {
+    "spark.sql.files.maxRecordsPerFile": "0",
+    # a replica is silent while it trains, and not hung
+    "spark.sql.execution.pyspark.udf.idleTimeoutSeconds": "0",
+    # Arrow's functions return string and binary, and no batch is as large as they can be
+    "spark.sql.execution.arrow.useLargeVarTypes": "false",
+    # rounds would leave their shuffles on the executors' disks until Java next collects the driver's garbage
+    "spark.sql.classic.shuffleDependency.fileCleanup.enabled": "true",
+}
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them
 _BLOCK_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "8",
@@ -31,7 +41,6 @@ _BLOCK_SETTINGS = {
     # one more than there are matrices, metrics among them: once as many are open as allowed, Spark sorts all that is
     # still to come by matrix alone, and a sort that spills does not keep the blocks in order
     "spark.sql.maxConcurrentOutputFileWriters": "4",
-    "spark.sql.files.maxRecordsPerFile": "0",
     "spark.sql.files.maxPartitionBytes": str(64 << 20),
     # a round's directory is written as a whole; some clusters' sessions have dynamic, which not all committers take
     "spark.sql.sources.partitionOverwriteMode": "static",
@@ -45,7 +54,6 @@ _TEXT_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
     # what Arrow and numpy make of so much stays in a core's caches, and a batch of books is no larger than one of lines
     "spark.sql.execution.arrow.maxBytesPerBatch": str(4 << 20),
-    "spark.sql.files.maxRecordsPerFile": "0",
 }
 
 
@@ -155,7 +163,7 @@ def local_cores(spark: SparkSession) -> int:
 def text_session(spark: SparkSession) -> SparkSession:
     """A session of a run's own for stages that read the input, which may be a query with joins of the user's."""
     extra = {"spark.sql.shuffle.partitions": str(2 * local_cores(spark))} if is_local(spark) else {}
-    return session_of_its_own(spark, _TEXT_SETTINGS | extra)
+    return session_of_its_own(spark, _OWN_SETTINGS | _TEXT_SETTINGS | extra)
 
 
 def word_session(spark: SparkSession) -> SparkSession:
@@ -165,7 +173,7 @@ def word_session(spark: SparkSession) -> SparkSession:
 
 def block_session(spark: SparkSession) -> SparkSession:
     """A session of a run's own for stages whose rows are blocks of the model."""
-    return session_of_its_own(spark, _BLOCK_SETTINGS | _NO_BROADCAST)
+    return session_of_its_own(spark, _OWN_SETTINGS | _BLOCK_SETTINGS | _NO_BROADCAST)
 
 
 def session_of_its_own(spark: SparkSession, settings: Mapping[str, str]) -> SparkSession:
@@ -241,11 +249,16 @@ def hadoop_path(spark: SparkSession, address: str) -> tuple[Any, Any]:
     """An address, or a pattern of several, as Hadoop has it, and its file system."""
     jvm: Any = spark.sparkContext._jvm
     path = jvm.org.apache.hadoop.fs.Path(address)
-    return path, path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    return path, path.getFileSystem(_hadoop_configuration(spark))
+
+
+def _hadoop_configuration(spark: SparkSession) -> Any:
+    """What Spark's readers go by: that of the application with what is set in the session, credentials for one."""
+    return cast(Any, spark._jsparkSession).sessionState().newHadoopConf()
 
 
 def _from_working_directory(spark: SparkSession, path: str) -> str:
-    default = str(spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
+    default = str(_hadoop_configuration(spark).get("fs.defaultFS", "file:///"))
     return os.path.abspath(path) if default.startswith("file:") else path
 
 

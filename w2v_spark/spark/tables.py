@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
@@ -44,10 +44,20 @@ def read_table(
     pages are held against their checksums, and a file that is missing or damaged is an error.
     """
     paths = [literal(f"{directory}/{file.name}") for file in files]
-    reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
-    # sites let Spark pass over such files of raw input, by settings of the session
-    reader = reader.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
+    reader = strict_reader(spark).option("parquet.page.verify-checksum.enabled", "true")
     return (reader.schema(columns) if columns else reader).parquet(*paths)
+
+
+def strict_reader(spark: SparkSession) -> DataFrameReader:
+    """Reads files of which each must be there and whole; sites let Spark pass over others of raw input, by settings."""
+    return spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
+
+
+def writer(frame: DataFrame) -> DataFrameWriter:
+    """Writes a table in place of what lies there, with the checksums of pages that readers ask for, whatever a site has
+    set.
+    """
+    return frame.write.mode("overwrite").option("parquet.page.write-checksum.enabled", "true")
 
 
 def look_into(

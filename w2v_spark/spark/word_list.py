@@ -14,6 +14,7 @@ from w2v_spark.errors import InputError
 from w2v_spark.spark.failures import input_errors
 from w2v_spark.spark.read import format_of_files, literal_path
 from w2v_spark.spark.session import described, exists, hadoop_path, qualify
+from w2v_spark.spark.tables import strict_reader
 
 # of the words of a text file; what is no text has a half or more
 _MOST_UNREADABLE = 0.1
@@ -64,7 +65,7 @@ def _words(spark: SparkSession, file: str) -> DataFrame:
     path = literal_path(spark, path)
     with input_errors():
         if format_of_files(spark, path) == "parquet":
-            frame = spark.read.parquet(path)
+            frame = strict_reader(spark).parquet(path)
             if "word" not in frame.columns:
                 raise InputError(f"{file} has no column 'word'; it has: {', '.join(frame.columns)}")
             if not isinstance(kind := frame.schema["word"].dataType, StringType):
@@ -73,7 +74,7 @@ def _words(spark: SparkSession, file: str) -> DataFrame:
         else:
             # U+FEFF: as editors on Windows begin a file
             line = F.regexp_replace("value", "^\ufeff?\\s*", "")
-            words = spark.read.text(path).select(F.split(line, r"\s+", 2)[0].alias("word"))
+            words = strict_reader(spark).text(path).select(F.split(line, r"\s+", 2)[0].alias("word"))
         return words.select(F.make_valid_utf8("word").alias("word")).where(F.length("word") > 0).distinct()
 
 
