@@ -121,6 +121,8 @@ def _turn(submit: str, python: Path, path: Path, words: int, scratch: Path) -> T
     """Both on a text, one after the other."""
     given = {"--input": path, "--output": scratch / "vectors", **_TRAINS_LITTLE}
     seconds = job.run_job(submit, [], ["jobs/train.py", *job.options(given), "--overwrite"]).phases()
+    if not seconds:
+        sys.exit("error: the job's log does not tell how long counting and encoding took")
     gensim = job.run([str(python), "-c", _GENSIM, str(path), str(MIN_COUNT)])
     counted = next(line.rpartition(" ")[2] for _, line in gensim.log if line.startswith("counted in"))
     return Turn(words / 1e6, seconds["counting"], seconds["encoding"], float(counted))

@@ -64,6 +64,12 @@ def test_other_names_lead_to_near_ones() -> None:
             ["--lowercase", "true"],
             "unrecognized arguments: true (a switch takes no value: --lowercase or --no-lowercase)",
         ),
+        (
+            ["--lowercase", "True"],
+            "unrecognized arguments: True (a switch takes no value: --lowercase or --no-lowercase)",
+        ),
+        (["--zzzz", "true"], "unrecognized arguments: --zzzz true"),
+        (["--no-lowercas"], "unrecognized option --no-lowercas (did you mean '--no-lowercase'?)"),
         (["--inputs", "x"], "unrecognized option --inputs (did you mean '--input'?)"),
         (["--evaluate-evry", "3"], "unrecognized option --evaluate-evry (did you mean '--evaluate-every'?)"),
         # no abbreviation: it would be --cbow-mean
@@ -95,6 +101,11 @@ def test_the_package_shows_what_it_offers() -> None:
         (["query", "similar", "king", "--to", "5"], "unrecognized option --to (did you mean '--top'?)"),
         (["query", "similar", "king", "--topn", "5"], "unrecognized option --topn (did you mean '--top'?)"),
         (["query", "similar", "king", "--word", "queen"], "unrecognized arguments: --word queen"),
+        (["plot", "rounds", "--pictur", "x"], "unrecognized arguments: --pictur x"),
+        (
+            ["convert", "--input", "x", "--output", "y", "--form", "text"],
+            "unrecognized option --form (did you mean '--from'?)",
+        ),
         (["plot", "rounds", "--sav", "a.png"], "unrecognized option --sav (did you mean '--save'?)"),
     ],
 )

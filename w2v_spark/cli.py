@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command `w2v`."""
     parser = argparse.ArgumentParser(prog="w2v", description="Train word2vec on Apache Spark, and ask for the vectors.")
     parser.add_argument("--version", action="version", version=f"w2v_spark {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="train | query | evaluate | convert | plot")
+    commands = parser.add_subparsers(dest="program", required=True, metavar="train | query | evaluate | convert | plot")
     for name, add, run, text in (
         ("train", add_train_arguments, run_train, "train vectors on text"),
         ("query", add_query_arguments, run_query, "ask for neighbours, analogies, similarities"),

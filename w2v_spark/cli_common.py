@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from w2v_spark.errors import ParamError, W2VError
 from w2v_spark.names import SPARK_SUBMIT, parameter_hint
@@ -15,8 +15,6 @@ from w2v_spark.vectors.vectors import Vectors
 
 VECTORS_HELP = "the output of a training run, or vectors/ in it: a path or a URI"
 JSON_HELP = "one JSON object instead of text"
-# what a command calls its arguments that are no options
-_POSITIONAL = {"command", "run", "words"}
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -36,8 +34,7 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
     args, rest = parser.parse_known_args(argv)
     if not rest:
         return args
-    trains = set(specs()) <= set(vars(args))
-    options = [option_name(name) for name in vars(args) if name not in _POSITIONAL]
+    trains, options = set(specs()) <= set(vars(args)), list(_options(parser, args))
     for option in (word.partition("=")[0] for word in rest if word.startswith("-")):
         if trains and option in SPARK_SUBMIT:
             parser.error(
@@ -46,8 +43,17 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
             )
         if hint := parameter_hint(option, options, option_name):
             parser.error(f"unrecognized option {option}{hint}")
-    hint = " (a switch takes no value: --lowercase or --no-lowercase)" if trains and {"true", "false"} & {*rest} else ""
+    values = trains and {word.lower() for word in rest} <= {"true", "false"}
+    hint = " (a switch takes no value: --lowercase or --no-lowercase)" if values else ""
     parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+
+
+def _options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterator[str]:
+    """What the parser, and that of the command that was chosen, takes for options."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            yield from _options(action.choices[getattr(args, action.dest)], args)
 
 
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

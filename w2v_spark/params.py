@@ -101,7 +101,12 @@ class Params:
         None, "replicas trained side by side; auto: one for each executor", int, low=1, high=1024, unset=AUTO
     )
     threads_per_replica: int | None = _param(
-        None, "threads of a replica; auto: the cores of its executor", int, low=1, high=256, unset=AUTO
+        None,
+        "threads of a replica; auto: the cores of its executor, with dynamic allocation spark.task.cpus",
+        int,
+        low=1,
+        high=256,
+        unset=AUTO,
     )
     rounds_per_epoch: int | None = _param(
         None, "merges in an epoch; auto: from the number of replicas and of words", int, low=1, high=10_000, unset=AUTO

@@ -92,6 +92,12 @@ def is_dynamic(spark: SparkSession) -> bool:
     return asked.lower() == "true" and not is_local(spark)
 
 
+def most_executors(spark: SparkSession) -> int:
+    """How many executors dynamic allocation has at most."""
+    most = spark.sparkContext.getConf().get("spark.dynamicAllocation.maxExecutors", "") or ""
+    return int(most) if most.isdigit() else sys.maxsize
+
+
 def cores_of_a_task(spark: SparkSession) -> int:
     """The cores that Spark takes from an executor for a task without a profile of its own."""
     return int(spark.sparkContext.getConf().get("spark.task.cpus", "1") or 1)

@@ -49,8 +49,7 @@ def tokenize_function(
     name, lowercase, ready = params.tokenizer, params.lowercase, documents.words
 
     def tokenize(batch: pa.RecordBatch) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-        # from a session with useLargeVarTypes text comes as large_string
-        column = batch.column(0).cast(pa.list_(pa.string()) if ready else pa.string())
+        column = batch.column(0)
         if not ready:
             return tokens.flatten(tokens.make_tokenizer(name, lowercase)(column))
         flat, lengths = tokens.flatten(column)
@@ -135,7 +134,7 @@ def write_counts(
     # no Observation: Spark 4.0 cannot send models of Spark ML to the tasks of a session that has had one
     with described(spark, "count the words: totals"), plain_errors():
         totals = look_into(spark, place, files, _totals, "words long, documents long, wordless long")
-    words, seen, wordless = (sum(column) for column in zip(*totals, strict=True))
+    words, seen, wordless = (sum(column) for column in zip((0, 0, 0), *totals, strict=True))
     if wordless:
         log.info(
             "%s of %s documents (%.1f %%) are null, empty or without a word, and are skipped",
@@ -200,8 +199,11 @@ def write_vocabulary(
         # by id, as they were numbered in one partition, in row groups of which readers take those that they need
         table = writer(numbered.select(*columns.names)).option("parquet.block.size", _VOCAB_ROW_GROUP)
         table.parquet(place.uri)
-    vocabulary = Vocabulary.of_files(own, place.files(), columns)
-    if not vocabulary.total_count:
+    files = place.files()
+    with described(spark, "number the vocabulary: totals"), plain_errors():
+        totals = look_into(spark, place, files, _vocabulary_totals, "words long, count long, frozen long")
+    words, total, held = (sum(column) for column in zip((0, 0, 0), *totals, strict=True))
+    if not total:
         place.delete()
         raise InputError(
             f"no word is left for the vocabulary: none occurs {params.min_count} times (min_count); lower "
@@ -209,7 +211,18 @@ def write_vocabulary(
             if vocab is None
             else f"no word of {vocab.file} occurs in the input; check the file and --lowercase"
         )
-    return vocabulary
+    return Vocabulary(words, total, own.uri, tuple(files), held)
+
+
+def _vocabulary_totals(_: int, file: pq.ParquetFile) -> pa.RecordBatch:
+    """How many words a file of the vocabulary has, how often they occur in all, and how many are frozen."""
+    columns = [name for name in file.schema_arrow.names if name in ("count", "frozen")]
+    totals = {"words": 0, "count": 0, "frozen": 0}
+    for batch in file.iter_batches(columns=columns):
+        totals["words"] += len(batch)
+        for name in columns:
+            totals[name] += pc.sum(batch[name], min_count=0).as_py()
+    return pa.RecordBatch.from_pylist([totals])
 
 
 def _kept_words(

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
-from w2v_spark.spark.cluster import cores_of_a_task, cores_of_each, is_dynamic, wait_for_executors
+from w2v_spark.spark.cluster import cores_of_a_task, cores_of_each, is_dynamic, most_executors, wait_for_executors
 from w2v_spark.spark.devices import choose_gpus, gpu_profile, gpus_of_an_executor
 from w2v_spark.spark.session import is_local
 from w2v_spark.training.schedule import auto_rounds_per_epoch, merges_in_a_round
@@ -67,8 +67,9 @@ def resolve(spark: SparkSession, params: Params, words: int, expected: int = 0) 
         exchange=exchange,
     )
     merges = merges_in_a_round(replicas, words, params.merge_rule, rounds) if exchange == "direct" else 1
-    # executors that are still to come merge as well
-    merge_tasks = max(sum(all_cores), replicas * task_cores if is_dynamic(spark) else 0)
+    merge_tasks = sum(all_cores)
+    if is_dynamic(spark):  # executors that are still to come merge as well
+        merge_tasks = max(merge_tasks, min(replicas * task_cores, most_executors(spark) * max(all_cores)))
     return resolved, Layout(executors, max(all_cores), merge_tasks, gpus, profile, task_cores, merges)
 
 
@@ -100,13 +101,11 @@ def _threads_of_a_task(spark: SparkSession, wanted: int | None, cores: int) -> i
     """The threads of a replica where Spark can give it no more cores than any task: executors come and go, so their
     number now says nothing of how many replicas one will have.
     """
-    have = cores_of_a_task(spark)
-    if have != (wanted or cores):
-        log.warning(
-            "with dynamic allocation a replica gets spark.task.cpus cores, now %d: set spark.task.cpus = %s",
-            have,
-            f"its threads ({wanted})" if wanted else f"spark.executor.cores ({cores})",
-        )
+    have, best = cores_of_a_task(spark), min(wanted or cores, cores)
+    if have != best:
+        what = "its threads" if best == wanted else "spark.executor.cores"
+        told = "with dynamic allocation a replica gets spark.task.cpus cores, now %d: set spark.task.cpus = %s (%d)"
+        log.warning(told, have, what, best)
     return wanted or min(have, cores)
 
 

@@ -264,9 +264,11 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attemp
     with plain_errors():
         table = writer(blocks).partitionBy("matrix").option("parquet.block.size", 16 << 20)
         table = table.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
-        # a trained model's numbers have no two alike, and do not get smaller; a block's least and largest content would
-        # be read through for nothing
-        table = table.option("compression", "none").option("parquet.column.statistics.enabled#values", "false")
+        # a trained model's numbers have no two alike, and do not get smaller
+        table = table.option("compression", "none")
+        # readers find blocks by them; those of their content would be looked for in all of it, and serve nobody
+        table = table.option("parquet.column.statistics.enabled#block", "true")
+        table = table.option("parquet.column.statistics.enabled#values", "false")
         table.parquet(place.uri)
     return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}")
 

@@ -22,14 +22,15 @@ from w2v_spark.place import path_text
 from w2v_spark.spark.builder import new_builder
 from w2v_spark.spark.failures import first_line
 
-# what a site may have set and no stage of a run can do with
+# what no stage of a run can do with otherwise, whatever a site has set
 _OWN_SETTINGS = {
     "spark.sql.files.maxRecordsPerFile": "0",
     # a replica is silent while it trains, and not hung
     "spark.sql.execution.pyspark.udf.idleTimeoutSeconds": "0",
     # Arrow's functions return string and binary, and no batch is as large as they can be
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
-    # rounds would leave their shuffles on the executors' disks until Java next collects the driver's garbage
+    # rounds would leave their shuffles on the executors' disks until Java next collects the driver's garbage, as they
+    # do before Spark 4.1, which does not know this
     "spark.sql.classic.shuffleDependency.fileCleanup.enabled": "true",
 }
 # rows of the model are 1 MB blocks: what Spark reads, sends and writes in one go must be counted in few of them

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,7 +15,6 @@ from w2v_spark.errors import FormatError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.workdir import CURRENT
 from w2v_spark.workdir.blocks import MATRICES, ROUND_METRICS
-from w2v_spark.workdir.row_groups import groups_with, row_ends
 
 NO_WAY_ON = "the unfinished run cannot go on; give --overwrite to begin anew"
 
@@ -75,7 +73,7 @@ class Pointer:
     def _read(self, work: Place, entry: FileEntry, wanted: range | None) -> Iterator[tuple[int, pa.Buffer]]:
         # row groups are a few blocks, and read at once
         with store.opened(work.child(self.directory), entry, buffer_size=0) as file:
-            groups = None if wanted is None else _groups_with_blocks(file, wanted)
+            groups = None if wanted is None else _groups_with(file.metadata, wanted)
             for batch in file.iter_batches(1, groups, ["block", "values"], use_threads=False):
                 block = batch["block"][0].as_py()
                 if wanted is None or block in wanted:
@@ -86,9 +84,16 @@ class Pointer:
         return [bytes(values) for _, values in self.blocks(work, ROUND_METRICS)]
 
 
-def _groups_with_blocks(file: pq.ParquetFile, wanted: range) -> list[int]:
-    numbers = file.read(["block"], use_threads=False)["block"].to_numpy()
-    return groups_with(row_ends(file), np.flatnonzero((numbers >= wanted.start) & (numbers < wanted.stop)))
+def _groups_with(footer: pq.FileMetaData, wanted: range) -> list[int]:
+    """The row groups that may hold a wanted block, by the least and the largest of each, which rounds have Spark write:
+    to look into each would be a request to the storage for each.
+    """
+    spans = [footer.row_group(group).column(0).statistics for group in range(footer.num_row_groups)]
+    return [
+        group
+        for group, span in enumerate(spans)
+        if span is None or not span.has_min_max or (span.min < wanted.stop and span.max >= wanted.start)
+    ]
 
 
 def _partition(name: str) -> int:

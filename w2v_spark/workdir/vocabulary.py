@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from w2v_spark import store
 from w2v_spark.errors import FormatError
@@ -28,20 +27,6 @@ class Vocabulary:
     parent: str
     files: tuple[FileEntry, ...]
     frozen: int = 0
-
-    @classmethod
-    def of_files(cls, parent: Place, files: Sequence[FileEntry], schema: pa.Schema) -> Vocabulary:
-        """Of what was written into vocab/, with these columns; read some rows at a time."""
-        words = total_count = frozen = 0
-        numbers = [name for name in schema.names if name in ("count", "frozen")]
-        for entry in files:
-            with store.opened(parent.child(store.VOCAB), entry) as file:
-                for part in file.iter_batches(columns=numbers):
-                    sums = {name: pc.sum(part[name], min_count=0).as_py() for name in numbers}
-                    words += len(part)
-                    total_count += sums["count"]
-                    frozen += sums.get("frozen", 0)
-        return cls(words, total_count, parent.uri, tuple(files), frozen)
 
     @classmethod
     def from_dict(cls, parent: Place, facts: Mapping[str, Any]) -> Vocabulary:
