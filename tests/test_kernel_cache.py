@@ -28,7 +28,7 @@ kernel = cpu.compile_kernel("skip_gram", "negative_sampling", 8, 1, 2)
 one = np.full(4, 2**32 - 1, np.uint32)
 model = np.zeros((4, 16), np.float32)
 words = np.arange(4, dtype=np.int32)
-outputs = cpu.Outputs("negative_sampling", 4, (one, words))
+outputs = cpu.Outputs.of_counts("negative_sampling", np.ones(4, np.int64))
 kernel(words, np.array([0, 4]), model, model.copy(), one, outputs, .1, .1, 1)
 hits = [sum(f.stats.cache_hits.values()) for f in (kernel._train, adasum._adasum_adder())]
 print(cache.cache_directory(), *hits)
