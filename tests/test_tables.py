@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from w2v_spark import store
-from w2v_spark.errors import FormatError
+from w2v_spark.errors import FormatError, W2VError
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import count, encode
 from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.session import session_of_its_own
 from w2v_spark.spark.tables import columns_of, look_into, read_table
+from w2v_spark.spark.word_list import WordList
 from w2v_spark.workdir.blocks import CHANGE_SCHEMA
 
 if TYPE_CHECKING:
@@ -35,6 +36,17 @@ def test_a_damaged_file_is_not_passed_over(spark: SparkSession, tmp_path: Path) 
     told = pytest.raises(FormatError, match=f"{damaged.name} cannot be read by Spark")
     with told, plain_errors():
         read_table(session_of_its_own(spark, lax), str(directory), files, "id long").count()
+
+
+def test_a_damaged_list_of_words_is_not_passed_over(spark: SparkSession, tmp_path: Path) -> None:
+    for i, words in enumerate((["one", "two"], ["three"])):
+        pq.write_table(pa.table({"word": words}), tmp_path / f"part-{i}.parquet")
+    lax = session_of_its_own(spark, {"spark.sql.files.ignoreCorruptFiles": "true"})
+    assert WordList.open(lax, str(tmp_path), "vocabulary file").words(lax).count() == 3
+    damaged = tmp_path / "part-1.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    with pytest.raises(W2VError, match=damaged.name):
+        WordList.open(lax, str(tmp_path), "vocabulary file")
 
 
 def test_columns_of_arrow_as_spark_spells_them() -> None:
