@@ -102,10 +102,9 @@ class CorpusReader:
         with store.parquet_errors(self._corpus, entry):
             file, ends = self._file(bucket.file, entry)
             first = self._first_rows[bucket]
-            groups = groups_with(ends, [first, first + bucket.sentences - 1])
-            between = range(min(groups, default=0), max(groups, default=-1) + 1)
-            table = file.read_row_groups(list(between), columns=["bucket", "ids"], use_threads=False)
-        rows_before = ends[between.start - 1] if between.start else 0
+            groups = groups_with(ends, range(first, first + bucket.sentences))
+            table = file.read_row_groups(list(groups), columns=["bucket", "ids"], use_threads=False)
+        rows_before = ends[groups.start - 1] if groups.start else 0
         part = table.slice(first - rows_before, bucket.sentences)
         found = np.count_nonzero(part["bucket"].to_numpy() == bucket.bucket)
         if found != bucket.sentences:

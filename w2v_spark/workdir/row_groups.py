@@ -4,8 +4,6 @@ a site may have Spark write no statistics, and over damaged ones pyarrow ends th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
@@ -19,8 +17,7 @@ def row_ends(file: pq.ParquetFile) -> Ends:
     return np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)], dtype=np.int64)
 
 
-def groups_with(ends: Ends, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[int]:
-    """The row groups that hold these rows, each once, rising; rows past the end are in none."""
-    groups = np.unique(np.searchsorted(ends, rows, side="right"))
-    found: list[int] = groups[groups < len(ends)].tolist()
-    return found
+def groups_with(ends: Ends, rows: range) -> range:
+    """The row groups from that of the first of these rows to that of the last; rows past the end are in none."""
+    first, last = np.searchsorted(ends, [rows.start, rows.stop - 1], side="right").tolist()
+    return range(first, min(last + 1, len(ends)))
