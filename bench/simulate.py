@@ -33,7 +33,7 @@ class Simulation:
         size = params.vector_size
         self.base = [initial_vectors(corpus.words, size, params.seed), np.zeros((len(corpus.words), size), np.float32)]
         sampling = Sampling.of_counts(corpus.counts, params)
-        blocks = {matrix: [(0, rows)] for matrix, rows in zip(MATRICES, self.base, strict=True)}
+        blocks = {matrix: [[(0, rows)]] for matrix, rows in zip(MATRICES, self.base, strict=True)}
         replicas = range(params.num_replicas or 1)
         self.replicas = [open_replica(params, sampling, blocks.__getitem__, None) for _ in replicas]
         counted = params.merge_rule == "count_weighted"

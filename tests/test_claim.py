@@ -240,7 +240,7 @@ def test_two_runs_that_publish_at_once(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_plan_drops_no_rounds(tmp_path: Path) -> None:
     run = claim(tmp_path)
-    Pointer(0, f"{run.tag}/rounds/r00000", {}).move(run.work, None)
+    Pointer(0, f"{run.tag}/rounds/r00000", 1, {}).move(run.work, None)
     run.begin_training({"given": {}})
     with pytest.raises(OutputError) as caught:
         claim_output(Place.open(tmp_path), "local-2", overwrite=True, only_plan=True)

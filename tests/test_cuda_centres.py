@@ -268,7 +268,7 @@ def test_replicas_on_gpu_and_cpu_move_the_same_rows_and_no_frozen_ones(monkeypat
     piece = Piece(draw.integers(0, 50, 90, dtype=np.int32), np.array([0, 40, 90]), 0.0, 0.5, 7)
     moved = []
     for device in (None, 0):
-        replica = open_replica(params, sampling, lambda matrix: [(0, model[matrix])], device)
+        replica = open_replica(params, sampling, lambda matrix: [[(0, model[matrix])]], device)
         assert replica.train(piece)[0] == 90
         moved.append((replica.rows("syn0", 0, 50)[:, :16] != model["syn0"]).any(axis=1))
     assert np.array_equal(*moved) and not moved[0][frozen].any() and moved[0].sum() > 20

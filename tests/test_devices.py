@@ -143,7 +143,7 @@ def test_a_replica_on_a_gpu_is_used_like_one_on_the_cpu(monkeypatch: pytest.Monk
     trained = {}
     for device in (None, 0):
         replica = open_replica(
-            params, sampling, lambda matrix: [(0, model[matrix][:30]), (30, model[matrix][30:])], device
+            params, sampling, lambda matrix: [[(0, model[matrix][:30])], [(30, model[matrix][30:])]], device
         )
         kept, pairs, _, _ = replica.train(piece)
         trained[device] = replica.rows(SYN0, 0, 50)[:, :16] - model[SYN0]
@@ -157,4 +157,4 @@ def test_blocks_that_lack_rows_are_refused() -> None:
     params = Params(vector_size=4)
     sampling = Sampling.of_counts(np.full(3, 5, np.int64), params)
     with pytest.raises(w2v_spark.W2VError, match="the model has 2 rows of syn0, the vocabulary 3"):
-        open_replica(params, sampling, lambda matrix: [(0, np.zeros((2, 4), np.float32))], None)
+        open_replica(params, sampling, lambda matrix: [[(0, np.zeros((2, 4), np.float32))]], None)

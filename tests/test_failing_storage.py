@@ -31,17 +31,17 @@ def test_storage_that_fails_for_a_while_costs_a_round_and_no_more(
     failed: list[str] = []
 
     def fail_twice(operation: str, path: str) -> None:
-        if operation == "open" and "/r00002" in path and "matrix=metrics" in path and len(failed) < 2:
+        of_this_round = "/r00002" in path and len(failed) < 2
+        if of_this_round and (operation == "list" if failed else operation == "open" and "matrix=metrics" in path):
             failed.append(path)
-            raise OSError(255, "Opening HDFS file failed")
+            raise OSError(255, f"HDFS {operation} failed")
 
     monkeypatch.setattr(attempts, "STORAGE_SECONDS", (0, 0, 0))
     monkeypatch.setattr(Place, "open", lambda address: place_of(LikeHdfs(fail_twice), address.removeprefix("file:")))
     w2v_spark.train(whole[0], tmp_path / "out", **SMALL)
     monkeypatch.undo()
-    assert re.search(
-        r"round 2/\d+ .* failed: .*cannot be read: .*HDFS file failed.*; once more \(2 of 3\)", caplog.text
-    )
+    assert re.search(r"round 2/\d+ .* failed: .*cannot be read: .*HDFS open failed.*; once more \(1 of", caplog.text)
+    assert re.search(r"round 2/\d+ .* failed: .*cannot be listed: .*HDFS list failed.*; once more \(2 of", caplog.text)
     assert "damaged" not in caplog.text and "going back" not in caplog.text
     check_as_undisturbed(tmp_path / "out", whole)
 
@@ -55,8 +55,8 @@ def test_a_listing_without_a_file_and_a_pointer_that_is_not_written_cost_a_try_e
 ) -> None:
     listed, moved, left = Pointer.of_directory, Pointer.move, {"listing": 1, "writing": 1}
 
-    def list_late(work: Place, round: int, directory: str) -> Pointer:
-        pointer = listed(work, round, directory)
+    def list_late(work: Place, round: int, directory: str, partitions: int) -> Pointer:
+        pointer = listed(work, round, directory, partitions)
         if round == 2 and left["listing"]:
             left["listing"] -= 1
             pointer.files["syn1"].pop()

@@ -210,7 +210,7 @@ def test_a_driver_started_again_by_the_cluster_goes_on_though_told_to_overwrite(
     record = json.loads((tmp_path / "work" / "run.json").read_text())
     stages = {"counts": {"key": "of the text", "run": again.tag}}
     record |= {"process": "elsewhere/1/1", "training": {"given": {}}, "stages": stages}
-    pointer = {"round": 0, "directory": f"{again.tag}/rounds/r00000", "files": {}, "before": None}
+    pointer = {"round": 0, "directory": f"{again.tag}/rounds/r00000", "partitions": 1, "files": {}, "before": None}
     (tmp_path / "work" / "CURRENT").write_text(json.dumps(pointer))
     for application, training in (("application_1", {"given": {}}), ("application_2", None)):
         (tmp_path / "work" / "run.json").write_text(json.dumps(record))

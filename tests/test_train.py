@@ -296,7 +296,7 @@ def test_divergence_stops_the_run(spark: SparkSession, small_text: Path, tmp_pat
         blocks = [block_batch(m, 0, BASE, huge) for m in MATRICES]
         frame = frame_of(prepared.blocks, pa.Table.from_batches(blocks))
         frame = rounds._by_block(frame, prepared.layout.merge_tasks)
-        start = rounds._commit(prepared.blocks, frame, run, 0)
+        start = rounds._commit(prepared.blocks, frame, run, 0, prepared.layout.merge_tasks)
         rounds.go_on_from(run, start, None)
         with pytest.raises(
             DivergenceError, match=r"training diverged: round 1 gave .*; lower --step-size \(now 0.05\)"

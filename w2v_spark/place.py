@@ -99,7 +99,8 @@ class Place:
     def exists(self, name: str | None = None) -> bool:
         """Whether the directory, or the file or directory `name` in it, is there."""
         path = self.path if name is None else self.file(name)
-        return bool(self.filesystem.get_file_info(path).type != fs.FileType.NotFound)
+        with storage_errors(f"{self.uri}/{name}" if name else self.uri, "looked for"):
+            return bool(self.filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
     def names(self) -> list[str]:
         """The names of what lies directly in this directory, sorted; none where it is missing."""
@@ -119,7 +120,8 @@ class Place:
     def _listing(self, recursive: bool) -> list[fs.FileInfo]:
         try:
             # allow_not_found would take an hdfs that does not answer for a directory that is not there
-            return list(self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=recursive)))
+            with storage_errors(self.uri, "listed"):
+                return list(self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=recursive)))
         except FileNotFoundError:
             return []
 

@@ -41,6 +41,7 @@ from w2v_spark.spark.word_list import WordList
 from w2v_spark.training.history import trained_rounds, words_per_second
 from w2v_spark.training.schedule import largest_step
 from w2v_spark.vectors.vectors import Vectors
+from w2v_spark.workdir.blocks import block_count
 from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -214,8 +215,8 @@ def prepare(
             if checked.loss == "softmax":
                 check_softmax(vocabulary.words)
         resolved, layout = resolve(spark, checked, vocabulary.total_count, executors)
-        if begun:
-            layout = replace(layout, merge_tasks=begun.merge_tasks)
+        most = block_count(vocabulary.words, resolved.vector_size)
+        layout = replace(layout, merge_tasks=begun.merge_tasks if begun else min(layout.merge_tasks, most))
         prepared = Prepared(spark, blocks, run, documents, resolved, layout, vocabulary, earlier, given)
         log.info("%s", prepared.plan.line())
         _warn_of_large_steps(resolved)

@@ -20,7 +20,7 @@ from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.session import described, frame_of
 from w2v_spark.spark.tables import columns_of, read_table, writer
 from w2v_spark.spark.tasks import ids
-from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, rows_per_block
+from w2v_spark.workdir.blocks import MATRICES, SYN0, SYN1, block_count, rows_per_block
 from w2v_spark.workdir.pointer import Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
 
@@ -40,8 +40,7 @@ def write_vectors(
     """Write id, word, count, vector; file i holds the ids before those of file i + 1. `which` is the parameter
     `vectors`.
     """
-    where, rows = run.work.uri, rows_per_block(vector_size)
-    blocks = -(-vocabulary.words // rows)
+    where, rows, blocks = run.work.uri, rows_per_block(vector_size), block_count(vocabulary.words, vector_size)
     size = 4 * vocabulary.words * vector_size * len(_PUBLISHED[which])
     tasks = min(blocks, max(spark.sparkContext.defaultParallelism, -(-size // _FILE_BYTES)))
 

@@ -4,7 +4,7 @@ moves last. What the replicas changed becomes one model in either of two ways.
 Through storage: replicas send what they changed as row blocks, and end.
 
     range(R) -> train_shard    (matrix, block, shard, values)
-    -> by (matrix, block)      through the shuffle into as many partitions in every round, sorted by shard
+    -> by block                through the shuffle, dealt in turn to as many partitions in every round, sorted by shard
     -> fold                    into the blocks that the same partition wrote in the round before
 
 The blocks of the first model go through the same shuffle, to lie where their changes will come. No later model does:
@@ -31,6 +31,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark import BarrierTaskContext
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from w2v_spark import store, workdir
 from w2v_spark.corpus.vocab import initial_vectors
@@ -41,6 +42,7 @@ from w2v_spark.spark.claim import Run
 from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.layout import Layout
+from w2v_spark.spark.placement import in_partitions
 from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import columns_of, writer
 from w2v_spark.spark.tasks import all_is_loaded, ids, this_task
@@ -55,6 +57,7 @@ from w2v_spark.workdir.blocks import (
     MATRICES,
     ROUND_METRICS,
     block_batch,
+    block_count,
     rows_per_block,
 )
 from w2v_spark.workdir.pointer import Pointer
@@ -90,8 +93,7 @@ def write_start(
     """
     run.still_ours()
     remove_rounds(run.work, keep=())
-    rows = rows_per_block(vector_size)
-    blocks = -(-vocabulary.words // rows)
+    rows, blocks = rows_per_block(vector_size), block_count(vocabulary.words, vector_size)
 
     def start(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         mine = list(ids(batches))
@@ -106,7 +108,7 @@ def write_start(
             drawn = earlier.blocks(spark, vocabulary, vector_size, seed, tasks)
         else:
             drawn = spark.range(0, blocks, 1, tasks).mapInArrow(start, _BLOCK_COLUMNS)
-        pointer = _commit(spark, _by_block(drawn, merge_tasks), run, 0)
+        pointer = _commit(spark, _by_block(drawn, merge_tasks), run, 0, merge_tasks)
     go_on_from(run, pointer, None)
     return pointer
 
@@ -117,10 +119,14 @@ def run_round(
     """Train and merge one round into a directory of this attempt; the caller moves the pointer. DivergenceError where
     its model is not to be gone on with.
     """
-    new_model = _together if job.params.exchange == "direct" else _through_storage
+    replicas = job.params.num_replicas or 1
+    if job.params.exchange == "direct":
+        new_model, partitions = _together, replicas
+    else:
+        new_model, partitions = _through_storage, layout.merge_tasks if replicas > 1 else 1
     with described(spark, description):
         blocks = new_model(spark, run.work.uri, job, layout)
-        pointer = _commit(spark, blocks, run, job.round.number, attempt)
+        pointer = _commit(spark, blocks, run, job.round.number, partitions, attempt)
     metrics = [json.loads(m) for m in pointer.read_metrics(run.work)]
     shards = sorted((m for m in metrics if m["kind"] == "shard"), key=lambda m: m["shard"])
     merged = [m for m in metrics if m["kind"] == "merge"]
@@ -253,12 +259,15 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[_Row]:
 
 
 def _by_block(blocks: DataFrame, merge_tasks: int) -> DataFrame:
-    """Brought together by matrix and block, sorted by shard."""
-    return blocks.repartition(merge_tasks, "matrix", "block").sortWithinPartitions("matrix", "block", "shard")
+    """Brought together by block as `Pointer` has them, sorted by matrix, block and shard."""
+    placed = in_partitions(blocks, F.pmod("block", F.lit(merge_tasks)), merge_tasks)
+    return placed.sortWithinPartitions("matrix", "block", "shard")
 
 
-def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attempt: int = 1) -> Pointer:
-    """Write the blocks of a round into a directory of the run's own, one for each attempt."""
+def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, partitions: int, attempt: int = 1) -> Pointer:
+    """Write the blocks of a round, which lie in so many partitions, into a directory of the run's own, one for each
+    attempt.
+    """
     name = f"r{round:05d}" + (f"-{attempt}" if attempt > 1 else "")
     place = run.own.child(workdir.ROUNDS).child(name)
     with plain_errors():
@@ -266,11 +275,9 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, attemp
         table = table.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
         # a trained model's numbers have no two alike, and do not get smaller
         table = table.option("compression", "none")
-        # readers find blocks by them; those of their content would be looked for in all of it, and serve nobody
-        table = table.option("parquet.column.statistics.enabled#block", "true")
-        table = table.option("parquet.column.statistics.enabled#values", "false")
-        table.parquet(place.uri)
-    return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}")
+        # the least and the largest block would be looked for in all of it, and serve nobody
+        table.option("parquet.column.statistics.enabled#values", "false").parquet(place.uri)
+    return Pointer.of_directory(run.work, round, f"{run.tag}/{workdir.ROUNDS}/{name}", partitions)
 
 
 def _check_whole(pointer: Pointer, merged: Sequence[dict[str, Any]], words: int) -> None:

@@ -24,7 +24,7 @@ from w2v_spark.vectors.correlation import spearman
 from w2v_spark.vectors.evaluate import SCORED_WORDS, answer_questions, compare_pairs
 from w2v_spark.vectors.testsets import Pairs, Questions, read_pairs, read_questions
 from w2v_spark.vectors.vectors import Vectors
-from w2v_spark.workdir.blocks import rows_per_block
+from w2v_spark.workdir.blocks import block_count
 from w2v_spark.workdir.pointer import Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
 
@@ -122,7 +122,7 @@ def score(
 
     def answer() -> dict[str, str]:
         words = vocabulary.read(stop=most)
-        blocks = published_blocks(Place.open(where), pointer, which, range(-(-most // rows_per_block(size))))
+        blocks = published_blocks(Place.open(where), pointer, which, range(block_count(most, size)))
         matrix = np.concatenate([values.reshape(-1, size) for _, values in blocks])[:most]
         vectors = Vectors(words["word"].combine_chunks(), matrix, words["count"].to_numpy(), lowercase=lowercase)
         found = {

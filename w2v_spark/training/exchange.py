@@ -28,10 +28,11 @@ from pyarrow import flight
 
 from w2v_spark.array_types import Floats
 from w2v_spark.errors import ExchangeError, one_line
+from w2v_spark.threads import in_threads
 from w2v_spark.training.merge import Change, fold
 from w2v_spark.training.replica import ModelRows
 from w2v_spark.training.sequential import Weights
-from w2v_spark.training.shard import change_of, in_threads
+from w2v_spark.training.shard import change_of
 from w2v_spark.workdir.blocks import BASE, CHANGE_SCHEMA, MATRICES, change_batch, rows_per_block
 
 # puts a word before all replicas, and gives everyone's in the order of their numbers

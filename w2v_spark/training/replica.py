@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +15,7 @@ from w2v_spark.array_types import Floats
 from w2v_spark.corpus.noise import keep_probability
 from w2v_spark.errors import FormatError
 from w2v_spark.params import Params
+from w2v_spark.threads import side_by_side
 from w2v_spark.training.schedule import learning_rate
 from w2v_spark.training.sentences import PIECE_WORDS, Piece
 from w2v_spark.workdir.blocks import SYN0, SYN1
@@ -29,7 +30,7 @@ _GPU_PIECE_WORDS = 16 << 20
 
 # words kept, pairs, loss summed over sampled pairs, sampled pairs
 Result = tuple[int, int, float, int]
-# number and rows of each block of a matrix
+# the first row and the rows of some blocks of a matrix
 Blocks = Iterable[tuple[int, Floats]]
 
 
@@ -92,16 +93,21 @@ def read_sampling(vocabulary: Vocabulary, params: Params) -> Sampling:
     return Sampling.of_vocabulary(vocabulary.read(columns=columns), params)
 
 
-def open_replica(params: Params, sampling: Sampling, blocks: Callable[[str], Blocks], device: int | None) -> Replica:
-    """A replica that starts from the model whose blocks `blocks(matrix)` reads; on the GPU with that number, or on the
-    CPU.
+def open_replica(
+    params: Params, sampling: Sampling, files: Callable[[str], Sequence[Blocks]], device: int | None
+) -> Replica:
+    """A replica that starts from the model of which `files(matrix)` gives the blocks file by file, as many files at a
+    time as the replica has threads; on the GPU with that number, or on the CPU.
     """
     replica = CpuReplica.empty(params, sampling) if device is None else GpuReplica.empty(params, sampling, device)
-    for matrix in (SYN0, SYN1):
-        seen = 0
-        for first, rows in blocks(matrix):
+
+    def written(matrix: str, blocks: Blocks) -> Iterator[int]:
+        for first, rows in blocks:
             replica.write(matrix, first, rows)
-            seen += len(rows)
+            yield len(rows)
+
+    for matrix in (SYN0, SYN1):
+        seen = sum(side_by_side([written(matrix, blocks) for blocks in files(matrix)], params.threads_per_replica or 1))
         if seen != len(sampling.counts):
             raise FormatError(f"the model has {seen} rows of {matrix}, the vocabulary {len(sampling.counts)}")
     return replica

@@ -10,10 +10,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,7 @@ from w2v_spark import store
 from w2v_spark.array_types import Floats
 from w2v_spark.params import Params
 from w2v_spark.place import Place
+from w2v_spark.threads import in_threads, side_by_side
 from w2v_spark.training.merge import Change, weighs
 from w2v_spark.training.replica import Blocks, Replica, open_replica, read_sampling
 from w2v_spark.training.schedule import Round
@@ -32,9 +31,6 @@ from w2v_spark.workdir.blocks import BASE, MATRICES, ROUND_METRICS, change_batch
 from w2v_spark.workdir.corpus import CorpusIndex, CorpusReader
 from w2v_spark.workdir.pointer import Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
-
-Item = TypeVar("Item")
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -103,11 +99,15 @@ class Shard:
         )
         self.metrics.seconds_open = time.perf_counter() - started
 
-    def base_rows(self, matrix: str) -> Blocks:
-        """The first row and the rows of each block of the model that the round starts from."""
+    def base_rows(self, matrix: str) -> list[Blocks]:
+        """The first row and the rows of each block of the model that the round starts from, file by file."""
         size, step = self.job.params.vector_size, rows_per_block(self.job.params.vector_size)
-        for block, values in self.job.base.blocks(self.work, matrix):
-            yield block * step, np.frombuffer(values, "<f4").reshape(-1, size)
+
+        def rows(stream: Iterator[tuple[int, pa.Buffer]]) -> Blocks:
+            for block, values in stream:
+                yield block * step, np.frombuffer(values, "<f4").reshape(-1, size)
+
+        return [rows(stream) for stream in self.job.base.streams(self.work, matrix)]
 
     def train(self, stretch: Round) -> None:
         """Train the replica's share of a stretch."""
@@ -187,28 +187,14 @@ def _changes(shard: Shard, number: int) -> Iterator[pa.RecordBatch]:
     """
     step, weights = rows_per_block(shard.job.params.vector_size), shard.weights(shard.job.round)
 
-    def change(block: tuple[str, int, Floats]) -> Change:
-        matrix, first, before = block
-        return change_of(shard.replica.rows, matrix, first, before, shard.counts, weights)
+    def changed(matrix: str, blocks: Blocks) -> Iterator[pa.RecordBatch]:
+        for first, before in blocks:
+            change = change_of(shard.replica.rows, matrix, first, before, shard.counts, weights)
+            if len(change.rows):
+                yield change_batch(matrix, first // step, number, change.values, change.rows, change.counts)
 
-    blocks = ((matrix, *block) for matrix in MATRICES for block in shard.base_rows(matrix))
-    for (matrix, first, _), changed in in_threads(change, blocks, shard.metrics.threads):
-        if len(changed.rows):
-            yield change_batch(matrix, first // step, number, changed.values, changed.rows, changed.counts)
-
-
-def in_threads(work: Callable[[Item], Done], items: Iterator[Item], threads: int) -> Iterator[tuple[Item, Done]]:
-    """Each item and what becomes of it, on so many threads while the next are read; with one thread they run one after
-    another in their order.
-    """
-    waiting: dict[Future[Done], Item] = {}
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting[pool.submit(work, item)] = item
-            if len(waiting) > 2 * threads:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from [(waiting.pop(f), f.result()) for f in done]
-        yield from [(item, future.result()) for future, item in waiting.items()]
+    streams = [changed(matrix, blocks) for matrix in MATRICES for blocks in shard.base_rows(matrix)]
+    yield from side_by_side(streams, shard.metrics.threads)
 
 
 def _progress_reporter(path: str | None, shard: int) -> Callable[[ShardMetrics], None]:

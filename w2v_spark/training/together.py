@@ -11,7 +11,7 @@ import pyarrow as pa
 from w2v_spark.array_types import Floats
 from w2v_spark.training.exchange import Exchange, Gather
 from w2v_spark.training.shard import Shard, ShardJob
-from w2v_spark.workdir.blocks import BASE, MATRICES, change_batch, rows_per_block
+from w2v_spark.workdir.blocks import BASE, MATRICES, block_count, change_batch, rows_per_block
 
 
 def train_together(
@@ -34,7 +34,7 @@ def train_together(
     shard.metrics.bytes_sent = exchange.bytes_sent
     step = rows_per_block(job.params.vector_size)
     for matrix in MATRICES:
-        for block in range(number, -(-shard.words // step), replicas):
+        for block in range(number, block_count(shard.words, job.params.vector_size), replicas):
             values = base[matrix][block * step : (block + 1) * step]
             yield change_batch(matrix, block, BASE, values)
     yield shard.metrics.to_batch()

@@ -26,6 +26,11 @@ def rows_per_block(vector_size: int) -> int:
     return BLOCK_BYTES // (4 * vector_size)
 
 
+def block_count(words: int, vector_size: int) -> int:
+    """How many blocks a matrix with a row for each word has."""
+    return -(-words // rows_per_block(vector_size))
+
+
 def block_batch(matrix: str, block: int, shard: int, values: Any) -> pa.RecordBatch:
     """One row of BLOCK_SCHEMA; `values` is anything with a buffer, and is not copied."""
     columns = [pa.array([matrix]), pa.array([block], pa.int32()), pa.array([shard], pa.int32()), _binary(values)]
