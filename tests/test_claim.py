@@ -62,7 +62,9 @@ def test_a_later_run_takes_over_what_is_done(tmp_path: Path, caplog: pytest.LogC
     assert second.done("counts", None, "counts") is None and second.place("counts") == first.own
     counts.write_text("")
     assert second.done("counts", key, "counts") is None
-    assert f"{counts} has 0 bytes, the manifest says 2: the counts of an earlier run cannot be used" in caplog.text
+    assert (
+        f"{counts} has 0 bytes, the manifest says 2 bytes: the counts of an earlier run cannot be used" in caplog.text
+    )
     assert second.tag != first.tag and second.tag.isalnum()
     second.begin("vocabulary")
     assert second.key_of("vocabulary") is None and second.key_of("counts") == key

@@ -59,8 +59,8 @@ def test_buckets_in_any_order_from_a_file_that_is_opened_once(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("cut", r"part-0\.parquet has 9 bytes, the manifest says \d+: the directory is damaged"),
-        ("missing", r"part-0\.parquet is missing, the manifest says \d+: the directory is damaged"),
+        ("cut", r"part-0\.parquet has 9 bytes, the manifest says \d+ bytes: the directory is damaged"),
+        ("missing", r"part-0\.parquet is missing, the manifest says \d+ bytes: the directory is damaged"),
         ("flipped", r"part-0\.parquet cannot be read as Parquet: "),
     ],
 )

@@ -127,6 +127,7 @@ def test_nothing_to_go_back_to(
     for pointer in Pointer.read(Place.open(output / "work")):
         damage_file(output / "work" / pointer.directory / pointer.files["syn0"][0].name, "missing")
     with pytest.raises(
-        FormatError, match=r"is missing, the manifest says \d+: the unfinished run cannot go on; give --overwrite to"
+        FormatError,
+        match=r"is missing, the manifest says \d+ bytes: the unfinished run cannot go on; give --overwrite to",
     ):
         w2v_spark.train(text, output, **SMALL)

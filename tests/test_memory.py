@@ -13,6 +13,7 @@ import w2v_spark
 from w2v_spark.errors import ParamError
 from w2v_spark.params import Params
 from w2v_spark.spark import memory
+from w2v_spark.spark.cluster import Executor
 from w2v_spark.spark.plan import Plan
 
 if TYPE_CHECKING:
@@ -57,6 +58,18 @@ def test_executors_with_a_gpu_train_one_replica_each(spark: SparkSession, monkey
     # where every core trained one, they would not fit
     with pytest.raises(ParamError, match=r"8 replicas of \d+ GB train there at a time, and it has 64 GB"):
         memory.check_memory(spark, replace(plan, gpus=8))
+
+
+def test_executors_of_one_machine_share_its_memory(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_least_memory", lambda spark, processes: 8 * GB)
+    params = Params(num_replicas=8, vector_size=300, threads_per_replica=1)
+    plan = Plan(params, 10**6, 10**9, executors=4, cores=1, local=False)
+    executors = [Executor(str(i), f"{host}:{4000 + i}", 1, 0.0) for i, host in enumerate("aaba")]
+    monkeypatch.setattr(memory, "registered", lambda spark: executors[:3])
+    memory.check_memory(spark, plan)
+    monkeypatch.setattr(memory, "registered", lambda spark: executors)
+    with pytest.raises(ParamError, match=r"executors' machines: 3 replicas of [\d.]+ GB train there at a time, and it"):
+        memory.check_memory(spark, plan)
 
 
 def test_memory_is_that_of_the_machine_or_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_a_copy_that_lacks_something_is_no_model(spark: SparkSession, model: Wor
     with pytest.raises(OutputError) as caught:
         model.save(str(path))
     assert str(caught.value) == (
-        f"file:{path}/data/vectors/{file.name} has {size + 4} bytes, the manifest says {size}: the model was not "
+        f"file:{path}/data/vectors/{file.name} has {size + 4} bytes, the manifest says {size} bytes: the model was not "
         "copied whole; save it again, to a new directory"
     )
     assert sorted(p.name for p in (path / "data").iterdir()) == ["vectors", "vocab"]

@@ -187,18 +187,26 @@ def test_an_empty_input_is_told(spark: SparkSession, tmp_path: Path) -> None:
         joined_by_spark(Source(paths=(str(tmp_path / "empty.txt"),)), tmp_path / "out", phrases=2)
 
 
-def test_empty_documents_and_no_phrases() -> None:
+def test_a_text_without_phrases_is_left_as_it_is(
+    spark: SparkSession, text: tuple[Source, Sentences], tmp_path: Path
+) -> None:
+    source, sentences = text
+    found = joined_by_spark(source, tmp_path / "out", phrases=2, **{**ALL, "phrase_threshold": 1e9})
+    assert in_order(found) == in_order(sentences)
+
+
+def test_empty_documents(tmp_path: Path) -> None:
     lengths = np.array([0, 1, 0, 3, 0])
     flat = pa.array(["a", "b", "b", "b"])
     [batch] = count_tokens(flat, lengths)
     counted = [tuple(row.values()) for row in batch.to_pylist()]
     assert sorted(counted) == [("a", 1, 0), ("b", 3, 0), ("b_b", 2, 2)]
-    none = pa.chunked_array([], pa.string())
-    words, left = Phrases.of_pairs(none, none).join(flat, lengths)
-    assert (words.to_pylist(), left.tolist()) == (["a", "b", "b", "b"], [0, 1, 0, 3, 0])
     word = pa.chunked_array([["b"]])
-    words, left = Phrases.of_pairs(word, word).join(flat, lengths)
+    Phrases.write(tmp_path, word, word)
+    words, left = Phrases(tmp_path).join(flat, lengths)
     assert (words.to_pylist(), left.tolist()) == (["a", "b_b", "b"], [0, 1, 0, 2, 0])
+    words, left = Phrases(tmp_path).join(flat.slice(0, 1), np.array([0, 1]))
+    assert (words.to_pylist(), left.tolist()) == (["a"], [0, 1])
     assert list(count_tokens(flat.slice(0, 0), np.zeros(2, np.int64))) == []
 
 

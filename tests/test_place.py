@@ -147,8 +147,8 @@ def test_damage_is_told_from_storage_that_fails(tmp_path: Path) -> None:
             "cannot be read as Parquet: Corrupt snappy compressed data",
         ),
         (whole[:-4] + b"none", "cannot be read as Parquet: .*magic bytes"),
-        (whole[:-4], rf"has {len(whole) - 4} bytes, the manifest says {len(whole)}: the directory is damaged"),
-        (None, rf"is missing, the manifest says {len(whole)}: the directory is damaged"),
+        (whole[:-4], rf"has {len(whole) - 4} bytes, the manifest says {len(whole)} bytes: the directory is damaged"),
+        (None, rf"is missing, the manifest says {len(whole)} bytes: the directory is damaged"),
     ):
         (tmp_path / "a.parquet").unlink()
         if data:
@@ -164,10 +164,15 @@ def test_sizes_by_one_listing(tmp_path: Path) -> None:
     there = [FileEntry("a.parquet", 2), FileEntry("matrix=syn0/b.parquet", 2)]
     assert store.lacking(place, there) == "" and listed == ["list"]
     assert store.lacking(place, [*there, FileEntry("c.parquet", 7)]) == (
-        f"{tmp_path}/c.parquet is missing, the manifest says 7"
+        f"{tmp_path}/c.parquet is missing, the manifest says 7 bytes"
     )
-    assert store.lacking(place, [FileEntry("a.parquet", 7)]) == f"{tmp_path}/a.parquet has 2 bytes, the manifest says 7"
-    assert store.lacking(place.child("missing"), there).endswith("missing/a.parquet is missing, the manifest says 2")
+    assert (
+        store.lacking(place, [FileEntry("a.parquet", 7)])
+        == f"{tmp_path}/a.parquet has 2 bytes, the manifest says 7 bytes"
+    )
+    assert store.lacking(place.child("missing"), there).endswith(
+        "missing/a.parquet is missing, the manifest says 2 bytes"
+    )
 
 
 def test_files_leave_out_what_is_hidden(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_damaged_vectors_are_told_in_a_sentence(model: Path) -> None:
     place, manifest = Place.open(model), manifest_of(model)
     first = model / store.VECTORS / manifest["files"][store.VECTORS][0]["name"]
     first.write_bytes(first.read_bytes()[:-1])
-    with pytest.raises(FormatError, match=r"has \d+ bytes, the manifest says \d+: the directory is damaged$"):
+    with pytest.raises(FormatError, match=r"has \d+ bytes, the manifest says \d+ bytes: the directory is damaged$"):
         neighbours.frequent_words(place, manifest)
 
 

@@ -107,7 +107,8 @@ def test_counts_of_an_earlier_run(
     file.write_bytes(data[:-1])
     assert words(4) <= words(1)
     assert (
-        f"{file} has {len(data) - 1} bytes, the manifest says {len(data)}: the counts of an earlier run" in caplog.text
+        f"{file} has {len(data) - 1} bytes, the manifest says {len(data)} bytes: the counts of an earlier run"
+        in caplog.text
     )
 
 

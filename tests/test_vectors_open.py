@@ -133,14 +133,14 @@ def test_cut_file_is_refused(tmp_path: Path) -> None:
     out = changed(tmp_path)
     part = out / "vectors" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:500])
-    assert refused(out) == f"{part} has 500 bytes, the manifest says 10650: the directory is damaged"
+    assert refused(out) == f"{part} has 500 bytes, the manifest says 10650 bytes: the directory is damaged"
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     out = changed(tmp_path)
     part = out / "vectors" / "part-00001.parquet"
     part.unlink()
-    assert refused(out) == f"{part} is missing, the manifest says 10650: the directory is damaged"
+    assert refused(out) == f"{part} is missing, the manifest says 10650 bytes: the directory is damaged"
 
 
 @pytest.mark.parametrize("damage", [slice(2000, 4000), slice(-4, None)], ids=["pages", "footer"])

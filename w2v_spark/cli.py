@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -179,7 +178,7 @@ def run_train(args: argparse.Namespace) -> int:
     summary = {
         "output": trained.output,
         "words_per_second": round(trained.words_per_second),
-        "loss": None if math.isnan(trained.loss) else round(trained.loss, 4),
+        "loss": None if trained.loss is None else round(trained.loss, 4),
     }
     sys.stdout.write(json.dumps(summary) + "\n")
     return 0

@@ -192,7 +192,7 @@ def parquet_errors(place: Place, entry: FileEntry) -> Iterator[None]:
 
 
 def lacking(place: Place, files: Iterable[FileEntry]) -> str:
-    """What the first of some files has against it that is missing or of another size; empty where none has."""
+    """Says which of some files is the first that is missing or has another size; empty where all are fine."""
     sizes = {found.name: found.bytes for found in place.files()}
     wrong = (_wrong_size(place, file, sizes.get(file.name)) for file in files)
     return next(filter(None, wrong), "")
@@ -202,7 +202,7 @@ def _wrong_size(place: Place, entry: FileEntry, size: int | None) -> str:
     if size == entry.bytes:
         return ""
     found = "is missing" if size is None else f"has {size} bytes"
-    return f"{place.uri}/{entry.name} {found}, the manifest says {entry.bytes}"
+    return f"{place.uri}/{entry.name} {found}, the manifest says {entry.bytes} bytes"
 
 
 def _damaged(what: str) -> FormatError:

@@ -6,8 +6,10 @@ The words of all documents come in a row (`flat`), with the number of each docum
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,27 +17,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from w2v_spark import store
+from w2v_spark.corpus.word_table import WordTable, disk_errors, write_table
+from w2v_spark.executor_files import kept_on_executor
 from w2v_spark.place import FileEntry, Place
 
 Positions = npt.NDArray[np.int64]
 
 JOINED_BY = "_"
+_PAIRS = "pairs"
+# as many passes as there are at most
+_KIND, _KEPT_ON_DISK = "phrases", 10
 _ROWS_AT_ONCE = 1 << 16
 
 
-@dataclass(frozen=True)
 class Phrases:
-    """The phrases of one pass, for look-up: 8 bytes for each, and the words that they are made of, each once."""
+    """The phrases of one pass, for look-up in a folder of files that all workers of an executor map: a table of the
+    words that they are made of, each once, and 8 bytes for each phrase.
+    """
 
-    words: pa.Array
-    pairs: npt.NDArray[np.int64]  # first * len(words) + second, rising, as positions in `words`
+    def __init__(self, folder: Path):
+        self._words = WordTable(folder)
+        # first * len(words) + second, rising, by the words' ids
+        self._pairs = np.memmap(folder / _PAIRS, np.int64, "r")
 
     @classmethod
-    def of_pairs(cls, first: pa.ChunkedArray, second: pa.ChunkedArray) -> Phrases:
-        """From the first and the second word of each phrase."""
+    def write(cls, folder: Path, first: pa.ChunkedArray, second: pa.ChunkedArray) -> None:
+        """Fill a folder, from the first and the second word of each phrase."""
         words = pc.unique(pa.chunked_array([*first.chunks, *second.chunks], pa.string()))
         start, end = (pc.index_in(part, value_set=words).to_numpy().astype(np.int64) for part in (first, second))
-        return cls(words, np.unique(start * len(words) + end))
+        write_table(folder, [words])
+        np.unique(start * len(words) + end).tofile(folder / _PAIRS)
 
     def join(self, flat: pa.Array, lengths: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
         """The words with phrases joined, from left to right in each document and without overlap, and its lengths."""
@@ -51,13 +62,13 @@ class Phrases:
 
     def _found(self, flat: pa.Array, lengths: npt.NDArray[np.int64]) -> Positions:
         """Positions of words that make a phrase with the next, rising."""
-        ids = pc.index_in(flat, value_set=self.words).fill_null(-1).to_numpy().astype(np.int64)
+        ids = self._words.ids(flat).astype(np.int64)
         at = _followed(lengths)
         at = at[(ids[at] >= 0) & (ids[at + 1] >= 0)]
-        pairs = ids[at] * len(self.words) + ids[at + 1]
-        place = np.searchsorted(self.pairs, pairs)
-        there = place < len(self.pairs)
-        there[there] = self.pairs[place[there]] == pairs[there]
+        pairs = ids[at] * len(self._words) + ids[at + 1]
+        place = np.searchsorted(self._pairs, pairs)
+        there = place < len(self._pairs)
+        there[there] = self._pairs[place[there]] == pairs[there]
         found: Positions = at[there]
         return found
 
@@ -69,10 +80,16 @@ class PhraseTable:
     parent: str
     files: tuple[FileEntry, ...]
 
-    def read(self) -> Phrases:
-        """The phrases, opened by a task."""
-        table = store.read_files(Place.open(self.parent), self.files)
-        return Phrases.of_pairs(table["first"], table["second"])
+    def open(self) -> Phrases:
+        """The phrases, on the disk of the executor whose task this is. StorageError where it does not hold them."""
+
+        def fill(folder: Path) -> None:
+            table = store.read_files(Place.open(self.parent), self.files)
+            Phrases.write(folder, table["first"], table["second"])
+
+        content = json.dumps([self.parent, [file.name for file in self.files]])
+        with disk_errors("the table of phrases", _KIND):
+            return kept_on_executor(_KIND, content, fill, Phrases, _KEPT_ON_DISK)
 
 
 def count_tokens(flat: pa.Array, lengths: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:

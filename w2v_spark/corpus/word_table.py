@@ -10,7 +10,8 @@ A word is looked up by its hash and then compared, so that words with one hash a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,9 @@ class WordTable:
         self._ids = np.memmap(folder / "ids", np.int32, "r")
         parts = [pa.memory_map(str(folder / name)).read_buffer() for name in ("offsets", "words")]
         self._words = pa.Array.from_buffers(pa.large_string(), len(self._ids), [None, *parts])
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def ids(self, words: pa.Array) -> npt.NDArray[np.int32]:
         """The id of each word, -1 where it has none: (n,) int32 of n strings."""
@@ -70,14 +74,21 @@ def shared_table(content: str, words: Callable[[], Iterable[pa.Array]]) -> WordT
     """The table of the `words` by id, on the executor's disk; `content` tells it from others. StorageError where the
     disk does not hold it.
     """
+    with disk_errors("the table of words", _KIND):
+        return kept_on_executor(_KIND, content, lambda folder: write_table(folder, words()), _opened, _KEPT_ON_DISK)
+
+
+@contextmanager
+def disk_errors(what: str, kind: str) -> Iterator[None]:
+    """Turns what the executor's disk has against files of a kind into a StorageError."""
     try:
-        return kept_on_executor(_KIND, content, lambda folder: _make(folder, words()), _opened, _KEPT_ON_DISK)
-    except StorageError:  # of the words, not of this disk
+        yield
+    except StorageError:  # of what is to be written, not of this disk
         raise
     except OSError as e:
         raise StorageError(
-            f"the table of words cannot be written to {executor_folder(_KIND)}: {e.strerror or e}; it takes about 40 "
-            "bytes a word in the first folder of spark.local.dir (LOCAL_DIRS on YARN)"
+            f"{what} cannot be written to {executor_folder(kind)}: {e.strerror or e}; it takes about 40 bytes a word "
+            "in the first folder of spark.local.dir (LOCAL_DIRS on YARN)"
         ) from e
 
 
@@ -86,7 +97,7 @@ def _opened(folder: Path) -> WordTable:
     return WordTable(folder)
 
 
-def _make(folder: Path, words: Iterable[pa.Array]) -> None:
+def write_table(folder: Path, words: Iterable[pa.Array]) -> None:
     """Write a table into a folder."""
     hashes, end = [np.zeros(0, np.uint64)], 0
     with (folder / "words").open("wb") as texts, (folder / "offsets").open("wb") as offsets:

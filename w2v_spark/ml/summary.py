@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +12,7 @@ from pyspark.sql import functions as F
 from w2v_spark import store
 from w2v_spark.errors import InputError
 from w2v_spark.ml.files import read_metrics, read_vectors
-from w2v_spark.training.history import trained_rounds, words_per_second
+from w2v_spark.training.history import last_loss, trained_rounds, words_per_second
 
 if TYPE_CHECKING:
     from w2v_spark.spark.fit import Trained
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Word2VecSummary:
     """Facts of a training run: `words` in the vocabulary, `totalCount` of their occurrences in the input, trained
-    `wordsPerSecond`, and the `loss` of the last round, of a pair with its negatives; None where it trained no pair. Of
+    `wordsPerSecond`, and the last `loss`, of a pair with its negatives; None where it trained no pair. Of
     a model that was converted from another tool's file only the words are known, and perhaps their counts.
     """
 
@@ -36,8 +35,8 @@ class Word2VecSummary:
     def of(cls, trained: Trained) -> Word2VecSummary:
         """The summary of a finished run."""
         vocabulary = store.open_model(trained.output).manifest["vocabulary"]
-        loss = None if math.isnan(trained.loss) else trained.loss
-        return cls(trained.output, vocabulary["words"], vocabulary["total_count"], trained.words_per_second, loss)
+        sizes = vocabulary["words"], vocabulary["total_count"]
+        return cls(trained.output, *sizes, trained.words_per_second, trained.loss)
 
     @classmethod
     def of_directory(cls, spark: SparkSession, directory: str) -> Self:
@@ -49,7 +48,7 @@ class Word2VecSummary:
             rounds = trained_rounds(row.asDict() for row in read_metrics(spark, directory).collect())
         except InputError:  # it was converted
             return cls(directory, words, total, None, None)
-        return cls(directory, words, total, words_per_second(rounds), rounds[-1].loss)
+        return cls(directory, words, total, words_per_second(rounds), last_loss(rounds))
 
     @property
     def rounds(self) -> DataFrame:

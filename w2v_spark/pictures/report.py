@@ -11,7 +11,7 @@ from w2v_spark.pictures.neighbours import FrequentWords, frequent_words, nearest
 from w2v_spark.pictures.page import Markup, facts, joined, markup, note, page, percent, section, table, tiles
 from w2v_spark.pictures.svg import line_chart
 from w2v_spark.place import Place
-from w2v_spark.training.history import TrainedRound, trained_rounds, words_per_second
+from w2v_spark.training.history import TrainedRound, last_loss, trained_rounds, words_per_second
 
 # more rounds than these are thinned out in the table; OUT/metrics has all
 _MOST_ROUNDS = 40
@@ -63,7 +63,7 @@ def duration(seconds: float) -> str:
 
 def _in_short(manifest: Mapping[str, Any], rounds: Sequence[TrainedRound]) -> Markup:
     params, vocabulary = manifest["params"], manifest["vocabulary"]
-    seconds, loss = sum(r.seconds for r in rounds), rounds[-1].loss
+    seconds, loss = sum(r.seconds for r in rounds), last_loss(rounds)
     return tiles(
         [
             (_large(vocabulary["words"]), "words in the vocabulary"),

@@ -65,7 +65,7 @@ def words_function(
     tokenize, tables = tokenize_function(documents, params), tuple(phrases)
 
     def words(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.Array, npt.NDArray[np.int64]]]:
-        passes = [table.read() for table in tables]
+        passes = [table.open() for table in tables]
         for batch in batches:
             flat, lengths = tokenize(batch)
             for found in passes:

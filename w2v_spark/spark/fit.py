@@ -38,7 +38,7 @@ from w2v_spark.spark.session import block_session, get_session, is_local, qualif
 from w2v_spark.spark.vocabulary import count_vocabulary
 from w2v_spark.spark.warm_start import EarlierModel
 from w2v_spark.spark.word_list import WordList
-from w2v_spark.training.history import trained_rounds, words_per_second
+from w2v_spark.training.history import last_loss, trained_rounds, words_per_second
 from w2v_spark.training.schedule import largest_step
 from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir.blocks import block_count
@@ -54,12 +54,12 @@ _UNTRAINED = (
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: where it lies and what it was trained with."""
+    """A finished run: where it lies, what it was trained with, and the loss of its last round that measured one."""
 
     output: str
     params: Params
     words_per_second: float
-    loss: float
+    loss: float | None
 
     @functools.cached_property
     def wv(self) -> Vectors:
@@ -100,9 +100,8 @@ def train(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that has its parameters resolved: counted, or found unfinished, of which `given` tells how it was
-    started. What it does with words it does in the session `spark`, what with the model's blocks in `blocks`; both are
-    its own.
+    """A run whose parameters are resolved: counted, or found unfinished. `spark` is its session for text and words,
+    `blocks` that for blocks of the model; `given` tells how it was started.
     """
 
     spark: SparkSession
@@ -266,9 +265,7 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
 
 def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Trained:
     done = trained_rounds(metrics)
-    # the last round of a small text may hold no pair
-    losses = [round.loss for round in done if round.loss is not None]
-    return Trained(output.uri, params, words_per_second(done), losses[-1] if losses else float("nan"))
+    return Trained(output.uri, params, words_per_second(done), last_loss(done))
 
 
 def _publish(prepared: Prepared, progress: Progress) -> None:

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Layout:
-    """How a run uses the cluster: executors, cores of the largest, tasks of a merge (those of the run's begin, as each
-    writes a part of the model), GPUs of an executor that train (0: its CPU does), the profile that gives a replica its
-    cores or its GPU, the cores that Spark takes for it, and how often replicas merge in a round.
+    """How a run uses the cluster: executors, cores of the largest, tasks of a merge (fixed when the run begins, as each
+    writes a part of every model), GPUs of an executor that train (0: its CPU does), the profile that gives a replica
+    its cores or its GPU, the cores that Spark takes for it, and how often replicas merge in a round.
     """
 
     executors: int
@@ -87,7 +87,9 @@ def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
 def _threads(
     spark: SparkSession, params: Params, side_by_side: int, cores: int, gpus: int
 ) -> tuple[int, ResourceProfile | None]:
-    """The threads of a replica, of which an executor of so many cores has so many, and what asks Spark for them."""
+    """The threads of a replica, `side_by_side` of which share an executor's cores, and the profile that asks Spark for
+    them.
+    """
     if gpus:
         # one thread feeds the GPU
         return 1, gpu_profile(spark, cores // gpus)

@@ -91,7 +91,7 @@ def wait_for_lease(work: Place, application: str) -> None:
 
 
 def read_lease(work: Place) -> dict[str, Any] | None:
-    """What the file holds, None where there is none, and nothing of one that cannot be understood: someone's it is."""
+    """The lease; None where there is none, {} where it cannot be understood, which counts as held."""
     try:
         return work.read_json(LEASE)
     except FileNotFoundError:

@@ -8,12 +8,14 @@ import contextlib
 import logging
 import os
 import resource
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from w2v_spark.errors import ParamError
+from w2v_spark.spark.cluster import registered
 from w2v_spark.spark.plan import Plan, counted, size_in_words
 from w2v_spark.spark.session import described
 from w2v_spark.spark.tasks import ask
@@ -27,13 +29,13 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 def check_memory(spark: SparkSession, plan: Plan) -> None:
     """Refuse a run whose replicas need more than a machine has, and warn of one that a cluster manager may end."""
-    conf, together = spark.sparkContext._jsc.sc().conf(), plan.side_by_side
+    conf, together = spark.sparkContext._jsc.sc().conf(), _replicas_of_a_machine(spark, plan)
     if problem := _too_small_a_container(conf, plan):
         log.warning("%s", problem)
     memory = machine_memory(together) if plan.local else _least_memory(spark, together)
     if together * plan.replica_bytes <= memory:
         return
-    where, several = "this machine" if plan.local else "an executor's machine", together > 1
+    where, several = "this machine" if plan.local else "the executors' machines", together > 1
     fitting = plan.words_that_fit(memory)
     cures = [
         *([f"--max-vocab {fitting:,} or less"] if fitting > 1 else []),
@@ -48,6 +50,12 @@ def check_memory(spark: SparkSession, plan: Plan) -> None:
         f"{'train' if several else 'trains'} there at a time, and it has {size_in_words(memory)}; give "
         f"{', '.join(cures[:-1])}, or {cures[-1]}"
     )
+
+
+def _replicas_of_a_machine(spark: SparkSession, plan: Plan) -> int:
+    """The most replicas that a machine trains at once, on all executors that it has."""
+    hosts = Counter(executor.address.rpartition(":")[0] for executor in registered(spark))
+    return min(plan.replicas, plan.side_by_side * max(hosts.values(), default=1))
 
 
 def _too_small_a_container(conf: Any, plan: Plan) -> str:

@@ -6,7 +6,7 @@ Phrases have it. Nothing is collected but totals.
 `tokens` is how many different words and pairs of neighbours there are. A pair whose score exceeds phrase_threshold is a
 phrase.
 
-work/TAG/phrases/PASS/  first, second: the words of each phrase; every task that counts or encodes has them in memory
+work/TAG/phrases/PASS/  first, second: the words of each phrase; executors that count or encode keep them on disk
 work/TAG/tokens/        token, count, joined: removed when the pass is done
 """
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _PHRASES, _TOKENS = "phrases", "tokens"
 _TOKENS_COLUMNS = "token string, count long, joined long"
-# a task that holds them needs about 100 bytes for each: half a GB
+# who brings them to an executor's disk holds about 100 bytes for each: half a GB
 _MOST_PHRASES = 5_000_000
 
 
@@ -76,9 +76,11 @@ def _find_pass(spark: SparkSession, run: Run, documents: Documents, params: Para
 
 
 def phrase_tables(run: Run, passes: int) -> list[PhraseTable]:
-    """Where the phrases of the first passes lie, by run.json."""
+    """Where the phrases of those of the first passes lie that found any, by run.json."""
     found = []
     for number in range(1, passes + 1):
+        if not run.stages[_stage(number)]["phrases"]:
+            continue
         files = tuple(store.files_from_json(run.stages[_stage(number)]["files"]))
         place = run.place(_stage(number)).child(_PHRASES).child(str(number))
         found.append(PhraseTable(place.uri, files))
@@ -112,7 +114,7 @@ def _write_pass(
     if phrases > _MOST_PHRASES:
         place.delete()
         raise InputError(
-            f"pass {number} finds {phrases:,} phrases, more than the {_MOST_PHRASES:,} that a task holds in memory: "
+            f"pass {number} finds {phrases:,} phrases, more than the {_MOST_PHRASES:,} that a task can hold: "
             f"raise --phrase-threshold (now {params.phrase_threshold:g}) or --phrase-min-count (now "
             f"{params.phrase_min_count})"
         )

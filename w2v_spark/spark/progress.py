@@ -100,7 +100,11 @@ class ReplicaProgress:
         self.reset()
 
     def reset(self) -> None:
-        np.zeros(self._shape).tofile(self.path)
+        """Set all to zero in place: a worker of a round that failed may have the file mapped, and a write behind the
+        end of one that was cut would kill it.
+        """
+        with open(self.path, "r+b") as file:
+            file.write(np.zeros(self._shape).tobytes())
 
     def read(self) -> tuple[int, float | None]:
         """Words trained in this round, and the mean loss so far, None before any."""

@@ -206,8 +206,8 @@ _NOTING = threading.Lock()
 
 @contextmanager
 def _nothing_noted(spark: SparkSession) -> Iterator[None]:
-    """What pyspark notes for all threads of the session that was made or used last is after the block as before: by
-    which one `RDD.toDF` makes DataFrames, and which one is active.
+    """Restores after the block what pyspark notes for all threads when a session is made or used: which one is active,
+    and by which one `RDD.toDF` makes DataFrames.
     """
     jvm: Any = spark._jvm
     noted = jvm.org.apache.spark.sql.classic.SparkSession

@@ -83,6 +83,7 @@ class Exchange:
         self.bytes_sent = 0
         self._weights: Weights | None = None
         self._size = base[MATRICES[0]].shape[1]
+        self._all_blocks = _blocks(len(base[MATRICES[0]]), self._size, replicas)
         self._peers: dict[int, Callable[[flight.Ticket], Iterator[Any]]] = {}
         self._moved = threading.Condition()
         # for how many syncs this replica has come so far
@@ -187,11 +188,8 @@ class Exchange:
         self.replica.write(block.matrix, block.first, rows)
 
     def _blocks(self, owner: int) -> list[_Rows]:
-        """The blocks that a replica owns: every one has some where rows are few, too."""
-        rows = len(self.base[MATRICES[0]])
-        step = min(rows_per_block(self._size), max(_FEWEST_ROWS, -(-2 * rows // self.replicas)))
-        blocks = [_Rows(m, i, min(i + step, rows)) for m in MATRICES for i in range(0, rows, step)]
-        return blocks[owner :: self.replicas]
+        """The blocks that a replica owns."""
+        return self._all_blocks[owner :: self.replicas]
 
     def _base(self, block: _Rows) -> Floats:
         return self.base[block.matrix][block.first : block.stop]
@@ -231,6 +229,12 @@ class Exchange:
             self._failure = problem if _GAVE_UP in problem else f"replica {self.number} {_GAVE_UP}: {problem}"
             self._moved.notify_all()
             self._moved.wait_for(lambda: self._told >= self.replicas - 1, _LAST_WORDS_SECONDS)
+
+
+def _blocks(rows: int, vector_size: int, replicas: int) -> list[_Rows]:
+    """The blocks of both matrices, so many that every replica has some where rows are few, too."""
+    step = min(rows_per_block(vector_size), max(_FEWEST_ROWS, -(-2 * rows // replicas)))
+    return [_Rows(m, i, min(i + step, rows)) for m in MATRICES for i in range(0, rows, step)]
 
 
 class _Server(flight.FlightServerBase):  # type: ignore[misc]

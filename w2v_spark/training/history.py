@@ -70,6 +70,11 @@ def words_per_second(rounds: Sequence[TrainedRound]) -> float:
     return sum(r.words for r in rounds) / sum(r.seconds for r in rounds)
 
 
+def last_loss(rounds: Sequence[TrainedRound]) -> float | None:
+    """The last loss that was measured: the last round of a small text may hold no pair."""
+    return next((r.loss for r in reversed(rounds) if r.loss is not None), None)
+
+
 def mean_loss(rows: Iterable[Mapping[str, Any]]) -> float | None:
     """The replicas' losses, weighted by their pairs; None where no pair was measured."""
     known = [(row["loss"], row["pairs"]) for row in rows if row["loss"] is not None]

@@ -158,9 +158,9 @@ def change_of(
     counts: npt.NDArray[np.int64] | None,
     weights: Weights | None,
 ) -> Change:
-    """What a replica, whose rows `now` reads, made of those from `first` on, which were `before`, as it is to be
-    merged: `weights` where the replica weighs it, `counts`, how many words of each row of the matrix it trained, where
-    the merge does.
+    """A replica's change of the rows from `first` on, which were `before`; `now` reads them as they are. `weights`
+    scale it, where the rule has replicas do that; `counts`, how many words of each row of the matrix the replica
+    trained, go with it where the merge weighs by them.
     """
     from w2v_spark.kernels.changes import changed_rows, to_halves
 
