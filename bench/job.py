@@ -29,7 +29,7 @@ _MARKS = {
     "counting": re.compile(r" counted [\d,]+ words in ([\d.]+) s"),
     "encoding": re.compile(r" encoded [\d,]+ words into .* in ([\d.]+) s"),
     "rounds": re.compile(r" round \d+/\d+ .*()"),
-    "publishing": re.compile(r" wrote [\d,]+ vectors to ()"),
+    "publishing": re.compile(r" [\d,]+ vectors? in ()\S+, after "),
 }
 _TAIL_LINES = 30
 

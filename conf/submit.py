@@ -209,13 +209,13 @@ def bring_environment(submission: Submission, conf: dict[str, str]) -> None:
 
 
 def log_quietly(submission: Submission, conf: dict[str, str], environ: dict[str, str]) -> None:
-    """Uses conf/log4j2.properties where the user has no logging configuration."""
+    """Uses our own logging configuration where the user has none."""
     folder = conf_dir(environ)
     if any("log4j" in text for text in java_options(submission, conf) + java_environment(environ)) or (
         folder and any(path.suffix != ".template" for path in folder.glob("log4j2*"))
     ):
         return
-    quiet = f"-Dlog4j2.configurationFile={(ROOT / 'conf' / 'log4j2.properties').as_uri()}"
+    quiet = f"-Dlog4j2.configurationFile={(ROOT / 'w2v_spark' / 'spark' / 'log4j2.properties').as_uri()}"
     environ["SPARK_SUBMIT_OPTS"] = " ".join(filter(None, [environ.get("SPARK_SUBMIT_OPTS"), quiet]))
 
 

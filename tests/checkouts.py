@@ -54,7 +54,7 @@ def checkout(template: Path, tmp_path: Path) -> Path:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose set-up is done: its .venv is a small one that sees this one's packages."""
     root = tmp_path_factory.mktemp("template") / "my checkout"
-    conf = ("submit.py", "java_classes.py", "java_classes_job.py", "pack.py", "log4j2.properties", "w2v_spark.pth")
+    conf = ("submit.py", "java_classes.py", "java_classes_job.py", "pack.py", "w2v_spark.pth")
     others = (*(f"conf/{name}" for name in conf), "requirements.lock")
     for name in (*SCRIPTS, *others):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,10 @@ def test_convert_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*V1, "--output", "{}/x.foo"], "the ending of {}/x.foo tells no format: give one of " + ", ".join(FORMATS)),
+        (
+            [*V1, "--output", "{}/x.foo"],
+            "the ending of {}/x.foo tells no format: name it (--to), one of " + ", ".join(FORMATS),
+        ),
         (
             [*V1, "--output", "{}/none/x.txt"],
             "output {}/none/x.txt cannot be written: No such file or directory",

@@ -16,19 +16,29 @@ from w2v_spark.errors import ParamError
 from w2v_spark.ml.params import camel_case
 from w2v_spark.names import FOREIGN, did_you_mean, parameter_hint
 
+VALUES = {
+    "cbow": ": cbow or skip_gram",
+    "hs": ": hierarchical_softmax or negative_sampling",
+    "sg": ": skip_gram or cbow",
+}
+
 
 @pytest.mark.parametrize(("theirs", "ours"), FOREIGN.items())
 def test_a_foreign_name_is_told_what_it_is_called_here(
     theirs: str, ours: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = ", ".join(params.specs())
+    values = VALUES.get(theirs, "")
     with pytest.raises(ParamError) as raised:
         params.Params.from_dict({theirs: 1})
-    assert str(raised.value) == f"unknown parameter {theirs!r} in parameters (here it is {ours!r}); known are: {known}"
+    assert str(raised.value) == f"unknown parameter {theirs!r} (here it is {ours!r}{values})"
     (tmp_path / "train.toml").write_text(f"{theirs} = 1\n")
-    with pytest.raises(ParamError, match=rf"unknown parameter '{theirs}' in .*train.toml \(here it is '{ours}'\)"):
+    with pytest.raises(
+        ParamError, match=rf"unknown parameter '{theirs}' in .*train.toml \(here it is '{ours}'{values}\)$"
+    ):
         params.read_toml(tmp_path / "train.toml")
-    with pytest.raises(ParamError, match=rf"^unknown parameter '{theirs}' \(here it is '{camel_case(ours)}'\); known"):
+    with pytest.raises(
+        ParamError, match=rf"^unknown parameter '{theirs}' \(here it is '{camel_case(ours)}'{values}\)$"
+    ):
         Word2Vec(**{theirs: 1})
     option, told = params.option_name(theirs), params.option_name(ours)
     for given in ([option, "1"], [f"{option}=1"], [option]):
@@ -36,7 +46,15 @@ def test_a_foreign_name_is_told_what_it_is_called_here(
             with pytest.raises(SystemExit, match="2"):
                 main([*command, "--input", "x", "--output", str(tmp_path / "out"), *given])
             shown = capsys.readouterr().err
-            assert shown.endswith(f": error: unrecognized option {option} (here it is '{told}')\n")
+            assert shown.endswith(f": error: unrecognized option {option} (here it is '{told}'{values})\n")
+
+
+def test_what_is_not_known_at_all_is_told_what_is() -> None:
+    known = ", ".join(params.specs())
+    with pytest.raises(ParamError, match=f"^unknown parameter 'zzzz'; known are: {known}$"):
+        params.Params.from_dict({"zzzz": 1})
+    with pytest.raises(ParamError, match=r"'skipgram': must be one of skip_gram, cbow \(did you mean 'skip_gram'\?\)$"):
+        params.Params(architecture="skipgram")
 
 
 def test_foreign_names_are_none_of_ours_and_lead_to_ours() -> None:
@@ -50,6 +68,8 @@ def test_other_names_lead_to_near_ones() -> None:
     # a column may be called as it likes
     assert did_you_mean("epochs", ["epoch_s", "max_iter"]) == " (did you mean 'epoch_s'?)"
     assert parameter_hint("numPartitions", params.specs()) == " (here it is num_replicas)"
+    subwords = " (words are trained whole: there are no vectors of subwords)"
+    assert parameter_hint("--minn", map(params.option_name, params.specs()), params.option_name) == subwords
     # where there is no such parameter, nothing is said of it
     assert parameter_hint("size", ["query", "top"]) == parameter_hint("sentences", ["query", "top"]) == ""
 
@@ -73,7 +93,7 @@ def test_other_names_lead_to_near_ones() -> None:
         (["--inputs", "x"], "unrecognized option --inputs (did you mean '--input'?)"),
         (["--evaluate-evry", "3"], "unrecognized option --evaluate-evry (did you mean '--evaluate-every'?)"),
         # no abbreviation: it would be --cbow-mean
-        (["--cbow", "1", "--iter", "3"], "unrecognized option --cbow (here it is '--architecture')"),
+        (["--cbow", "1", "--iter", "3"], "unrecognized option --cbow (here it is '--architecture': cbow or skip_gram)"),
         (
             ["--corpus-file", "x"],
             "unrecognized option --corpus-file (the text is the first argument of train, --input)",

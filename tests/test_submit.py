@@ -67,7 +67,7 @@ def test_submit_in_local_mode(checkout: Path) -> None:
     assert "--py-files" not in arguments and "--archives" not in arguments
     assert environ["PYSPARK_PYTHON"] == environ["PYSPARK_DRIVER_PYTHON"] == str(checkout / ".venv" / "bin" / "python")
     assert environ["SPARK_HOME"] == str(checkout / "own spark")
-    assert "my%20checkout/conf/log4j2.properties" in environ["SPARK_SUBMIT_OPTS"]
+    assert "my%20checkout/w2v_spark/spark/log4j2.properties" in environ["SPARK_SUBMIT_OPTS"]
     assert done.stderr == ""
     assert submit(checkout)[0][-1] == str(checkout / "jobs" / "demo.py")
 

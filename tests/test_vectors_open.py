@@ -260,7 +260,8 @@ def test_pickle_of_gensim(tmp_path: Path, name: str) -> None:
 def test_unfinished_run(tmp_path: Path, given: str) -> None:
     (tmp_path / "work").mkdir()
     assert refused(Path(f"{tmp_path}{given}")) == (
-        f"{tmp_path}{given} holds an unfinished run (model.json is written last): let the training finish first"
+        f"{tmp_path}{given} holds a run that is not finished, or a plan (model.json is written last): let it "
+        "end, or start its command again"
     )
 
 

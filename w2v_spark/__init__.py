@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from w2v_spark.ml.estimator import Word2Vec
     from w2v_spark.ml.model import Word2VecModel
     from w2v_spark.spark.fit import train
+    from w2v_spark.spark.progress import show_progress
     from w2v_spark.spark.session import get_session
     from w2v_spark.vectors.vectors import Vectors
 
 __version__ = "0.1.0"
-__all__ = ["Params", "Vectors", "W2VError", "Word2Vec", "Word2VecModel", "get_session", "train"]
+__all__ = ["Params", "Vectors", "W2VError", "Word2Vec", "Word2VecModel", "get_session", "show_progress", "train"]
 
 
 # what needs Spark, or much of pyarrow, is loaded when it is first asked for
@@ -32,6 +33,7 @@ _MODULES = {
     "Word2Vec": "w2v_spark.ml.estimator",
     "Word2VecModel": "w2v_spark.ml.model",
     "get_session": "w2v_spark.spark.session",
+    "show_progress": "w2v_spark.spark.progress",
     "train": "w2v_spark.spark.fit",
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -147,6 +146,7 @@ def run_train(args: argparse.Namespace) -> int:
     try:
         from w2v_spark.spark import fit
         from w2v_spark.spark.freeze import check_freeze
+        from w2v_spark.spark.progress import show_progress
         from w2v_spark.spark.read import Source
         from w2v_spark.spark.session import own_session
     except ImportError as e:
@@ -155,7 +155,7 @@ def run_train(args: argparse.Namespace) -> int:
         if not isinstance(e, ModuleNotFoundError):
             raise W2VError(f"training needs Spark 4.0 or newer ({e}): give its folder in SPARK_HOME") from e
         raise MissingExtraError("training", "spark") from e
-    _log_to_stderr(args.log_level)
+    show_progress(args.log_level)
     source = Source(tuple(args.input or ()), args.table, args.sql, None, args.column, args.format)
     # what is wrong is told before Spark starts
     check_freeze(args.freeze, args.start_from, Params.from_dict(params))
@@ -196,18 +196,3 @@ def _scoring(args: argparse.Namespace) -> Scoring | None:
         return None
     words = SCORED_WORDS if args.restrict_vocab is None else args.restrict_vocab
     return Scoring.of_files(args.evaluate_every, args.analogies, args.pairs, words, args.patience)
-
-
-def _log_to_stderr(level: str) -> None:
-    from pyspark.logger import PySparkLogger
-
-    from w2v_spark.spark.progress import LogHandler
-
-    # what Spark has against a query comes as our own sentence, not as pages of JSON, too
-    PySparkLogger.getLogger("SQLQueryContextLogger").disabled = True
-
-    handler = LogHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("w2v_spark")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)

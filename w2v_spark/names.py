@@ -29,12 +29,21 @@ FOREIGN = {
     "ws": "window_size",
 }
 
-# gensim's and pyspark's that no parameter stands for
+# where the values differ as well
+_VALUES = {"cbow": "cbow or skip_gram", "hs": "hierarchical_softmax or negative_sampling", "sg": "skip_gram or cbow"}
+
+# gensim's, pyspark's and fastText's that no parameter stands for
+_NO_SUBWORDS = "words are trained whole: there are no vectors of subwords"
 _IN_OTHER_WAYS = {
+    "bucket": _NO_SUBWORDS,
     "callbacks": "a model is scored while it trains by scoring, --evaluate-every",
     "compute_loss": "the loss is always told, in the log and in OUT/metrics",
     "corpus_file": "the text is the first argument of train, --input",
+    "max_n": _NO_SUBWORDS,
+    "maxn": _NO_SUBWORDS,
     "max_vocab_size": "not needed, as Spark counts every word; max_vocab keeps the most frequent",
+    "min_n": _NO_SUBWORDS,
+    "minn": _NO_SUBWORDS,
     "numPartitions": "here it is num_replicas",
     "sentences": "the text is the first argument of train, --input",
     "trim_rule": "words are chosen by min_count, max_vocab and a list, vocab",
@@ -54,7 +63,8 @@ def parameter_hint(name: str, known: Iterable[str], spelt: Callable[[str], str] 
     if theirs in _IN_OTHER_WAYS and spelt("num_replicas") in known:
         return f" ({_IN_OTHER_WAYS[theirs]})"
     ours = spelt(FOREIGN[theirs]) if theirs in FOREIGN else None
-    return f" (here it is {ours!r})" if ours in known else did_you_mean(name, known)
+    values = f": {_VALUES[theirs]}" if theirs in _VALUES else ""
+    return f" (here it is {ours!r}{values})" if ours in known else did_you_mean(name, known)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -168,7 +168,7 @@ class Params:
             )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> Params:
+    def from_dict(cls, values: Mapping[str, Any], source: str = "") -> Params:
         """Parameters from plain values; an unknown key is an error that names the one that may be meant."""
         _check_names(values, source)
         return cls(**values)
@@ -254,7 +254,9 @@ def _check_names(values: Mapping[str, Any], source: str) -> None:
     for name in values:
         if name not in known:
             hint = parameter_hint(name, known)
-            raise ParamError(f"unknown parameter {_shown(name)} in {source}{hint}; known are: {', '.join(known)}")
+            known_names = "" if hint else f"; known are: {', '.join(known)}"
+            where = f" in {source}" if source else ""
+            raise ParamError(f"unknown parameter {_shown(name)}{where}{hint}{known_names}")
 
 
 def option_name(name: str) -> str:
@@ -282,13 +284,19 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 500 else text[:497] + "..."
 
 
+def _letters(choice: str) -> str:
+    return re.sub(r"[-_ ]", "", choice).lower()
+
+
 def checked(name: str, spec: Spec, value: Any) -> Any:
     """The value in its parameter's own type; numpy scalars and, for numbers and switches, their spelling as text are
     accepted.
     """
 
     def wrong() -> ParamError:
-        return ParamError(f"parameter {name} given invalid value {_shown(value)}: must be {spec.allowed()}")
+        alike = [choice for choice in spec.choices if _letters(choice) == _letters(str(value))]
+        hint = f" (did you mean {alike[0]!r}?)" if alike else ""
+        return ParamError(f"parameter {name} given invalid value {_shown(value)}: must be {spec.allowed()}{hint}")
 
     if value is None or (isinstance(value, str) and spec.unset and value.lower() == spec.unset):
         if spec.unset:

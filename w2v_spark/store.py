@@ -97,7 +97,8 @@ def open_model(address: str) -> Model:
         raise FormatError(f"no vectors at {address}: there is no such directory; give the --output of a training run")
     if any(candidate.exists(WORK) for candidate in candidates):
         raise FormatError(
-            f"{address} holds an unfinished run ({MANIFEST} is written last): let the training finish first"
+            f"{address} holds a run that is not finished, or a plan ({MANIFEST} is written last): let it end, or start "
+            "its command again"
         )
     if place.filesystem.get_file_info(place.path).type == fs.FileType.File:
         raise FormatError(

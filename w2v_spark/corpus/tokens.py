@@ -66,6 +66,11 @@ def normalize_word(word: str, lowercase: bool) -> str:
     return str(normalize(pa.array([word]), lowercase)[0].as_py())
 
 
+def plain_spelling(word: str) -> str:
+    """A word as the tokeniser `words` spells it: with plain apostrophes, and without places to break a line."""
+    return word.replace("\u2019", "'").replace("\u00ad", "")
+
+
 def split_whitespace(documents: pa.Array) -> pa.ListArray:
     """Words are what stands between Unicode white space."""
     return pc.utf8_split_whitespace(pc.utf8_trim_whitespace(documents))

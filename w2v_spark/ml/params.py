@@ -129,7 +129,8 @@ class Word2VecParams(HasInputCol, HasOutputCol, HasStepSize, HasMaxIter, HasSeed
             if not self.hasParam(name):
                 known = [param.name for param in self.params]
                 hint = parameter_hint(name, known, camel_case)
-                raise ParamError(f"unknown parameter {name!r}{hint}; known are: {', '.join(known)}")
+                known_names = "" if hint else f"; known are: {', '.join(known)}"
+                raise ParamError(f"unknown parameter {name!r}{hint}{known_names}")
             if value is None:
                 self.clear(self.getParam(name))
             else:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 from pyspark.sql import SparkSession
@@ -57,7 +57,7 @@ class Trained:
     """A finished run: where it lies, what it was trained with, and the loss of its last round that measured one."""
 
     output: str
-    params: Params
+    params: Params = field(repr=False)
     words_per_second: float
     loss: float | None
 
@@ -144,7 +144,7 @@ class Prepared:
         trained = _summary(run.output, params, progress.metrics)
         run.finish(keep_work)
         seconds = time.perf_counter() - started
-        log.info("wrote %s to %s in %.0f s", counted(vocabulary.words, "vector"), run.output.uri, seconds)
+        log.info("%s in %s, after %.0f s", counted(vocabulary.words, "vector"), run.output.uri, seconds)
         if not any(row["pairs"] for row in progress.metrics):
             log.warning(_UNTRAINED, run.output.uri, f"sample = {params.sample:g}")
         return trained
@@ -152,6 +152,12 @@ class Prepared:
     def _begin_rounds(self, scoring: Scoring | None = None) -> Progress:
         """Write the first vectors, and note what the rounds are trained with."""
         run, params = self.run, self.params
+        if self.earlier:
+            log.info(
+                "words of %s start from their vectors there; what predicts them (syn1) starts at zero, so that the "
+                "loss begins higher than it ended there",
+                self.earlier.uri,
+            )
         start = redo(
             self.spark,
             "drawing the first vectors",
@@ -255,9 +261,9 @@ def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params
         )
     run.mark("corpus", key, {"words": corpus.words(), "files": store.files_as_json(corpus.files)})
     log.info(
-        "encoded %s words into %d buckets in %.1f s",
-        f"{corpus.words():,}",
-        len(corpus.buckets),
+        "encoded %s into %s in %.1f s",
+        counted(corpus.words(), "word"),
+        counted(len(corpus.buckets), "bucket"),
         time.perf_counter() - started,
     )
     return Encoded(run.own, corpus.words())

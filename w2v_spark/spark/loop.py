@@ -178,7 +178,7 @@ def _log_share(metrics: list[dict[str, Any]]) -> None:
     """
     done = trained_rounds(metrics)
     seconds, trained = sum(r.seconds for r in done), sum(r.seconds_train for r in done)
-    what = "rounds took %.1f s, for %.1f s of which (%.0f %%) the slowest replica of each trained"
+    what = "rounds took %.1f s: %.1f s of training (%.0f %%), the rest to open and merge models"
     log.info(what, seconds, trained, 100 * trained / seconds)
 
 

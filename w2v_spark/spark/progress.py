@@ -15,6 +15,7 @@ from typing import TextIO
 
 import numpy as np
 from pyspark import InheritableThread
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 _EVERY_SECONDS = 0.3
@@ -53,6 +54,17 @@ class LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
     def emit(self, record: logging.LogRecord) -> None:
         TERMINAL.clear()
         super().emit(record)
+
+
+def show_progress(level: str = "INFO") -> None:
+    """Write what training logs to standard error, line by line, as the commands do; a notebook calls it once."""
+    # what Spark has against a query comes as our own sentence, not as pages of JSON, too
+    PySparkLogger.getLogger("SQLQueryContextLogger").disabled = True
+    handler = LogHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("w2v_spark")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
 
 
 @contextmanager

@@ -12,15 +12,23 @@ MOST_WORDS = 1_000_000
 
 
 def near_spellings(word: str, words: pa.StringArray, most: int = 3) -> list[str]:
-    """At most so many of `words` (by id) that a typing mistake or two turn into `word`: nearest first, then by id.
+    """At most so many of `words` (by id) that differ from `word` in case alone, or that a typing mistake or two turn
+    into it: those first, then the nearest, then by id.
 
     A mistake is a letter added, left out, replaced, or swapped with its neighbour; one is allowed in a word of two to
     five letters, two in longer ones.
     """
+    words = words.slice(0, MOST_WORDS)
+    same = pc.and_not(pc.equal(pc.utf8_lower(words), pc.utf8_lower(word)), pc.equal(words, word))
+    alike = words.filter(same).to_pylist()
+    return [*alike, *(near for near in _mistaken(word, words, most) if near not in alike)][:most]
+
+
+def _mistaken(word: str, words: pa.StringArray, most: int) -> list[str]:
+    """Those of the words that a mistake or two turn into `word`, nearest first."""
     allowed = 0 if len(word) < 2 else 1 if len(word) < 6 else 2
     if not allowed:
         return []
-    words = words.slice(0, MOST_WORDS)
     lengths = pc.utf8_length(words).to_numpy(zero_copy_only=False)
     ids = np.flatnonzero(np.abs(lengths - len(word)) <= allowed)
     if not len(ids):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,7 +49,9 @@ def pair_lines(reports: Sequence[PairReport]) -> list[str]:
     rows = [["word pairs", "pairs", "skipped", "share", "rho", "r"]]
     for r in reports:
         rho, linear = ("-" if value is None else f"{value:.4f}" for value in (r.spearman, r.pearson))
-        rows.append([shown(r.file), f"{r.pairs:,}", f"{r.skipped:,}", _percent(r.unknown), rho, linear])
+        rows.append(
+            [shown(os.path.basename(r.file)), f"{r.pairs:,}", f"{r.skipped:,}", _percent(r.unknown), rho, linear]
+        )
     return table(rows)
 
 

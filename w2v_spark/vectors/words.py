@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from w2v_spark.array_types import Floats
-from w2v_spark.corpus.tokens import normalize_word
+from w2v_spark.corpus.tokens import normalize_word, plain_spelling
 from w2v_spark.errors import FormatError, ParamError, UnknownWordError
 from w2v_spark.kernels.arrays import arrays_on
 from w2v_spark.vectors import metrics
@@ -202,15 +202,19 @@ class Words:
         return self._checked(found) if isinstance(found, np.ndarray) else self.get_vector(found).astype(np.float32)
 
     def _find(self, key: Key) -> int | None:
-        """The id of a word as it is spelt or as the model's text was normalised; of an id, itself."""
+        """The id of a word as it is spelt, as the model's text was normalised, or as the tokeniser `words` left it; of
+        an id, itself.
+        """
         if not isinstance(key, KEYS):
             raise no_word(key)
         if not isinstance(key, str):
             return int(key) if 0 <= key < len(self) else None
         if not _is_text(key):
             return None
-        found = self._position(key)
-        return self._position(self.normalise(key)) if found is None else found
+        normal = self.normalise(key)
+        # each spelling once, the word's own first
+        spellings = dict.fromkeys([key, normal, plain_spelling(normal)])
+        return next((found for word in spellings if (found := self._position(word)) is not None), None)
 
     def _position(self, word: str) -> int | None:
         """The id of a word spelt exactly so."""

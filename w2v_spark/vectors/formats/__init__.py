@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from w2v_spark.errors import FormatError, InputError, ParamError
 from w2v_spark.vectors.formats import gensim_kv, numpy_files, projector, safetensors, word2vec_binary, word2vec_text
-from w2v_spark.vectors.formats.files import fresh_files, pickled
+from w2v_spark.vectors.formats.files import fresh_files, pickled, unpacked
 from w2v_spark.vectors.formats.words import written_words
 from w2v_spark.vectors.given import checked_int
 from w2v_spark.vectors.vectors import Vectors
@@ -35,6 +36,9 @@ class Format:
     half: bool = False  # whether it holds float16
     spaced: bool = False  # whether white space separates words from numbers, so that words must hold none
 
+
+# of a file whose format is in doubt
+_LOOKED_AT = 4096
 
 FORMATS = {
     f.name: f
@@ -154,6 +158,8 @@ def read_file(
     """The vectors of a file; the format is known by the file's ending where no name is given."""
     source = _local(path)
     form = _named(name) if name is not None else format_of(source)
+    if source.is_dir():
+        raise InputError(f"{source} is a directory: a model of ours is opened as it is (--vectors), or give a file")
     if mmap and not form.half:
         raise ParamError(f"a file of format {form.name} cannot be mapped into memory: convert it to numpy first")
     checked_int("limit", limit, 1, none=True)
@@ -165,6 +171,10 @@ def read_file(
         return form.read(source, limit, unicode_errors)
     except OSError as e:
         raise InputError(f"cannot read {e.filename or source}: {e.strerror or e}") from e
+    except FormatError as e:
+        if not (hint := _other_format(source, form.name)):
+            raise
+        raise FormatError(f"{e}; {hint}") from e
     except MemoryError as e:
         raise FormatError(f"{source} says that it holds more vectors than memory can hold: {e}") from e
 
@@ -178,11 +188,29 @@ def format_of(path: Path, writing: bool = False) -> Format:
             f"{path}: no pickle is written, as it runs code when it is read: give --to gensim and another name, which "
             "gensim reads by KeyedVectors.load_word2vec_format(NAME, fvocab=NAME.vocab, binary=True)"
         )
+    if path.name.endswith(".bin") and Path(f"{path}.vocab").is_file() and not writing:
+        return FORMATS["gensim"]
     if not path.name.endswith(".metadata.tsv"):
         for form in FORMATS.values():
             if path.name.endswith(form.endings or "\0"):
                 return form
-    raise ParamError(f"the ending of {path} tells no format: give one of {', '.join(FORMATS)}")
+    how = "--to" if writing else "--from"
+    raise ParamError(f"the ending of {path} tells no format: name it ({how}), one of {', '.join(FORMATS)}")
+
+
+def _other_format(path: Path, name: str) -> str:
+    """What may help where a file of one of word2vec's formats looks like the other."""
+    if name not in ("word2vec-text", "word2vec-binary", "gensim"):
+        return ""
+    with suppress(OSError, EOFError, FormatError), unpacked(path) as stream:
+        # a first line is text in both
+        lines = stream.read(_LOOKED_AT).split(b"\n", 1)[1:]
+        is_binary = any(byte < 9 for byte in b"".join(lines))
+        if is_binary and name == "word2vec-text":
+            return "it looks binary: give binary=True (--from word2vec-binary)"
+        if not is_binary and name != "word2vec-text":
+            return "it looks like text: leave binary=True out (--from word2vec-text)"
+    return ""
 
 
 def _named(name: str) -> Format:

@@ -53,9 +53,10 @@ def refuse_pickle(path: Path) -> None:
 
 def pickled(path: Path) -> InputError:
     """What is said of a pickle."""
+    loaded = f"Word2Vec.load({path.name!r}).wv" if path.suffix == ".model" else f"KeyedVectors.load({path.name!r})"
     return InputError(
         f"{path} is a pickle of gensim, which runs code when it is read: in gensim, write it anew with "
-        f"KeyedVectors.load({path.name!r}).save_word2vec_format('{path.stem}.bin', binary=True)"
+        f"{loaded}.save_word2vec_format('{path.stem}.bin', binary=True)"
     )
 
 
