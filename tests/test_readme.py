@@ -41,6 +41,6 @@ def test_training_from_a_notebook(spark: SparkSession, small_text: Path, tmp_pat
 
 def test_a_stage_of_a_pipeline(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sentences = spark.createDataFrame([(["king", "queen", "paris"] * 4,)] * 20, "words array<string>")
-    names = run(example("from w2v_spark import Word2Vec", **{"hdfs://": str(tmp_path)}), tmp_path, sentences=sentences)
+    names = run(example("from w2v_spark import Word2Vec", **{'"out/': f'"{tmp_path}/'}), tmp_path, sentences=sentences)
     assert set(names["model"].getVectors().toPandas()["word"]) == {"king", "queen", "paris"}
     assert "queen" in capsys.readouterr().out
