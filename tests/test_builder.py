@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from w2v_spark.spark.builder import new_builder
+from w2v_spark.spark.builder import new_builder, quiet_java
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,3 +38,31 @@ def test_what_spark_submit_was_given_wins(named: Callable[[str], Any], monkeypat
 
 def options() -> dict[str, str]:
     return dict(new_builder()._options)
+
+
+def options_of_java() -> str:
+    with quiet_java():
+        return os.environ.get("SPARK_SUBMIT_OPTS", "")
+
+
+def test_java_logs_quietly_where_the_user_has_not_told_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("SPARK_CONF_DIR", "SPARK_HOME", "PYSPARK_SUBMIT_ARGS", "JAVA_TOOL_OPTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SPARK_SUBMIT_OPTS", "-Da=b")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "log4j2.xml").touch()  # not Spark's: there is no SPARK_HOME
+    quiet = options_of_java()
+    assert quiet.startswith("-Da=b -Dlog4j2.configurationFile=file:///") and "w2v_spark/spark/log4j2.prop" in quiet
+    assert os.environ["SPARK_SUBMIT_OPTS"] == "-Da=b"
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    assert options_of_java() == "-Da=b"
+    (tmp_path / "conf" / "log4j2.xml").rename(tmp_path / "conf" / "log4j2.xml.template")
+    assert options_of_java() == quiet
+    (tmp_path / "conf" / "spark-defaults.conf").write_text("spark.driver.extraJavaOptions -Dlog4j2.x=y\n")
+    assert options_of_java() == "-Da=b"
+    (tmp_path / "conf" / "spark-defaults.conf").unlink()
+    for name in ("JAVA_TOOL_OPTIONS", "PYSPARK_SUBMIT_ARGS"):
+        monkeypatch.setenv(name, "-Dlog4j2.level=info pyspark-shell")
+        assert options_of_java() == "-Da=b"
+        monkeypatch.delenv(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import w2v_spark
 from w2v_spark import cli
-from w2v_spark.errors import InputError
+from w2v_spark.errors import InputError, ParamError
 from w2v_spark.params import option_name, specs
+from w2v_spark.spark.progress import LogHandler
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -138,6 +141,21 @@ def test_a_vocabulary_file_is_looked_at_first(spark: SparkSession, tmp_path: Pat
         WordList.open(spark, str(tmp_path / "ids.parquet"), "vocabulary file")
     (tmp_path / "words.txt").write_text("one 1\n")
     WordList.open(spark, str(tmp_path / "words.txt"), "vocabulary file")
+
+
+def test_progress_for_a_notebook() -> None:
+    logger, theirs = logging.getLogger("w2v_spark"), logging.NullHandler()
+    before, level = list(logger.handlers), logger.level
+    try:
+        logger.addHandler(theirs)
+        for _ in range(2):
+            w2v_spark.show_progress()
+        assert theirs in logger.handlers and sum(isinstance(h, LogHandler) for h in logger.handlers) == 1
+        with pytest.raises(ParamError, match="^level must be one of CRITICAL, .*, got 'info'$"):
+            w2v_spark.show_progress("info")
+    finally:
+        logger.handlers[:] = before
+        logger.setLevel(level)
 
 
 def test_an_older_spark_is_a_sentence() -> None:

@@ -49,7 +49,7 @@ there = {e.id: e.cores for e in cluster.registered(spark)}
 output = Place.open(sys.argv[1])
 output.child("work").make()
 executors = probe.probe(spark, output)
-assert memory._least_memory(spark, 1) == memory.machine_memory(1)
+assert memory._least_memory(spark, 1) == (memory.memory_here(1), memory.machine_memory())
 output.child("work").write_json("note", {})
 asked = sorted(probe._look_everywhere(spark, output.uri, "note"))
 

@@ -91,6 +91,38 @@ def test_binary_with_and_without_line_ends(tmp_path: Path) -> None:
             assert (found.index_to_key, found.vectors.tolist()) == (["a", "b"], [[1, 2], [3, 4]])
 
 
+def test_the_format_that_a_file_looks_like_is_told(tmp_path: Path) -> None:
+    ours = made(["a", "b", "c"])
+    text, binary = (file_of(tmp_path, name) for name in ("word2vec-text", "word2vec-binary"))
+    write_file(ours, text, "word2vec-text")
+    write_file(ours, binary, "word2vec-binary")
+    with pytest.raises(FormatError, match=r"; it looks binary: give binary=True \(--from word2vec-binary\)$"):
+        Vectors.load_word2vec_format(binary)
+    with pytest.raises(FormatError, match=r"; it looks like text: leave binary=True out \(--from word2vec-text\)$"):
+        Vectors.load_word2vec_format(text, binary=True)
+    for content in (b"", b"3 4\n"):  # of which nothing can be told
+        binary.write_bytes(content)
+        with pytest.raises(FormatError) as error:
+            read_file(binary)
+        assert "it looks" not in str(error.value)
+    with pytest.raises(
+        ParamError, match=r"^/.* is a directory: give a file, or, where it is a model of ours, give it as"
+    ):
+        read_file(tmp_path)
+
+
+def test_counts_beside_a_binary_are_read(tmp_path: Path) -> None:
+    ours, path = made(["a", "b", "c"]), tmp_path / "v.bin"
+    write_file(ours, path, "gensim")
+    equal(read_file(path), ours)
+    (tmp_path / "v.bin.vocab").write_text("<unk>\t0\n")
+    with pytest.raises(
+        FormatError, match=r"; its counts .* in v\.bin\.vocab; without them it is word2vec-binary \(--f"
+    ):
+        read_file(path)
+    assert read_file(path, "word2vec-binary").index_to_key == ["a", "b", "c"]
+
+
 def test_words_that_are_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "v.txt"
     path.write_bytes(b"2 1\na 1\n\xe6\x9d 2\n")

@@ -25,7 +25,7 @@ GB = 1 << 30
 def test_what_does_not_fit_is_refused_before_encoding(
     spark: SparkSession, small_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda processes: 700 << 20)
+    monkeypatch.setattr(memory, "memory_here", lambda processes: 700 << 20)
     with pytest.raises(ParamError) as error:
         w2v_spark.train(small_text, tmp_path / "out", min_count=2, num_replicas=2, threads_per_replica=1)
     assert str(error.value) == (
@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_refused_before_encoding(
 
 
 def test_fifty_million_words(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda processes: 64 * GB)
+    monkeypatch.setattr(memory, "memory_here", lambda processes: 64 * GB)
     plan = Plan(Params(vector_size=300, num_replicas=1), 50_000_000, 10**11, executors=1, cores=2, local=True)
     with pytest.raises(ParamError) as error:
         memory.check_memory(spark, plan)
@@ -45,13 +45,13 @@ def test_fifty_million_words(spark: SparkSession, monkeypatch: pytest.MonkeyPatc
         "time, and it has 64 GB; give --max-vocab 27,650,142 or less, a smaller --vector-size, or machines with "
         "more memory"
     )
-    fitting = Plan(plan.params, plan.words_that_fit(64 * GB), plan.words, executors=1, cores=2, local=True)
+    fitting = Plan(plan.params, plan.words_that_fit(64 * GB, 1), plan.words, executors=1, cores=2, local=True)
     memory.check_memory(spark, fitting)
     assert fitting.replica_bytes <= 64 * GB < fitting.replica_bytes + 10_000
 
 
 def test_executors_with_a_gpu_train_one_replica_each(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda processes: 64 * GB)
+    monkeypatch.setattr(memory, "_least_memory", lambda spark, processes: (64 * GB, 64 * GB))
     params = Params(vector_size=300, num_replicas=8, threads_per_replica=1, device="cuda", exchange="direct")
     plan = Plan(params, 20_000_000, 10**11, executors=8, cores=16, local=False)
     memory.check_memory(spark, plan)
@@ -61,29 +61,37 @@ def test_executors_with_a_gpu_train_one_replica_each(spark: SparkSession, monkey
 
 
 def test_executors_of_one_machine_share_its_memory(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_least_memory", lambda spark, processes: 8 * GB)
+    # a container's limit is for each executor, the machine's for all
+    monkeypatch.setattr(memory, "_least_memory", lambda spark, processes: (6 * GB, 11 * GB))
     params = Params(num_replicas=8, vector_size=300, threads_per_replica=1)
-    plan = Plan(params, 10**6, 10**9, executors=4, cores=1, local=False)
-    executors = [Executor(str(i), f"{host}:{4000 + i}", 1, 0.0) for i, host in enumerate("aaba")]
-    monkeypatch.setattr(memory, "registered", lambda spark: executors[:3])
+    plan = Plan(params, 10**6, 10**9, executors=4, cores=2, local=False)
+    executors = [Executor(str(i), f"{host}:{4000 + i}", 1 + (host == "b"), 0.0) for i, host in enumerate("aaabba")]
+    monkeypatch.setattr(memory, "registered", lambda spark: executors[:4])
     memory.check_memory(spark, plan)
     monkeypatch.setattr(memory, "registered", lambda spark: executors)
-    with pytest.raises(ParamError, match=r"executors' machines: 3 replicas of [\d.]+ GB train there at a time, and it"):
+    with pytest.raises(ParamError) as error:
         memory.check_memory(spark, plan)
+    fitting = plan.words_that_fit(11 * GB, 4)
+    assert str(error.value) == (
+        "1,000,000 words x 300 do not fit into the memory of an executor's machine: 4 replicas of 2.9 GB train there "
+        f"at a time, and it has 11 GB; give --max-vocab {fitting:,} or less, a smaller --vector-size, fewer "
+        "--num-replicas, or machines with more memory"
+    )
+    assert 900_000 < fitting < 1_000_000
 
 
 def test_memory_is_that_of_the_machine_or_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = memory.machine_memory(1)
+    whole = memory.memory_here(1)
     assert whole > 1 << 28
     for text, expected in (("max\n", whole), ("123456789\n", 123456789)):
         (tmp_path / "limit").write_text(text)
         monkeypatch.setattr(memory, "_LIMITS", (str(tmp_path / "limit"), str(tmp_path / "none")))
-        assert memory.machine_memory(1) == expected
+        assert memory.memory_here(1) == expected
 
 
 def test_memory_is_no_more_than_each_process_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (1 << 20, resource.RLIM_INFINITY))
-    assert [memory.machine_memory(processes) for processes in (1, 4)] == [1 << 20, 4 << 20]
+    assert [memory.memory_here(processes) for processes in (1, 4)] == [1 << 20, 4 << 20]
 
 
 NEEDED = 1300  # of a replica and of Java

@@ -96,7 +96,7 @@ def manifest_of(out: Path, words: int = 200, total: int = 117_000) -> dict[str, 
         **read,
         "params": params | {"vector_size": read["params"]["vector_size"]},
         "vocabulary": {"words": words, "total_count": total},
-        "input": {"fingerprint": None},
+        "input": {"source": "texts/<a>.gz", "fingerprint": None},
         "processors": ["znver9 <fast>"],
     }
 
@@ -128,6 +128,7 @@ def test_report_of_a_run(model: Path) -> None:
         "num_replicas | auto | 2 | replicas trained side by side",
         "max_vocab | none | none |",
         "lowercase | true | true |",
+        "input | texts/<a>.gz",
         "fingerprint of the input | none:",
         "kept are | words seen 5 times or more",
         "processors | znver9 <fast>",

@@ -48,6 +48,7 @@ def test_a_run_leaves_a_model_that_knows_what_belongs_together(
     assert all(word.startswith("sea") for word, _ in trained.wv.most_similar("sea3", topn=10))
     manifest = json.loads((output / "model.json").read_text())
     assert manifest["format_version"] == 1
+    assert manifest["input"]["source"] == str(small_text) and manifest["input"]["fingerprint"]
     assert manifest["params"]["num_replicas"] == 1 and manifest["params"]["rounds_per_epoch"] == 1
     table = pq.read_table(output / "vectors")
     assert table["count"].to_pylist() == sorted(table["count"].to_pylist(), reverse=True)

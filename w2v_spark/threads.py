@@ -51,9 +51,11 @@ def side_by_side(streams: Iterable[Iterator[Item]], threads: int) -> Iterator[It
         given.put(end)
 
     with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(run, stream) for stream in streams]
-        running = len(futures)
+        futures, running = list[Future[None]](), 0
         try:
+            for stream in streams:
+                futures.append(pool.submit(run, stream))
+                running += 1
             while running:
                 found = given.get()
                 if not isinstance(found, _End):

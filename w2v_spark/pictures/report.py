@@ -179,6 +179,7 @@ def _corpus(manifest: Mapping[str, Any], frequent: FrequentWords, word_list: str
         ("words of text that are in the vocabulary", f"{total:,}"),
         ("different words", f"{vocabulary['words']:,}"),
         ("kept are", f"the words of {word_list}" if word_list else f"words seen {params['min_count']:,} times or more"),
+        ("input", manifest["input"].get("source") or "a DataFrame"),
         ("fingerprint of the input", manifest["input"]["fingerprint"] or "none: its content cannot be told by files"),
     ]
     parts = [facts(told)]

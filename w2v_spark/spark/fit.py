@@ -296,7 +296,7 @@ def _publish(prepared: Prepared, progress: Progress) -> None:
         files = redo(spark, "publishing", write)
     about = {
         "vocabulary": {"words": vocabulary.words, "total_count": vocabulary.total_count},
-        "input": {"fingerprint": prepared.documents.fingerprint},
+        "input": {"source": prepared.documents.name, "fingerprint": prepared.documents.fingerprint},
         "start_from": prepared.given["start_from"],
         "freeze": prepared.given["freeze"],
         "processors": sorted({row["processor"] for row in progress.metrics}),

@@ -29,14 +29,22 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 def check_memory(spark: SparkSession, plan: Plan) -> None:
     """Refuse a run whose replicas need more than a machine has, and warn of one that a cluster manager may end."""
-    conf, together = spark.sparkContext._jsc.sc().conf(), _replicas_of_a_machine(spark, plan)
+    conf = spark.sparkContext._jsc.sc().conf()
     if problem := _too_small_a_container(conf, plan):
         log.warning("%s", problem)
-    memory = machine_memory(together) if plan.local else _least_memory(spark, together)
+    if plan.local:
+        _check_fit(conf, plan, "this machine", plan.side_by_side, memory_here(plan.side_by_side))
+        return
+    of_an_executor, of_a_machine = _least_memory(spark, plan.side_by_side)
+    _check_fit(conf, plan, "an executor", plan.side_by_side, of_an_executor)
+    _check_fit(conf, plan, "an executor's machine", _replicas_of_a_machine(spark, plan), of_a_machine)
+
+
+def _check_fit(conf: Any, plan: Plan, where: str, together: int, memory: int) -> None:
+    """Refuse a run of which so many replicas train together and need more than so many bytes."""
     if together * plan.replica_bytes <= memory:
         return
-    where, several = "this machine" if plan.local else "the executors' machines", together > 1
-    fitting = plan.words_that_fit(memory)
+    several, fitting = together > 1, plan.words_that_fit(memory, together)
     cures = [
         *([f"--max-vocab {fitting:,} or less"] if fitting > 1 else []),
         "a smaller --vector-size",
@@ -54,8 +62,10 @@ def check_memory(spark: SparkSession, plan: Plan) -> None:
 
 def _replicas_of_a_machine(spark: SparkSession, plan: Plan) -> int:
     """The most replicas that a machine trains at once, on all executors that it has."""
-    hosts = Counter(executor.address.rpartition(":")[0] for executor in registered(spark))
-    return min(plan.replicas, plan.side_by_side * max(hosts.values(), default=1))
+    rooms = Counter[str]()
+    for executor in registered(spark):
+        rooms[executor.address.rpartition(":")[0]] += plan.room(executor.cores)
+    return min(plan.replicas, max(rooms.values(), default=plan.side_by_side))
 
 
 def _too_small_a_container(conf: Any, plan: Plan) -> str:
@@ -81,11 +91,16 @@ def _too_small_a_container(conf: Any, plan: Plan) -> str:
     )
 
 
-def machine_memory(processes: int) -> int:
-    """Bytes that so many processes here may have: the machine's memory, or less where a container or each process is
-    limited.
+def machine_memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_here(processes: int) -> int:
+    """Bytes that so many processes here may have: the machine's memory, or less where a container, which may be that of
+    one executor, or each process is limited.
     """
-    sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    sizes = [machine_memory()]
     each, _ = resource.getrlimit(resource.RLIMIT_AS)
     if each != resource.RLIM_INFINITY:
         sizes.append(processes * each)
@@ -95,9 +110,11 @@ def machine_memory(processes: int) -> int:
     return min(sizes)
 
 
-def _least_memory(spark: SparkSession, processes: int) -> int:
-    """That of the executor with the least, of those with a free core."""
+def _least_memory(spark: SparkSession, processes: int) -> tuple[int, int]:
+    """What so many processes of one executor may have, and what its machine has: the least of both, of the executors
+    with a free core.
+    """
     tasks = spark.sparkContext.defaultParallelism
     with described(spark, "look how much memory executors have"):
-        rows = ask(spark, tasks, lambda: {"bytes": machine_memory(processes)}, "bytes long")
-    return min(int(row.bytes) for row in rows)
+        rows = ask(spark, tasks, lambda: {"own": memory_here(processes), "all": machine_memory()}, "own long, all long")
+    return min(int(row.own) for row in rows), min(int(row["all"]) for row in rows)

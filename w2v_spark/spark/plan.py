@@ -9,7 +9,7 @@ from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params, spelt
 from w2v_spark.spark.encode import BUCKET_WORDS, bucket_count
 from w2v_spark.training.merge import weighs
-from w2v_spark.workdir.blocks import BLOCK_BYTES
+from w2v_spark.workdir.blocks import BLOCK_BYTES, ROW_GROUP_BYTES
 
 # measured on vectors of 300: a Python worker that trains, beside its model, and one that only merges; Java beside its
 # heap; and the cores that 1 GB of heap is enough for
@@ -17,6 +17,9 @@ _REPLICA_BYTES = 600 << 20
 _MERGE_BYTES = 500 << 20
 _JAVA_BYTES = 700 << 20
 _CORES_OF_A_GIGABYTE = 8
+# worked out, not measured: what a further thread of a replica has of the last model while it reads, a row group and two
+# blocks that wait
+_READING_BYTES = ROW_GROUP_BYTES + 2 * BLOCK_BYTES
 # worked out, not measured: a GPU takes 16 million words at a time, of 4 bytes each; three such pieces wait or train,
 # one is done, and one lies there in parts
 _GPU_PIECES_BYTES = 5 * 4 * (16 << 20)
@@ -46,13 +49,15 @@ class Plan:
     @property
     def side_by_side(self) -> int:
         """The most replicas that one executor trains at once."""
+        return min(self.replicas, max(1, self.room(self.cores)))
+
+    def room(self, cores: int) -> int:
+        """How many replicas an executor of so many cores has room for."""
         if self.local:  # which counts tasks, and neither their threads nor their GPUs
-            room = self.cores
-        elif self._on_gpus:
-            room = min(self.gpus, self.cores)
-        else:
-            room = self.cores // (self.task_cores or self.params.threads_per_replica or 1)
-        return min(self.replicas, max(1, room))
+            return cores
+        if self._on_gpus:
+            return min(self.gpus, cores)
+        return cores // (self.task_cores or self.params.threads_per_replica or 1)
 
     @property
     def rounds(self) -> int:
@@ -67,12 +72,16 @@ class Plan:
     @property
     def replica_bytes(self) -> int:
         """Memory of one replica's Python worker, outside the JVM and any GPU: the model, tables of the vocabulary, a
-        bucket of the corpus, what waits for the GPU, what it has of other replicas, and itself.
+        bucket of the corpus, what waits for the GPU, what its threads read of the last model, what it has of other
+        replicas, and itself.
         """
         # a longer bucket than those that were measured: as read, without the rows of its neighbours, and as ids
         bucket = 3 * 4 * max(0, self.words // bucket_count(self.words) - BUCKET_WORDS)
         pieces = _GPU_PIECES_BYTES if self._on_gpus else 0
-        return self.vocabulary * self._word_bytes + bucket + pieces + self._exchange_bytes + _REPLICA_BYTES
+        readers = 0 if self._on_gpus else (self.params.threads_per_replica or 1) - 1
+        reading = min(_READING_BYTES * readers, self.model_bytes)
+        rest = bucket + pieces + reading + self._exchange_bytes + _REPLICA_BYTES
+        return self.vocabulary * self._word_bytes + rest
 
     @property
     def _exchange_bytes(self) -> int:
@@ -113,10 +122,10 @@ class Plan:
         counting = 2 * 8 * (weighs(self.params) or self._on_gpus)
         return 8 + (8 + counting) * estimated_code_length(self.vocabulary)
 
-    def words_that_fit(self, memory: int) -> int:
-        """How many words a vocabulary may have for its replicas to fit into so many bytes of an executor."""
+    def words_that_fit(self, memory: int, together: int) -> int:
+        """How many words a vocabulary may have for so many replicas to fit into so many bytes together."""
         rest = self.replica_bytes - self.vocabulary * self._word_bytes
-        return max(0, (memory // self.side_by_side - rest) // self._word_bytes)
+        return max(0, (memory // together - rest) // self._word_bytes)
 
     @property
     def python_bytes(self) -> int:

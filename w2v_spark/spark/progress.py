@@ -18,6 +18,8 @@ from pyspark import InheritableThread
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from w2v_spark.errors import ParamError
+
 _EVERY_SECONDS = 0.3
 _WIDTH = 110
 
@@ -57,13 +59,15 @@ class LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def show_progress(level: str = "INFO") -> None:
-    """Write what training logs to standard error, line by line, as the commands do; a notebook calls it once."""
+    """Write what training logs to standard error, as the commands do, for programs that have not set up `logging`."""
+    if level not in (known := logging.getLevelNamesMapping()):
+        raise ParamError(f"level must be one of {', '.join(known)}, got {level!r}")
     # what Spark has against a query comes as our own sentence, not as pages of JSON, too
     PySparkLogger.getLogger("SQLQueryContextLogger").disabled = True
     handler = LogHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("w2v_spark")
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = [*(h for h in logger.handlers if not isinstance(h, LogHandler)), handler]
     logger.setLevel(level)
 
 

@@ -112,13 +112,15 @@ class Documents:
 
     `fingerprint` stands for the content of files: their names, sizes and times of change, the column and the format.
     It is None for a table, a query or a DataFrame, of which only counting again can tell whether it changed.
-    `identity` tells whether an interrupted run was on the same input: for a table or a query, what names it.
+    `identity` tells whether an interrupted run was on the same input: for a table or a query, what names it. `name` is
+    what a person calls the input: its paths as they were given, a table or a query; None for a DataFrame.
     """
 
     frame: DataFrame
     words: bool
     fingerprint: str | None
     identity: str | None
+    name: str | None
 
 
 def read_documents(spark: SparkSession, source: Source) -> Documents:
@@ -134,7 +136,8 @@ def read_documents(spark: SparkSession, source: Source) -> Documents:
         words = isinstance(documents.schema[0].dataType, ArrayType)
         fingerprint = _fingerprint(spark, paths, column, kind) if paths else None
         documents = in_session(documents, text_session(documents.sparkSession))
-    return Documents(documents, words, fingerprint, fingerprint or _name(source, column))
+    name = _name(source, column)
+    return Documents(documents, words, fingerprint, fingerprint or name, ", ".join(source.paths) or name)
 
 
 def literal_path(spark: SparkSession, path: str) -> str:

@@ -56,6 +56,7 @@ from w2v_spark.workdir.blocks import (
     CHANGE_SCHEMA,
     MATRICES,
     ROUND_METRICS,
+    ROW_GROUP_BYTES,
     block_batch,
     block_count,
     rows_per_block,
@@ -271,7 +272,7 @@ def _commit(spark: SparkSession, blocks: DataFrame, run: Run, round: int, partit
     name = f"r{round:05d}" + (f"-{attempt}" if attempt > 1 else "")
     place = run.own.child(workdir.ROUNDS).child(name)
     with plain_errors():
-        table = writer(blocks).partitionBy("matrix").option("parquet.block.size", 16 << 20)
+        table = writer(blocks).partitionBy("matrix").option("parquet.block.size", ROW_GROUP_BYTES)
         table = table.option("parquet.page.size.row.check.min", 1).option("parquet.enable.dictionary", "false")
         # a trained model's numbers have no two alike, and do not get smaller
         table = table.option("compression", "none")

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession, is_remote
 
 from w2v_spark.errors import InputError, W2VError, pip_install
 from w2v_spark.place import path_text
-from w2v_spark.spark.builder import new_builder
+from w2v_spark.spark.builder import new_builder, quiet_java
 from w2v_spark.spark.failures import first_line
 
 # what no stage of a run can do with otherwise, whatever a site has set
@@ -66,7 +66,8 @@ def get_session() -> SparkSession:
     if active is not None:
         return active
     try:
-        session = new_builder().getOrCreate()
+        with quiet_java():
+            session = new_builder().getOrCreate()
     except PySparkRuntimeError as e:
         if e.getCondition() == "JAVA_GATEWAY_EXITED":
             raise W2VError(_NO_JAVA) from e

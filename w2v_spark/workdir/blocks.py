@@ -19,6 +19,8 @@ CHANGE_SCHEMA = pa.schema([*BLOCK_SCHEMA, ("rows", pa.binary()), ("counts", pa.b
 BASE = -1
 # with a JVM of 1 GB, larger blocks run out of memory in Spark's Parquet writer (4 MB) or reader (2 MB)
 BLOCK_BYTES = 1 << 20
+# of a model's files: a few blocks are read at once
+ROW_GROUP_BYTES = 16 << 20
 
 
 def rows_per_block(vector_size: int) -> int:

@@ -158,8 +158,6 @@ def read_file(
     """The vectors of a file; the format is known by the file's ending where no name is given."""
     source = _local(path)
     form = _named(name) if name is not None else format_of(source)
-    if source.is_dir():
-        raise InputError(f"{source} is a directory: a model of ours is opened as it is (--vectors), or give a file")
     if mmap and not form.half:
         raise ParamError(f"a file of format {form.name} cannot be mapped into memory: convert it to numpy first")
     checked_int("limit", limit, 1, none=True)
@@ -172,7 +170,10 @@ def read_file(
     except OSError as e:
         raise InputError(f"cannot read {e.filename or source}: {e.strerror or e}") from e
     except FormatError as e:
-        if not (hint := _other_format(source, form.name)):
+        hint = _other_format(source, form.name)
+        if name is None and form.name == "gensim":
+            hint = f"its counts were looked for in {source.name}.vocab; without them it is word2vec-binary (--from)"
+        if not hint:
             raise
         raise FormatError(f"{e}; {hint}") from e
     except MemoryError as e:
@@ -188,6 +189,8 @@ def format_of(path: Path, writing: bool = False) -> Format:
             f"{path}: no pickle is written, as it runs code when it is read: give --to gensim and another name, which "
             "gensim reads by KeyedVectors.load_word2vec_format(NAME, fvocab=NAME.vocab, binary=True)"
         )
+    if path.is_dir() and not writing:
+        raise ParamError(f"{path} is a directory: give a file, or, where it is a model of ours, give it as --vectors")
     if path.name.endswith(".bin") and Path(f"{path}.vocab").is_file() and not writing:
         return FORMATS["gensim"]
     if not path.name.endswith(".metadata.tsv"):
@@ -204,8 +207,10 @@ def _other_format(path: Path, name: str) -> str:
         return ""
     with suppress(OSError, EOFError, FormatError), unpacked(path) as stream:
         # a first line is text in both
-        lines = stream.read(_LOOKED_AT).split(b"\n", 1)[1:]
-        is_binary = any(byte < 9 for byte in b"".join(lines))
+        _, _, rest = stream.read(_LOOKED_AT).partition(b"\n")
+        if not rest:
+            return ""
+        is_binary = any(byte < 9 for byte in rest)
         if is_binary and name == "word2vec-text":
             return "it looks binary: give binary=True (--from word2vec-binary)"
         if not is_binary and name != "word2vec-text":
