@@ -46,6 +46,6 @@ def test_streams_end_with_what_is_taken_of_them() -> None:
 
     found = side_by_side([endless() for _ in range(5)], 3)
     assert [next(found) for _ in range(10)] == [0] * 10
-    found.close()  # type: ignore[attr-defined]
+    found.close()
     assert set(threading.enumerate()) <= before
     assert len(given) < 40, "streams run far ahead"

@@ -67,6 +67,12 @@ def parameter_hint(name: str, known: Iterable[str], spelt: Callable[[str], str] 
     return f" (here it is {ours!r}{values})" if ours in known else did_you_mean(name, known)
 
 
+def hint_or_known(name: str, known: Iterable[str], spelt: Callable[[str], str] = str) -> str:
+    """A hint for a name that no parameter has, or where there is none the names that parameters have."""
+    known = list(known)
+    return parameter_hint(name, known, spelt) or f"; known are: {', '.join(known)}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name, or nothing."""
     # the dashes of options make none of them alike

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from w2v_spark.errors import ParamError, one_line
-from w2v_spark.names import parameter_hint
+from w2v_spark.names import hint_or_known
 
 AUTO = "auto"
 NONE = "none"
@@ -253,10 +253,8 @@ def _check_names(values: Mapping[str, Any], source: str) -> None:
     known = specs()
     for name in values:
         if name not in known:
-            hint = parameter_hint(name, known)
-            known_names = "" if hint else f"; known are: {', '.join(known)}"
             where = f" in {source}" if source else ""
-            raise ParamError(f"unknown parameter {_shown(name)}{where}{hint}{known_names}")
+            raise ParamError(f"unknown parameter {_shown(name)}{where}{hint_or_known(name, known)}")
 
 
 def option_name(name: str) -> str:

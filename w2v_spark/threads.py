@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import chain
 from queue import Queue
@@ -30,7 +30,7 @@ def in_threads(work: Callable[[Item], Done], items: Iterator[Item], threads: int
         yield from [(item, future.result()) for future, item in waiting.items()]
 
 
-def side_by_side(streams: Iterable[Iterator[Item]], threads: int) -> Iterator[Item]:
+def side_by_side(streams: Iterable[Iterator[Item]], threads: int) -> Generator[Item, None, None]:
     """What all streams give, in any order: so many run at a time, each on a thread, a little ahead of what is taken.
     With one thread one stream comes after another.
     """

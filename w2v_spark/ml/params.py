@@ -13,7 +13,7 @@ from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasMaxIter, HasOutputCol, HasSeed, HasStepSize
 
 from w2v_spark.errors import ParamError
-from w2v_spark.names import parameter_hint
+from w2v_spark.names import hint_or_known
 from w2v_spark.params import NONE, Spec, checked, default, specs
 
 Stage = TypeVar("Stage", bound=type)
@@ -128,9 +128,7 @@ class Word2VecParams(HasInputCol, HasOutputCol, HasStepSize, HasMaxIter, HasSeed
         for name, value in values.items():
             if not self.hasParam(name):
                 known = [param.name for param in self.params]
-                hint = parameter_hint(name, known, camel_case)
-                known_names = "" if hint else f"; known are: {', '.join(known)}"
-                raise ParamError(f"unknown parameter {name!r}{hint}{known_names}")
+                raise ParamError(f"unknown parameter {name!r}{hint_or_known(name, known, camel_case)}")
             if value is None:
                 self.clear(self.getParam(name))
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, overload
 
@@ -202,19 +202,20 @@ class Words:
         return self._checked(found) if isinstance(found, np.ndarray) else self.get_vector(found).astype(np.float32)
 
     def _find(self, key: Key) -> int | None:
-        """The id of a word as it is spelt, as the model's text was normalised, or as the tokeniser `words` left it; of
-        an id, itself.
-        """
+        """The id of a word in the first of its spellings that has one; of an id, itself."""
         if not isinstance(key, KEYS):
             raise no_word(key)
         if not isinstance(key, str):
             return int(key) if 0 <= key < len(self) else None
         if not _is_text(key):
             return None
-        normal = self.normalise(key)
-        # each spelling once, the word's own first
-        spellings = dict.fromkeys([key, normal, plain_spelling(normal)])
-        return next((found for word in spellings if (found := self._position(word)) is not None), None)
+        return next((found for word in self._spellings(key) if (found := self._position(word)) is not None), None)
+
+    def _spellings(self, word: str) -> Iterator[str]:
+        """A word as it is spelt, as the text was normalised, and as the tokeniser `words` left it, each once."""
+        yield word
+        normal = self.normalise(word)
+        yield from dict.fromkeys(spelling for spelling in (normal, plain_spelling(normal)) if spelling != word)
 
     def _position(self, word: str) -> int | None:
         """The id of a word spelt exactly so."""
