@@ -29,14 +29,16 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import Model, weighted_loss
-from w2v_spark.kernels.simd import add_combination, add_dots, copy, find, logistic_gradient, lowest_bit
-from w2v_spark.kernels.simd_tile import TOGETHER, ListedRows, add_combinations
-from w2v_spark.kernels.sizes import LANES, MEASURED, slabs
+from w2v_spark.kernels.simd import add_combination, copy, find, logistic_gradient, lowest_bit
+from w2v_spark.kernels.simd_tile import ROWS_AT_ONCE, TOGETHER, ListedRows, add_combinations, multiply, turn
+from w2v_spark.kernels.simd_ways import dots_of_pairs
+from w2v_spark.kernels.sizes import LANES, MEASURED, TILE_ROWS, slabs
 
 NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
-SHARE = 32  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
+SHARE = TILE_ROWS  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
 SHARES = NEGATIVES // SHARE
-ASKED = 2  # cache lines of a row that are asked for at a time: a slab of 8 takes four times
+# of the next bag's negatives, while the steps of a few centres are formed
+_ASKED = SHARE * TOGETHER // (ROWS // SHARES)
 
 _ONE = np.uint64(1)
 
@@ -47,7 +49,8 @@ class Scores(NamedTuple):
     negatives: Ids  # of this bag and, drawn ahead so that memory has time, of the next, [2 * NEGATIVES]
     order: Ids  # the centres, those of a share one after another, [ROWS]
     rows: Floats  # the negatives' rows of syn1, [NEGATIVES, width]
-    negative: Floats  # scores of each hidden vector with each negative of its share, [ROWS, SHARE]
+    turned: Floats  # those of one share, side by side, [width, SHARE]
+    negative: Floats  # scores of each hidden vector, in that order, with each negative of its share, [ROWS, SHARE]
     used: Floats  # how much the score counts: not without contexts, nor where the negative is the centre
     positive: Floats  # scores of each hidden vector with its centre, [ROWS], and room for what a micro-kernel writes
     seen: Floats  # 1.0 where the centre has contexts, like positive
@@ -60,6 +63,7 @@ def make_scores(width: Any) -> Scores:
         np.zeros(2 * NEGATIVES, np.int32),
         np.arange(ROWS).astype(np.int32).reshape(-1, SHARES).T.copy().reshape(-1),
         aligned_zeros(NEGATIVES * width),
+        aligned_zeros(width * SHARE),
         aligned_zeros(ROWS * SHARE),
         aligned_zeros(ROWS * SHARE),
         aligned_zeros(ROWS + LANES),
@@ -68,64 +72,70 @@ def make_scores(width: Any) -> Scores:
 
 
 @inlined
-def share_of(row: Any) -> Any:
-    """Where the share of negatives of a bag's centre starts."""
-    return row % SHARES * SHARE
+def place_of(row: Any) -> Any:
+    """Where the scores of a bag's centre with its negatives start: see `Scores.order`."""
+    return (row % SHARES * (ROWS // SHARES) + row // SHARES) * SHARE
 
 
 @inner
 def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any, window: Any, exclude: Any) -> None:
     """Note which scores count, and how much: with `exclude`, those left of a centre's as much as all of them."""
     scores.seen[:] = 0
+    scores.used[:] = 0
     for i in range(rows):
         centre = at + window + i
         seen = np.float32(strip.left[centre] + strip.right[centre] > 0)
         scores.seen[i] = seen
-        own = now + share_of(i)
-        for k in range(i * SHARE, (i + 1) * SHARE):
-            scores.used[k] = seen
+        own, place = now + i % SHARES * SHARE, place_of(i)
+        scores.used[place : place + SHARE] = seen
         clashes = find(scores.negatives, own, strip.words[centre], SHARE)
         if exclude:
             for j in range(centre - strip.left[centre], centre + strip.right[centre] + 1):
                 clashes |= find(scores.negatives, own, strip.words[j], SHARE)
-            spread(scores.used, i * SHARE, 1, clashes, SHARE)
+            spread(scores.used, place, 1, clashes, SHARE)
             continue
         while clashes != 0:
-            scores.used[i * SHARE + lowest_bit(clashes)] = 0
+            scores.used[place + lowest_bit(clashes)] = 0
             clashes &= clashes - _ONE
 
 
 @inner
-def score(scores: Scores, bag: Bag, now: Any, words: Any, first: Any, rows: Any, syn1: Any, width: Any) -> None:
-    """Dot products of each hidden vector with its centre, words[first + i], and with the negatives."""
+def score(scores: Scores, bag: Bag, now: Any, words: Any, first: Any, syn1: Any, width: Any, apart: Any) -> None:
+    """Dot products of each hidden vector with its centre, words[first + i], and with the negatives of its share.
+
+    The hidden vectors of a share are `apart` floats from each other.
+    """
     for j in range(NEGATIVES):
         row = np.int64(scores.negatives[now + j]) * width
         copy(scores.rows, j * width, syn1, row, width)
     scores.negative[:] = 0
-    scores.positive[:] = 0
-    for i in range(rows):
-        x, row = i * width, np.int64(words[first + i]) * width
-        add_dots(scores.positive, i, bag.hidden, x, syn1, row, width, 1, width)
+    for i in range(0, ROWS, LANES):
+        dots_of_pairs(scores.positive, i, bag.hidden, i * width, syn1, 0, words, first + i, width)
+    for share in range(SHARES):
         for k in range(0, SHARE, LANES):
-            at, own = i * SHARE + k, (share_of(i) + k) * width
-            add_dots(scores.negative, at, bag.hidden, x, scores.rows, own, width, LANES, width)
+            for column in range(0, width, LANES):
+                own = (share * SHARE + k) * width + column
+                turn(scores.turned, column * SHARE + k, SHARE, scores.rows, own, width)
+        for i in range(0, ROWS // SHARES, ROWS_AT_ONCE):
+            at, x = (share * (ROWS // SHARES) + i) * SHARE, share * width + i * apart
+            multiply(scores.negative, at, bag.hidden, x, apart, scores.turned, 0, width)
 
 
 @inner
 def loss(scores: Scores, rows: Any, negative: Any) -> Any:
     """The loss of the bag's samples, from their scores."""
     positives = weighted_loss(scores.positive, scores.seen, 0, rows, 1)
-    negatives = weighted_loss(scores.negative, scores.used, 0, rows * SHARE, 0)
+    negatives = weighted_loss(scores.negative, scores.used, 0, ROWS * SHARE, 0)
     return positives + negatives * negative / SHARE
 
 
 @inner
-def differentiate(scores: Scores, rows: Any, step: Any, negative: Any) -> None:
+def differentiate(scores: Scores, step: Any, negative: Any) -> None:
     """Turn scores into what the learning rate `step` makes of the gradients by them."""
     for k in range(0, ROWS, LANES):
         logistic_gradient(scores.positive, k, scores.seen, k, 1, np.float32(step))
     shared = np.float32(step * negative / SHARE)
-    for k in range(0, rows * SHARE, LANES):
+    for k in range(0, ROWS * SHARE, LANES):
         logistic_gradient(scores.negative, k, scores.used, k, 0, shared)
 
 
@@ -157,34 +167,25 @@ def update_negatives(
     """Add to the steps of the hidden vectors what the negatives make of them, and change the negatives' rows of syn1;
     for the columns of one slab.
 
-    Meanwhile the rows of the next bag are asked for, `ASKED` lines at a time: its negatives, the contexts, the centres.
+    Meanwhile the rows of the next bag are asked for: its negatives, the contexts, the centres.
     """
-    syn1, weights, far, apart = model.syn1, scores.negative, SHARES * SHARE, SHARES * width
-    lines = -(-columns // (ASKED * LANES))
+    syn1, weights, apart = model.syn1, scores.negative, SHARES * width
     for share in range(SHARES):
         count, drawn = (rows - share + SHARES - 1) // SHARES, share * SHARE
-        own, x = drawn * width + column, share * width + column
-        for part in range(count // TOGETHER):
-            k = part * TOGETHER
-            sums = ListedRows(bag.steps, column, scores.order, share * (ROWS // SHARES) + k, width)
-            line = part % lines * ASKED * LANES
-            soon = ListedRows(syn1, column + line, scores.negatives, NEGATIVES - now + drawn, width)
-            at = (share + k * SHARES) * SHARE
-            add_combinations(sums, weights, at, far, 1, scores.rows, own, width, SHARE, columns, soon, ASKED)
+        own, x, placed = drawn * width + column, share * width + column, share * (ROWS // SHARES)
+        for k in range(0, count - count % TOGETHER, TOGETHER):
+            sums = ListedRows(bag.steps, column, scores.order, placed + k, width)
+            soon = ListedRows(syn1, column, scores.negatives, NEGATIVES - now + drawn + k * _ASKED // TOGETHER, width)
+            at = (placed + k) * SHARE
+            add_combinations(sums, weights, at, SHARE, 1, scores.rows, own, width, SHARE, columns, soon, _ASKED)
         for k in range(count - count % TOGETHER, count):
-            i = share + k * SHARES
-            to, at = i * width + column, i * SHARE
+            to, at = (share + k * SHARES) * width + column, (placed + k) * SHARE
             add_combination(bag.steps, to, weights, at, 1, scores.rows, own, width, SHARE, columns)
         soon_matrix, later = (syn1, next_centres) if share else (model.syn0, next_centres + window)
-        for part in range(SHARE // TOGETHER):
-            j, line = part * TOGETHER, part % lines * ASKED * LANES
+        for j in range(0, SHARE, TOGETHER):
             sums = ListedRows(syn1, column, scores.negatives, now + drawn + j, width)
-            soon = ListedRows(soon_matrix, column + line, words, later + part // lines % SHARES * count, width)
-            at = share * SHARE + j
-            add_combinations(sums, weights, at, 1, far, bag.hidden, x, apart, count, columns, soon, ASKED)
-        for j in range(SHARE - SHARE % TOGETHER, SHARE):
-            row = np.int64(scores.negatives[now + drawn + j]) * width + column
-            add_combination(syn1, row, weights, share * SHARE + j, far, bag.hidden, x, apart, count, columns)
+            soon, at = ListedRows(soon_matrix, column, words, later + j, width), placed * SHARE + j
+            add_combinations(sums, weights, at, 1, SHARE, bag.hidden, x, apart, count, columns, soon, TOGETHER)
 
 
 @functools.cache
@@ -194,6 +195,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
     """
     wide, columns, narrow, fewer = slabs(width)
     has_narrow = narrow > 0  # else the code for them is not even compiled
+    apart = SHARES * width  # a literal for the compiled code
 
     @compile_now(training_signature(freezing, read_only(types.uint64), types.int64, types.int64, types.boolean))
     def train(
@@ -234,14 +236,14 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
                 samples += found
                 fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width)
                 choose_negatives(scores, now, strip, at, rows, window, exclude)
-                score(scores, bag, now, words, first, rows, outputs, width)
+                score(scores, bag, now, words, first, outputs, width, apart)
                 unmeasured += 1
                 if unmeasured > MEASURED:
                     unmeasured = 1
                     loss_sum += loss(scores, rows, negative)
                     loss_samples += found
                 step = learning_rate(step_from, slope, strip.places[first])
-                differentiate(scores, rows, step, negative)
+                differentiate(scores, step, negative)
                 update_centres(scores, bag, words, first, rows, outputs, width)
                 column = 0
                 for _ in range(wide):

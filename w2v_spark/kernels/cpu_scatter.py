@@ -11,7 +11,10 @@ from w2v_spark.kernels.cpu_strip import is_frozen
 from w2v_spark.kernels.cpu_tile import Cut, Model, Slab, Tile
 from w2v_spark.kernels.simd import add_combination
 from w2v_spark.kernels.simd_tile import TOGETHER, ListedRows, add_combinations
-from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
+from w2v_spark.kernels.sizes import TILE_NEGATIVES, TILE_ROWS
+
+# of the next tile's negatives, while the changes of a few contexts are formed
+_ASKED = TILE_NEGATIVES * TOGETHER // TILE_ROWS
 
 
 @inner
@@ -39,17 +42,15 @@ def scatter_outputs(
         i, end = max(0, j - 2 * window), min(cut.rows, j + 1)
         at = i * band + j - i
         add_combination(syn1, row, tile.scores, at, band - 1, context, x + i * pitch, pitch, end - i, columns)
-    drawn, pulls, parts, j = cut.negatives, tile.negative_scores, TILE_NEGATIVES // TOGETHER // 2, 0
+    drawn, pulls = cut.negatives, tile.negative_scores
     for half in range(2):
         soon_matrix, later = (syn1, next_contexts + window) if half else (model.syn0, next_contexts)
-        for part in range(parts):
+        for part in range(0, TILE_NEGATIVES // 2, TOGETHER):
+            j = half * (TILE_NEGATIVES // 2) + part
             sums = ListedRows(syn1, slab.column, tile.negatives, drawn + j, width)
-            soon = ListedRows(soon_matrix, slab.column + part * LANES % columns, words, later, width)
-            add_combinations(sums, pulls, j * TILE_ROWS, TILE_ROWS, 1, context, x, pitch, cut.rows, columns, soon, 1)
-            j += TOGETHER
-    for rest in range(j, TILE_NEGATIVES):
-        row = np.int64(tile.negatives[drawn + rest]) * width + slab.column
-        add_combination(syn1, row, pulls, rest * TILE_ROWS, 1, context, x, pitch, cut.rows, columns)
+            soon = ListedRows(soon_matrix, slab.column, words, later + part, width)
+            at, asked = j * TILE_ROWS, TOGETHER
+            add_combinations(sums, pulls, at, TILE_ROWS, 1, context, x, pitch, cut.rows, columns, soon, asked)
 
 
 @inner
@@ -80,13 +81,12 @@ def scatter_contexts(
             continue
         row = np.int64(words[first + i]) * width + slab.column
         add_combination(syn0, row, tile.scores, i * band, 1, output, u + i * pitch, pitch, 2 * window + 1, columns)
-    whole = 0 if frozen is not None else cut.rows // TOGETHER
-    for part in range(whole):
-        i, line = part * TOGETHER, slab.column + part * LANES % columns
+    whole = 0 if frozen is not None else cut.rows // TOGETHER * TOGETHER
+    for i in range(0, whole, TOGETHER):
         sums = ListedRows(syn0, slab.column, words, first + i, width)
-        soon = ListedRows(model.syn1, line, tile.negatives, following, width)
-        add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, columns, soon, 1)
-    for i in range(whole * TOGETHER, cut.rows):
+        soon = ListedRows(model.syn1, slab.column, tile.negatives, following + i * _ASKED // TOGETHER, width)
+        add_combinations(sums, pulls, i, 1, TILE_ROWS, output, shared, pitch, TILE_NEGATIVES, columns, soon, _ASKED)
+    for i in range(whole, cut.rows):
         if is_frozen(frozen, words[first + i]):
             continue
         row = np.int64(words[first + i]) * width + slab.column

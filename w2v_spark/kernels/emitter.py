@@ -167,32 +167,32 @@ class Emitter:
         """16 truth values as the low bits of an int64."""
         return self.builder.zext(self.builder.bitcast(truths, ir.IntType(LANES)), INT64)
 
-    def dot_products(self, x: Any, rows: Sequence[tuple[Any, int]], vectors: Any) -> Any:
-        """A vector whose lane j is x . row j, 0 where there is no such row; each row of so many vectors (int64), given
-        as a pointer and how many floats behind it the row starts.
+    def dot_products(self, pairs: Sequence[tuple[Any, Any, int]], vectors: Any) -> Any:
+        """A vector whose lane j is the dot product of pair j, 0 where there is none: of a pointer to one row, one to
+        another, and how many floats behind it that other row starts; each of so many vectors (int64).
         """
 
-        def dots(rows: Sequence[tuple[Any, int]], lane: int, kind: Any) -> list[Any]:
+        def dots(pairs: Sequence[tuple[Any, Any, int]], lane: int, kind: Any) -> list[Any]:
             """The products of some lanes of each vector, summed over vectors."""
 
             def step(c: Any, sums: list[Any]) -> list[Any]:
                 column = self.builder.add(self.builder.mul(c, INT64(LANES)), INT64(lane))
-                part = self.load(x, column, kind)
-                found = [self.load(self.at(start, column), behind, kind) for start, behind in rows]
-                return [self.fma(part, row, s) for row, s in zip(found, sums, strict=True)]
+                ones = [self.load(one, column, kind) for one, _, _ in pairs]
+                others = [self.load(self.at(start, column), behind, kind) for _, start, behind in pairs]
+                return [self.fma(one, other, s) for one, other, s in zip(ones, others, sums, strict=True)]
 
             zero = ir.Constant(kind, [ir.Constant(FLOAT, 0.0)] * kind.count)
-            return self.loop(vectors, [zero] * len(rows), step)
+            return self.loop(vectors, [zero] * len(pairs), step)
 
         if self.has_wide_registers():
-            sums = dots(rows, 0, VECTOR)
+            sums = dots(pairs, 0, VECTOR)
         else:
             # the same sums, in the 16 registers of AVX2
             sums, both = [], lanes(list(range(LANES)))
-            for first in range(0, len(rows), 8):
-                low, high = (dots(rows[first : first + 8], lane, HALF) for lane in (0, LANES // 2))
+            for first in range(0, len(pairs), 8):
+                low, high = (dots(pairs[first : first + 8], lane, HALF) for lane in (0, LANES // 2))
                 sums += [self.builder.shuffle_vector(a, b, both) for a, b in zip(low, high, strict=True)]
-        return self.lane_sums(sums + [self.constant(0.0)] * (LANES - len(rows)))
+        return self.lane_sums(sums + [self.constant(0.0)] * (LANES - len(pairs)))
 
     def lane_sums(self, vectors: list[Any]) -> Any:
         """A vector whose lane j is the sum of the lanes of vector j of 16: a butterfly that transposes as it adds."""

@@ -54,7 +54,7 @@ def add_dots(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         scores, x, rows = emit.start(0), emit.start(2), emit.start(4)
-        total = emit.dot_products(x, [(rows, j * pitch_) for j in range(count_)], emit.vectors(8))
+        total = emit.dot_products([(x, rows, j * pitch_) for j in range(count_)], emit.vectors(8))
         emit.store(builder.fadd(emit.load(scores), total), scores)
         return context.get_dummy_value()
 

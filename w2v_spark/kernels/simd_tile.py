@@ -17,7 +17,7 @@ from w2v_spark.kernels.emitter import INT64, Emitter, lanes, literal, micro_kern
 from w2v_spark.kernels.sizes import LANES, TILE_ROWS
 
 ROWS_AT_ONCE = 8  # rows that `multiply` takes
-TOGETHER = 3  # rows that `add_combinations` changes
+TOGETHER = 4  # rows that `add_combinations` changes
 
 
 @micro_kernel
@@ -99,16 +99,16 @@ def add_combinations(
     count: Any,
     columns: Any,
     soon: Any,
-    lines: Any,
+    asked: Any,
 ) -> Any:
     """Weighted sums of the same rows: for each k < TOGETHER, row k of `sums` += the sum over j < count of
     weights[k * across + j * step] * rows[j * pitch], for the `columns` floats of one slab.
 
-    A row is read and written at the end only, as `add_combination` does. Memory is slow and this is not: with each j
-    the number of row j of `soon` is read, and the first `lines` cache lines of that row are asked for. `columns` and
-    `lines` are literals.
+    A row is read and written at the end only, as `add_combination` does. Memory is slow and this is not: meanwhile the
+    same columns of the first `asked` rows of `soon` are asked for, some lines at a time. `columns` and `asked` are
+    literals.
     """
-    vectors, lines_ = literal(columns) // LANES, literal(lines)
+    vectors, asked_ = literal(columns) // LANES, literal(asked)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
@@ -117,28 +117,27 @@ def add_combinations(
         to, soon = emit.part(0), emit.part(10)
         matrix, ids, width = to.start(0), to.start(2), to.integer(4)
         soon_matrix, soon_ids, soon_width = soon.start(0), soon.start(2), soon.integer(4)
+        heads = [emit.at(weights, builder.mul(INT64(k), across)) for k in range(TOGETHER)]
 
-        def combine(first: int, together: int) -> None:
-            heads = [emit.at(weights, builder.mul(INT64(first + k), across)) for k in range(together)]
+        def combine(block: range) -> None:
+            for k, c in product(range(asked_), block):
+                emit.prefetch(emit.at(emit.row(soon_matrix, soon_ids, k, soon_width), c * LANES))
 
             def add(j: Any, before: list[Any]) -> list[Any]:
-                if first == 0:
-                    asked = emit.row(soon_matrix, soon_ids, j, soon_width)
-                    for line in range(lines_):
-                        emit.prefetch(emit.at(asked, line * LANES))
                 row, at = emit.at(rows, builder.mul(j, pitch)), builder.mul(j, step)
                 parts = [emit.broadcast(builder.load(emit.at(head, at))) for head in heads]
-                values = [emit.load(row, c * LANES) for c in range(vectors)]
+                values = [emit.load(row, c * LANES) for c in block]
                 return [emit.fma(part, x, s) for (part, x), s in zip(product(parts, values), before, strict=True)]
 
-            found = iter(emit.loop(count, [emit.constant(0.0)] * (together * vectors), add))
-            for k in range(together):
-                y = emit.row(matrix, ids, first + k, width)
-                for c in range(vectors):
+            found = iter(emit.loop(count, [emit.constant(0.0)] * (TOGETHER * len(block)), add))
+            for k in range(TOGETHER):
+                y = emit.row(matrix, ids, k, width)
+                for c in block:
                     emit.store(builder.fadd(emit.load(y, c * LANES), next(found)), y, c * LANES)
 
-        for first in range(0, TOGETHER, at_once := TOGETHER if emit.has_wide_registers() else 1):
-            combine(first, at_once)
+        at_once = 4 if emit.has_wide_registers() else 1
+        for first in range(0, vectors, at_once):
+            combine(range(first, min(first + at_once, vectors)))
         return context.get_dummy_value()
 
-    return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, columns, soon, lines), generate
+    return types.void(sums, weights, _w, across, step, rows, _rows, pitch, count, columns, soon, asked), generate

@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import types
 
-from w2v_spark.kernels.emitter import Emitter, literal, micro_kernel
+from w2v_spark.kernels.emitter import INT64, Emitter, literal, micro_kernel
 from w2v_spark.kernels.sizes import LANES
 
 
@@ -36,11 +36,28 @@ def dots_with_rows(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature, arguments)
         scores, x, matrix, rows = (emit.start(which) for which in (0, 2, 4, 6))
-        found = [(emit.row(matrix, rows, j, emit.integer(8)), 0) for j in range(count_)]
-        emit.store(emit.dot_products(x, found, emit.vectors(8)), scores)
+        pairs = [(x, emit.row(matrix, rows, j, emit.integer(8)), 0) for j in range(count_)]
+        emit.store(emit.dot_products(pairs, emit.vectors(8)), scores)
         return context.get_dummy_value()
 
     return types.void(scores, _s, x, _x, matrix, start, rows, _rows, width, count), generate
+
+
+@micro_kernel
+def dots_of_pairs(
+    typing: Any, scores: Any, _s: Any, x: Any, _x: Any, matrix: Any, start: Any, rows: Any, _rows: Any, width: Any
+) -> Any:
+    """Dot products: scores[j] = x[j * width :] . row rows[j] for j < 16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature, arguments)
+        (scores, x, matrix, rows), width = (emit.start(which) for which in (0, 2, 4, 6)), emit.integer(8)
+        ones = [emit.at(x, builder.mul(INT64(j), width)) for j in range(LANES)]
+        pairs = [(one, emit.row(matrix, rows, j, width), 0) for j, one in enumerate(ones)]
+        emit.store(emit.dot_products(pairs, emit.vectors(8)), scores)
+        return context.get_dummy_value()
+
+    return types.void(scores, _s, x, _x, matrix, start, rows, _rows, width), generate
 
 
 @micro_kernel
