@@ -52,7 +52,7 @@ class Scores(NamedTuple):
     turned: Floats  # those of one share, side by side, [width, SHARE]
     negative: Floats  # scores of each hidden vector, in that order, with each negative of its share, [ROWS, SHARE]
     used: Floats  # how much the score counts: not without contexts, nor where the negative is the centre
-    positive: Floats  # scores of each hidden vector with its centre, [ROWS], and room for what a micro-kernel writes
+    positive: Floats  # scores of each hidden vector with its centre, [ROWS]
     seen: Floats  # 1.0 where the centre has contexts, like positive
 
 
@@ -66,8 +66,8 @@ def make_scores(width: Any) -> Scores:
         aligned_zeros(width * SHARE),
         aligned_zeros(ROWS * SHARE),
         aligned_zeros(ROWS * SHARE),
-        aligned_zeros(ROWS + LANES),
-        aligned_zeros(ROWS + LANES),
+        aligned_zeros(ROWS),
+        aligned_zeros(ROWS),
     )
 
 
