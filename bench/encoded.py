@@ -32,7 +32,7 @@ class EncodedRun:
     @classmethod
     def open(cls, output: str) -> EncodedRun:
         # imports pyspark, which the machine with the card may lack
-        from w2v_spark.spark.claim import open_encoded
+        from w2v_spark.spark.run import open_encoded
 
         found, parent = open_encoded(Place.open(output))
         vocabulary = found.read()

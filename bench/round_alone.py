@@ -22,9 +22,10 @@ from memory import read_process, tree
 
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.claim import claim_output, open_encoded
+from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.layout import resolve
 from w2v_spark.spark.rounds import run_round, write_start
+from w2v_spark.spark.run import open_encoded
 from w2v_spark.spark.session import block_session, own_session
 from w2v_spark.training.schedule import Round
 from w2v_spark.training.shard import ShardJob

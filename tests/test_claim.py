@@ -16,8 +16,9 @@ from w2v_spark import store
 from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.place import Place
 from w2v_spark.spark import fit, lease
-from w2v_spark.spark.claim import Run, claim_output
+from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.read import Source
+from w2v_spark.spark.run import Run
 from w2v_spark.workdir.pointer import Pointer
 
 if TYPE_CHECKING:

@@ -136,7 +136,7 @@ def test_an_interrupted_run_does_no_pass_again(
     with monkeypatch.context() as patched, pytest.raises(Interrupted), caplog.at_level(logging.INFO, "w2v_spark"):
         interrupt(patched, count, "write_vocabulary", lambda *_: True)
         joined_by_spark(source, tmp_path / "out", phrases=2, **ALL)
-    assert "reuse the phrases found before, pass 1" in caplog.messages and "pass 2 found" in caplog.text
+    assert "reuse from an earlier run: phrases-1" in caplog.messages and "pass 2 found" in caplog.text
     with monkeypatch.context() as patched:
         patched.setattr(phrases, "_write_pass", None)
         patched.setattr(count, "write_counts", None)

@@ -19,10 +19,10 @@ from w2v_spark import store, workdir
 from w2v_spark.errors import DivergenceError, InputError, OutputError, ParamError
 from w2v_spark.place import Place
 from w2v_spark.spark import fit, rounds
-from w2v_spark.spark.claim import open_encoded
 from w2v_spark.spark.loop import train_rounds
 from w2v_spark.spark.read import Source
 from w2v_spark.spark.resume import Progress
+from w2v_spark.spark.run import open_encoded
 from w2v_spark.spark.session import frame_of
 from w2v_spark.vectors.load import read_model
 from w2v_spark.workdir.blocks import BASE, MATRICES, block_batch
@@ -221,7 +221,7 @@ def test_plan_counts_once(
     assert not (tmp_path / "out" / "model.json").exists()
     with caplog.at_level(logging.INFO, "w2v_spark"):
         w2v_spark.train(small_text, tmp_path / "out", **SMALL)
-    assert "reuse the vocabulary counted before" in caplog.messages
+    assert "reuse from an earlier run: vocabulary" in caplog.messages
 
 
 def test_max_vocab_and_keep_work(spark: SparkSession, small_text: Path, tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_another_start_counts_another_vocabulary(
             rows = run.vocabulary.read().to_pylist()
         assert {row["word"] for row in rows if row.get("frozen")} == expected
         assert all(("frozen" in row) == bool(expected) for row in rows)
-    assert len(told(caplog, "reuse the vocabulary counted before")) == 1
+    assert len(told(caplog, "reuse from an earlier run: vocabulary")) == 1
     assert told(caplog, "words are frozen") == ["30 of 39 words are frozen", "1 of 39 words are frozen"]
 
 

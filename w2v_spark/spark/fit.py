@@ -23,7 +23,7 @@ from w2v_spark.pictures import report
 from w2v_spark.place import FileEntry, Place
 from w2v_spark.spark import encode, phrases, publish, rounds
 from w2v_spark.spark.attempts import redo
-from w2v_spark.spark.claim import Run, claim_output
+from w2v_spark.spark.claim import claim_output
 from w2v_spark.spark.freeze import Freeze, check_freeze
 from w2v_spark.spark.layout import Layout, resolve
 from w2v_spark.spark.loop import Encoded, stepped_back, train_rounds
@@ -33,6 +33,7 @@ from w2v_spark.spark.probe import probe
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents, Source, Text, read_documents, source_of
 from w2v_spark.spark.resume import Progress, identity, read_progress, unfinished
+from w2v_spark.spark.run import Run
 from w2v_spark.spark.scoring import Scoring, going_on, settings
 from w2v_spark.spark.session import block_session, get_session, is_local, qualify, require_classic, word_session
 from w2v_spark.spark.vocabulary import count_vocabulary
@@ -42,6 +43,7 @@ from w2v_spark.training.history import last_loss, trained_rounds, words_per_seco
 from w2v_spark.training.schedule import largest_step
 from w2v_spark.vectors.vectors import Vectors
 from w2v_spark.workdir.blocks import block_count
+from w2v_spark.workdir.corpus import CorpusIndex
 from w2v_spark.workdir.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -246,27 +248,25 @@ def _warn_of_large_steps(params: Params) -> None:
 def _encoded(spark: SparkSession, run: Run, documents: Documents, params: Params, vocabulary: Vocabulary) -> Encoded:
     """The corpus as ids, encoded now or by an earlier run on the same input and vocabulary."""
     started = time.perf_counter()
-    key = run.key(run.key_of("vocabulary"), params.max_sentence_length)
-    done = run.done("corpus", key, workdir.CORPUS)
-    if done and run.place("corpus").exists(workdir.CORPUS_INDEX):
-        log.info("reuse the corpus encoded before")
-        return Encoded(run.place("corpus"), done["words"])
-    run.begin("corpus")
     joined = phrases.phrase_tables(run, params.phrases)
-    with live("encoding", tasks_done(spark)):
-        corpus = redo(
-            spark,
-            "encoding",
-            lambda _: encode.write_corpus(spark, documents, params, run.own, vocabulary, joined),
+
+    def write(_: int) -> CorpusIndex:
+        return encode.write_corpus(spark, documents, params, run.own, vocabulary, joined)
+
+    def encode_words() -> dict[str, Any]:
+        with live("encoding", tasks_done(spark)):
+            corpus = redo(spark, "encoding", write)
+        log.info(
+            "encoded %s into %s in %.1f s",
+            counted(corpus.words(), "word"),
+            counted(len(corpus.buckets), "bucket"),
+            time.perf_counter() - started,
         )
-    run.mark("corpus", key, {"words": corpus.words(), "files": store.files_as_json(corpus.files)})
-    log.info(
-        "encoded %s into %s in %.1f s",
-        counted(corpus.words(), "word"),
-        counted(len(corpus.buckets), "bucket"),
-        time.perf_counter() - started,
-    )
-    return Encoded(run.own, corpus.words())
+        return {"words": corpus.words(), "files": store.files_as_json(corpus.files)}
+
+    key = run.key(run.key_of("vocabulary"), params.max_sentence_length)
+    noted = run.once("corpus", key, workdir.CORPUS, encode_words, workdir.CORPUS_INDEX)
+    return Encoded(run.place("corpus"), noted["words"])
 
 
 def _summary(output: Place, params: Params, metrics: list[dict[str, Any]]) -> Trained:

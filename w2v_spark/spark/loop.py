@@ -18,10 +18,10 @@ from w2v_spark.params import Params
 from w2v_spark.place import Place, storage_errors
 from w2v_spark.spark import rounds
 from w2v_spark.spark.attempts import redo
-from w2v_spark.spark.claim import Run
 from w2v_spark.spark.layout import Layout
 from w2v_spark.spark.progress import ReplicaProgress, live, training_line
 from w2v_spark.spark.resume import Progress, write_metrics
+from w2v_spark.spark.run import Run
 from w2v_spark.spark.scoring import SCORES, Scoring, score
 from w2v_spark.spark.session import is_local
 from w2v_spark.training.history import mean_loss, trained_rounds

@@ -12,6 +12,7 @@ work/TAG/tokens/        token, count, joined: removed when the pass is done
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -27,11 +28,11 @@ from w2v_spark.errors import InputError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
 from w2v_spark.spark.attempts import redo
-from w2v_spark.spark.claim import Run
 from w2v_spark.spark.count import words_function
 from w2v_spark.spark.failures import input_errors, plain_errors
 from w2v_spark.spark.progress import live, tasks_done
 from w2v_spark.spark.read import Documents
+from w2v_spark.spark.run import Run
 from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import read_table, writer
 
@@ -54,11 +55,8 @@ def find_phrases(spark: SparkSession, run: Run, documents: Documents, params: Pa
     """Find the phrases of every pass, or use those that an earlier run found in the same words (by their key)."""
     for number in range(1, params.phrases + 1):
         key = run.key(words_key, params.phrase_min_count, params.phrase_threshold, number)
-        if run.done(_stage(number), key, f"{_PHRASES}/{number}"):
-            log.info("reuse the phrases found before, pass %d", number)
-        else:
-            _forget_from(run, number)
-            run.mark(_stage(number), key, _find_pass(spark, run, documents, params, number))
+        find = functools.partial(_find_pass, spark, run, documents, params, number)
+        run.once(_stage(number), key, f"{_PHRASES}/{number}", find)
 
 
 def _find_pass(spark: SparkSession, run: Run, documents: Documents, params: Params, number: int) -> dict[str, Any]:
@@ -89,14 +87,6 @@ def phrase_tables(run: Run, passes: int) -> list[PhraseTable]:
 
 def _stage(number: int) -> str:
     return f"{_PHRASES}-{number}"
-
-
-def _forget_from(run: Run, number: int) -> None:
-    """Forget this pass, those after it, and all that was counted from them."""
-    for stage in [name for name in run.stages if name.startswith(f"{_PHRASES}-")]:
-        if int(stage.rpartition("-")[2]) >= number:
-            del run.stages[stage]
-    run.begin("counts")
 
 
 def _write_pass(

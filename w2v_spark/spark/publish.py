@@ -15,8 +15,8 @@ from w2v_spark import store
 from w2v_spark.array_types import Floats
 from w2v_spark.errors import FormatError
 from w2v_spark.place import FileEntry, Place
-from w2v_spark.spark.claim import Run
 from w2v_spark.spark.failures import plain_errors
+from w2v_spark.spark.run import Run
 from w2v_spark.spark.session import described, frame_of
 from w2v_spark.spark.tables import columns_of, read_table, writer
 from w2v_spark.spark.tasks import ids

@@ -11,7 +11,7 @@ from w2v_spark import __version__, store, workdir
 from w2v_spark.errors import FormatError, OutputError
 from w2v_spark.params import Params, spelt
 from w2v_spark.place import Place
-from w2v_spark.spark.claim import Run
+from w2v_spark.spark.run import Run
 from w2v_spark.workdir.pointer import NO_WAY_ON, Pointer
 from w2v_spark.workdir.vocabulary import Vocabulary
 

@@ -38,11 +38,11 @@ from w2v_spark.corpus.vocab import initial_vectors
 from w2v_spark.errors import DivergenceError, FormatError, StorageError
 from w2v_spark.params import Params
 from w2v_spark.place import Place
-from w2v_spark.spark.claim import Run
 from w2v_spark.spark.devices import own_gpu
 from w2v_spark.spark.failures import plain_errors
 from w2v_spark.spark.layout import Layout
 from w2v_spark.spark.placement import in_partitions
+from w2v_spark.spark.run import Run
 from w2v_spark.spark.session import described
 from w2v_spark.spark.tables import columns_of, writer
 from w2v_spark.spark.tasks import all_is_loaded, ids, this_task
