@@ -166,8 +166,8 @@ def compile_kernel(
     elif loss == "softmax":
         train = compile_softmax(width, bags, freezing)
     elif bags:
-        train, arguments = compile_cbow(width, exclude_window, freezing), (window_size, negative, mean)
+        train, arguments = compile_cbow(vector_size, exclude_window, freezing), (window_size, negative, mean)
     else:
         compiler = compile_sgns_matrix if matrix_unit else compile_sgns
-        train, arguments = compiler(width, window_size, exclude_window, freezing), (negative,)
+        train, arguments = compiler(vector_size, window_size, exclude_window, freezing), (negative,)
     return Kernel(loss, vector_size, freezing, arguments, train, matrix_unit)

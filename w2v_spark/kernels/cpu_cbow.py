@@ -32,7 +32,7 @@ from w2v_spark.kernels.cpu_tile import Model, weighted_loss
 from w2v_spark.kernels.simd import add_combination, copy, find, logistic_gradient, lowest_bit
 from w2v_spark.kernels.simd_tile import ROWS_AT_ONCE, TOGETHER, ListedRows, add_combinations, multiply, turn
 from w2v_spark.kernels.simd_ways import dots_of_pairs
-from w2v_spark.kernels.sizes import LANES, MEASURED, TILE_ROWS, slabs
+from w2v_spark.kernels.sizes import LANES, MEASURED, TILE_ROWS, slabs, whole_vectors
 
 NEGATIVES = 64  # of a bag; with 32 half a point of analogies is lost
 SHARE = TILE_ROWS  # of them, for one centre: with all 64 a bag takes 1.5 times as long, for the same analogies
@@ -100,10 +100,12 @@ def choose_negatives(scores: Scores, now: Any, strip: Strip, at: Any, rows: Any,
 
 
 @inner
-def score(scores: Scores, bag: Bag, now: Any, words: Any, first: Any, syn1: Any, width: Any, apart: Any) -> None:
+def score(
+    scores: Scores, bag: Bag, now: Any, words: Any, first: Any, syn1: Any, size: Any, width: Any, apart: Any
+) -> None:
     """Dot products of each hidden vector with its centre, words[first + i], and with the negatives of its share.
 
-    The hidden vectors of a share are `apart` floats from each other.
+    Vectors have `size` floats, their rows `width`; the hidden vectors of a share are `apart` floats from each other.
     """
     for j in range(NEGATIVES):
         row = np.int64(scores.negatives[now + j]) * width
@@ -118,7 +120,7 @@ def score(scores: Scores, bag: Bag, now: Any, words: Any, first: Any, syn1: Any,
                 turn(scores.turned, column * SHARE + k, SHARE, scores.rows, own, width)
         for i in range(0, ROWS // SHARES, ROWS_AT_ONCE):
             at, x = (share * (ROWS // SHARES) + i) * SHARE, share * width + i * apart
-            multiply(scores.negative, at, bag.hidden, x, apart, scores.turned, 0, width)
+            multiply(scores.negative, at, bag.hidden, x, apart, scores.turned, 0, size)
 
 
 @inner
@@ -189,11 +191,13 @@ def update_negatives(
 
 
 @functools.cache
-def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
-    """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
-    are made by `cpu.Kernel`.
+def compile_cbow(size: int, exclude: bool, freezing: bool) -> Any:
+    """The compiled kernel for vectors of `size` floats, with `exclude_window` and frozen words or without; its
+    arguments are made by `cpu.Kernel`.
     """
-    wide, columns, narrow, fewer = slabs(width)
+    width = whole_vectors(size)
+    wide, pitch, narrow, fewer = slabs(width)
+    columns = min(size, pitch)  # the padding of a row that is one slab costs nothing
     has_narrow = narrow > 0  # else the code for them is not even compiled
     apart = SHARES * width  # a literal for the compiled code
 
@@ -236,7 +240,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
                 samples += found
                 fill_bag(bag, strip, at, rows, filled, inputs, mean, window, width)
                 choose_negatives(scores, now, strip, at, rows, window, exclude)
-                score(scores, bag, now, words, first, outputs, width, apart)
+                score(scores, bag, now, words, first, outputs, size, width, apart)
                 unmeasured += 1
                 if unmeasured > MEASURED:
                     unmeasured = 1
@@ -248,7 +252,7 @@ def compile_cbow(width: int, exclude: bool, freezing: bool) -> Any:
                 column = 0
                 for _ in range(wide):
                     update_negatives(scores, bag, now, words, first + rows, window, rows, model, column, width, columns)
-                    column += columns
+                    column += pitch
                 if has_narrow:
                     for _ in range(narrow):
                         update_negatives(

@@ -41,11 +41,13 @@ def cpu_name() -> str:
 
 
 @functools.cache
-def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
-    """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
-    are made by `cpu.Kernel`.
+def compile_sgns(size: int, window: int, exclude: bool, freezing: bool) -> Any:
+    """The compiled kernel for vectors of `size` floats, with `exclude_window` and frozen words or without; its
+    arguments are made by `cpu.Kernel`.
     """
+    width = whole_vectors(size)
     wide, pitch, narrow, fewer = slabs(width)
+    columns = min(size, pitch)  # the padding of a row that is one slab costs nothing
     has_narrow = narrow > 0  # else the code for them is not even compiled
     band = whole_vectors(2 * window + 1)
     rest = (2 * window + 1) % LANES
@@ -91,8 +93,8 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 tile.negative_scores[:] = 0
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
-                    gather(tile, cut, words, model, slab, window, width, pitch, pitch)
-                    score(tile, cut, slab, window, band, rest, pitch, pitch)
+                    gather(tile, cut, words, model, slab, window, width, pitch, columns)
+                    score(tile, cut, slab, window, band, rest, pitch, columns)
                 if has_narrow:
                     for s in range(narrow):
                         slab = Slab(wide + s, wide * pitch + s * fewer)
@@ -108,8 +110,8 @@ def compile_sgns(width: int, window: int, exclude: bool, freezing: bool) -> Any:
                 )
                 for s in range(wide):
                     slab = Slab(s, s * pitch)
-                    scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, pitch)
-                    scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, pitch)
+                    scatter_outputs(tile, cut, words, model, slab, window, band, width, pitch, columns)
+                    scatter_contexts(tile, cut, words, model, frozen, slab, window, band, width, pitch, columns)
                 if has_narrow:
                     for s in range(narrow):
                         slab = Slab(wide + s, wide * pitch + s * fewer)

@@ -118,10 +118,11 @@ def slow_repeated(tile: Tile, cut: Cut, words: Any, window: Any, outputs: Any, m
 
 
 @functools.cache
-def compile_sgns_matrix(width: int, window: int, exclude: bool, freezing: bool) -> Any:
-    """The compiled kernel for rows of `width` floats, with `exclude_window` and frozen words or without; its arguments
-    are made by `cpu.Kernel`.
+def compile_sgns_matrix(size: int, window: int, exclude: bool, freezing: bool) -> Any:
+    """The compiled kernel for vectors of `size` floats, with `exclude_window` and frozen words or without; its
+    arguments are made by `cpu.Kernel`.
     """
+    width = whole_vectors(size)
     around = whole_vectors(TILE_ROWS + 2 * window)
     outputs = around + TILE_NEGATIVES
 

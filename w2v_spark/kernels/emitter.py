@@ -11,7 +11,7 @@ from numba.core.cgutils import unpack_tuple
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
-from w2v_spark.kernels.sizes import LANES, slabs
+from w2v_spark.kernels.sizes import LANES, slabs, whole_vectors
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INTEGERS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
@@ -42,13 +42,18 @@ class Emitter:
         _, _, features = self.context.codegen().magic_tuple()
         return "+avx512f" in features
 
+    def register(self) -> Any:
+        """What one register holds: 16 floats, or 8 of AVX2."""
+        return VECTOR if self.has_wide_registers() else HALF
+
     def integer(self, which: int) -> Any:
         """The argument as int64."""
         return self.context.cast(self.builder, self.arguments[which], self.kinds[which], types.int64)
 
     def vectors(self, which: int) -> Any:
-        """How many vectors the argument's floats are, as int64."""
-        return self.builder.lshr(self.integer(which), INT64(LANES.bit_length() - 1))
+        """How many vectors the argument's floats are, the last perhaps with padding, as int64."""
+        rounded_up = self.builder.add(self.integer(which), INT64(LANES - 1))
+        return self.builder.lshr(rounded_up, INT64(LANES.bit_length() - 1))
 
     def single(self, which: int) -> Any:
         """The argument as float32."""
@@ -74,25 +79,25 @@ class Emitter:
         return self.at(matrix, self.builder.mul(number, width))
 
     def load(self, pointer: Any, index: Any = 0, kind: Any = VECTOR) -> Any:
-        """16 floats or integers, wherever they lie."""
+        """A vector of floats or integers, wherever they lie."""
         value = self.builder.load(self.builder.bitcast(self.at(pointer, index), kind.as_pointer()))
         value.align = 4
         return value
 
     def store(self, value: Any, pointer: Any, index: Any = 0) -> None:
-        """Write 16 floats."""
-        stored = self.builder.store(value, self.builder.bitcast(self.at(pointer, index), VECTOR.as_pointer()))
+        """Write a vector, wherever it is to lie."""
+        stored = self.builder.store(value, self.builder.bitcast(self.at(pointer, index), value.type.as_pointer()))
         stored.align = 4
 
-    def constant(self, value: float) -> Any:
+    def constant(self, value: float, kind: Any = VECTOR) -> Any:
         """A vector of one number."""
-        return ir.Constant(VECTOR, [ir.Constant(FLOAT, value)] * LANES)
+        return ir.Constant(kind, [ir.Constant(FLOAT, value)] * kind.count)
 
-    def broadcast(self, scalar: Any) -> Any:
-        """A vector of one float or integer."""
-        undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
+    def broadcast(self, scalar: Any, count: int = LANES) -> Any:
+        """A vector of so many times one float or integer."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, INT32(0))
-        return self.builder.shuffle_vector(first, undefined, lanes([0] * LANES))
+        return self.builder.shuffle_vector(first, undefined, lanes([0] * count))
 
     def fma(self, x: Any, y: Any, z: Any) -> Any:
         """The product x * y plus z, rounded once."""
@@ -139,9 +144,7 @@ class Emitter:
 
     def slabs(self, width: int, work: Callable[[Any, int], None]) -> None:
         """`work(column, vectors)` for each slab of a row of `width` floats: its first column, and its vectors."""
-        if width % LANES:
-            raise ValueError(f"a row must be whole vectors of {LANES} floats, not {width}")
-        wide, columns, narrow, fewer = slabs(width)
+        wide, columns, narrow, fewer = slabs(whole_vectors(width))
 
         def run(first: int, count: int, columns: int) -> None:
             def step(i: Any, _: list[Any]) -> list[Any]:
@@ -181,8 +184,7 @@ class Emitter:
                 others = [self.load(self.at(start, column), behind, kind) for _, start, behind in pairs]
                 return [self.fma(one, other, s) for one, other, s in zip(ones, others, sums, strict=True)]
 
-            zero = ir.Constant(kind, [ir.Constant(FLOAT, 0.0)] * kind.count)
-            return self.loop(vectors, [zero] * len(pairs), step)
+            return self.loop(vectors, [self.constant(0.0, kind)] * len(pairs), step)
 
         if self.has_wide_registers():
             sums = dots(pairs, 0, VECTOR)
@@ -209,4 +211,4 @@ class Emitter:
 
 def lanes(indices: list[int]) -> Any:
     """The mask of a shuffle."""
-    return ir.Constant(INTEGERS, [INT32(i) for i in indices])
+    return ir.Constant(ir.VectorType(INT32, len(indices)), [INT32(i) for i in indices])
