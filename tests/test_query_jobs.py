@@ -15,6 +15,7 @@ import pytest
 from make_model_v1 import MODEL_V1, write_model
 from test_evaluate_jobs import write_test_files
 
+from w2v_spark.cli import main as w2v_main
 from w2v_spark.cli_common import guarded
 from w2v_spark.cli_evaluate import evaluate_main
 from w2v_spark.cli_query import query_main
@@ -35,12 +36,13 @@ def query(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return out
 
 
-def run(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(name: str, *arguments: str, cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     """A job in a process of its own, without Java and without our package on the path."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "JAVA_HOME", "SPARK_HOME")}
     environment["PATH"] = "/nowhere"
     command = [sys.executable, str(JOBS / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+    done = subprocess.run(command, capture_output=True, input=stdin, cwd=cwd, env=environment)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_similar(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +88,33 @@ def test_vector(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_vectors_of_several_words_are_lines_of_word2vecs_text(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = query(capsys, "vector", "MEDOKE", "susuki").splitlines()
+    assert [line.split()[0] for line in lines] == ["medoke", "susuki"]
+    found = np.array([line.split()[1:] for line in lines], np.float32)
+    assert np.array_equal(found, Vectors.open(MODEL_V1)[["medoke", "susuki"]])
+
+
+def test_words_from_standard_input(tmp_path: Path) -> None:
+    for command in ("vector", "similar"):
+        given = run("query.py", *V1, command, "susuki", "medoke", cwd=tmp_path)
+        piped = run("query.py", *V1, command, "-", cwd=tmp_path, stdin=b"susuki\r\n\nmedoke\n")
+        assert (piped.returncode, piped.stdout, piped.stderr) == (0, given.stdout, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (b" \n", "standard input has no words: give one a line"),
+        (b"susuki\n\xff\n", "the words on standard input are not UTF-8: byte 7 is 0xff"),
+        (b"susuki\nq\n", "word 'q' is not in the vocabulary of 200 words"),
+    ],
+)
+def test_mistakes_on_standard_input(tmp_path: Path, words: bytes, message: str) -> None:
+    done = run("query.py", *V1, "vector", "-", cwd=tmp_path, stdin=words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = {"word": "medoke", "cosine": 0.924369}, {"word": "fizeda", "cosine": 0.922126}
     assert json.loads(query(capsys, "similar", "--json", "--top", "2", "SUSUKI")) == {
@@ -104,8 +133,9 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         "cosine": 0.924369,
     }
     answer = json.loads(query(capsys, "vector", "susuki", "--json"))
-    assert (answer["command"], answer["word"], len(answer["vector"])) == ("vector", "susuki", 16)
-    assert answer["vector"][0] == 0.33358648
+    [of_word] = answer.pop("vectors")
+    assert answer == {"command": "vector"} and list(of_word) == ["word", "vector"]
+    assert (of_word["word"], len(of_word["vector"]), of_word["vector"][0]) == ("susuki", 16, 0.33358648)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +167,23 @@ def test_query_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -
         query_main([*V1, *arguments])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("usage: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "m5", "similar", "king"], "unrecognized option --model"),
+        (["--topn", "3", "similar", "king"], "unrecognized option --topn (did you mean '--top'?)"),
+    ],
+)
+def test_options_that_are_not_known_before_the_command(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    for main, before in ((query_main, []), (w2v_main, ["query"])):
+        with pytest.raises(SystemExit) as stop:
+            main([*before, *arguments])
+        assert stop.value.code == 2
+        assert capsys.readouterr().err.endswith(f"error: {message}\n")
 
 
 def test_ctrl_c_ends_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ def run_command(
 
 def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments; where an option is not known, the error names the one that may be meant."""
+    _check_before_command(parser, sys.argv[1:] if argv is None else argv)
     args, rest = parser.parse_known_args(argv)
     if not rest:
         return args
@@ -46,6 +47,17 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
     values = trains and {word.lower() for word in rest} <= {"true", "false"}
     hint = " (a switch takes no value: --lowercase or --no-lowercase)" if values else ""
     parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+
+
+def _check_before_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Refuse options that are not known before a command word: argparse would take their values for the command."""
+    commands = next((a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
+    for number, word in enumerate(words if commands else ()):
+        if word in commands:
+            return _check_before_command(commands[word], words[number + 1 :])
+        option, known = word.partition("=")[0], parser._option_string_actions
+        if option.startswith("--") and option not in known:
+            parser.error(f"unrecognized option {option}{parameter_hint(option, known, option_name)}")
 
 
 def _options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterator[str]:

@@ -26,7 +26,10 @@ def query_lines(answer: Mapping[str, Any]) -> list[str]:
         case "similarity":
             return [f"{_value(answer):.4f}"]
         case _:
-            numbers = [f"{x:10.6f}" for x in answer["vector"]]
+            found = answer["vectors"]
+            if len(found) > 1:
+                return [" ".join([shown(v["word"]), *map(str, v["vector"])]) for v in found]
+            numbers = [f"{x:10.6f}" for x in found[0]["vector"]]
             return [" ".join(numbers[i : i + NUMBERS_A_LINE]) for i in range(0, len(numbers), NUMBERS_A_LINE)]
 
 
