@@ -7,9 +7,6 @@ one name: `vector_size` in Python and TOML, `--vector-size` on the command line,
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,47 +15,12 @@ from typing import Any, TypedDict
 
 from w2v_spark.errors import ParamError, one_line
 from w2v_spark.names import hint_or_known
+from w2v_spark.param_spec import Spec, checked, shown
 
 AUTO = "auto"
 NONE = "none"
 _LONGEST_TOML = 1 << 20
 _MOST_ROUNDS = 100_000  # their schedule lies in the driver's memory
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a parameter may be: `kind` is its type, `low` and `high` are inclusive, `unset` is the word that stands for
-    None.
-    """
-
-    kind: type
-    help: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    # what a name may be beside the choices: a word for it, and its pattern
-    form: tuple[str, str] | None = None
-    unset: str | None = None
-
-    def allowed(self) -> str:
-        """The allowed values in words, for messages and the README."""
-        if self.choices:
-            text = "one of " + ", ".join(self.choices) + (f", or {self.form[0]}" if self.form else "")
-        elif self.kind is bool:
-            text = "true or false"
-        elif self.kind is str:
-            text = "a name"
-        else:
-            noun, style = ("an integer", ",") if self.kind is int else ("a number", "g")
-            if self.high is not None:
-                text = f"{noun} from {self.low:{style}} to {self.high:{style}}"
-            else:
-                text = f"{noun} of at least {self.low:{style}}" if self.low is not None else noun
-        return f"{text}, or {self.unset}" if self.unset else text
-
-    def holds(self, number: float) -> bool:
-        """Whether a number lies within the limits."""
-        return (self.low is None or self.low <= number) and (self.high is None or number <= self.high)
 
 
 def _param(default: Any, help: str, kind: type | None = None, **limits: Any) -> Any:
@@ -151,7 +113,7 @@ class Params:
                 f"parameter min_step_size given invalid value {self.min_step_size:g}: must be at most step_size "
                 f"({self.step_size:g})"
             )
-        if (rounds := self.max_iter * (self.rounds_per_epoch or 1)) > _MOST_ROUNDS:
+        if (rounds := self.max_iter * self.rounds_of_an_epoch) > _MOST_ROUNDS:
             raise ParamError(
                 f"parameter rounds_per_epoch given invalid value {self.rounds_per_epoch}: with max_iter "
                 f"{self.max_iter} that makes {rounds:,} rounds, and a run may have {_MOST_ROUNDS:,}"
@@ -166,6 +128,21 @@ class Params:
                 f"parameter merge_rule given invalid value {self.merge_rule!r}: must be another with loss "
                 "hierarchical_softmax, as it weighs by counts of words, and the tree's inner nodes are none"
             )
+
+    @property
+    def replicas(self) -> int:
+        """`num_replicas`; auto, not resolved yet, counts as one."""
+        return self.num_replicas or 1
+
+    @property
+    def threads(self) -> int:
+        """`threads_per_replica`; auto, not resolved yet, counts as one."""
+        return self.threads_per_replica or 1
+
+    @property
+    def rounds_of_an_epoch(self) -> int:
+        """`rounds_per_epoch`; auto, not resolved yet, counts as one."""
+        return self.rounds_per_epoch or 1
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "") -> Params:
@@ -254,7 +231,7 @@ def _check_names(values: Mapping[str, Any], source: str) -> None:
     for name in values:
         if name not in known:
             where = f" in {source}" if source else ""
-            raise ParamError(f"unknown parameter {_shown(name)}{where}{hint_or_known(name, known)}")
+            raise ParamError(f"unknown parameter {shown(name)}{where}{hint_or_known(name, known)}")
 
 
 def option_name(name: str) -> str:
@@ -271,62 +248,3 @@ def spelt(name: str, value: object) -> str:
         return str(value).lower()
     # in short where that is the same number
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-def _shown(value: Any) -> str:
-    """A value in a message, cut where it is long: it may be a file's whole content."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, a list in a list in a list
-        return f"{type(value).__name__} too large to show"
-    return text if len(text) <= 500 else text[:497] + "..."
-
-
-def _letters(choice: str) -> str:
-    return re.sub(r"[-_ ]", "", choice).lower()
-
-
-def checked(name: str, spec: Spec, value: Any) -> Any:
-    """The value in its parameter's own type; numpy scalars and, for numbers and switches, their spelling as text are
-    accepted.
-    """
-
-    def wrong() -> ParamError:
-        alike = [choice for choice in spec.choices if _letters(choice) == _letters(str(value))]
-        hint = f" (did you mean {alike[0]!r}?)" if alike else ""
-        return ParamError(f"parameter {name} given invalid value {_shown(value)}: must be {spec.allowed()}{hint}")
-
-    if value is None or (isinstance(value, str) and spec.unset and value.lower() == spec.unset):
-        if spec.unset:
-            return None
-        raise wrong()
-    if spec.kind is bool:
-        if isinstance(value, str) and value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        if type(value).__name__ not in ("bool", "bool_"):
-            raise wrong()
-        return bool(value)
-    if spec.kind is str:
-        if not isinstance(value, str) or not value or (spec.choices and value not in spec.choices):
-            if not (isinstance(value, str) and spec.form and re.fullmatch(spec.form[1], value)):
-                raise wrong()
-        return value
-    number = _number(spec.kind, value)
-    if number is None or not spec.holds(number):
-        raise wrong()
-    return number
-
-
-def _number(kind: type, value: Any) -> int | float | None:
-    """The value as `kind`, or None where it is no such number."""
-    try:
-        if isinstance(value, str):
-            value = kind(value)
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-            return None
-    except (ValueError, OverflowError):  # no number at all, or an integer that no float holds
-        return None
-    if kind is float:
-        return float(value)
-    whole = int(value)  # type: ignore[call-overload]  # every Real of numpy and Python has __int__ or __trunc__
-    return whole if whole == value else None

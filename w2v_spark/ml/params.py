@@ -14,7 +14,8 @@ from pyspark.ml.param.shared import HasInputCol, HasMaxIter, HasOutputCol, HasSe
 
 from w2v_spark.errors import ParamError
 from w2v_spark.names import hint_or_known
-from w2v_spark.params import NONE, Spec, checked, default, specs
+from w2v_spark.param_spec import Spec, checked
+from w2v_spark.params import NONE, default, specs
 
 Stage = TypeVar("Stage", bound=type)
 

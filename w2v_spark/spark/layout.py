@@ -80,7 +80,7 @@ def _wait_for_room(spark: SparkSession, params: Params, replicas: int) -> None:
     if params.device == "cuda":
         wait_for_executors(spark, -(-replicas // max(1, gpus_of_an_executor(spark))), "executors")
     else:
-        threads = min(params.threads_per_replica or 1, *cores_of_each(spark))
+        threads = min(params.threads, *cores_of_each(spark))
         wait_for_executors(spark, replicas * threads, "cores", at_a_time=threads)
 
 

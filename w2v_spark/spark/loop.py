@@ -52,8 +52,8 @@ def train_rounds(
     scoring: Scoring | None = None,
 ) -> Progress:
     """Train round after round from where `progress` is to the end, or until the scores no longer rise."""
-    replicas = params.num_replicas or 1
-    schedule = plan_rounds(params.max_iter, params.rounds_per_epoch or 1, replicas, layout.merges_in_a_round)
+    replicas = params.replicas
+    schedule = plan_rounds(params.max_iter, params.rounds_of_an_epoch, replicas, layout.merges_in_a_round)
     if progress.pointer.round:
         log.info("going on after round %d/%d, where this run was interrupted", progress.pointer.round, len(schedule))
     started = time.perf_counter() - sum(r.seconds for r in trained_rounds(progress.metrics))

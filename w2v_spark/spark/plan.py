@@ -44,7 +44,7 @@ class Plan:
     @property
     def replicas(self) -> int:
         """Replicas in all."""
-        return self.params.num_replicas or 1
+        return self.params.replicas
 
     @property
     def side_by_side(self) -> int:
@@ -57,12 +57,12 @@ class Plan:
             return cores
         if self._on_gpus:
             return min(self.gpus, cores)
-        return cores // (self.task_cores or self.params.threads_per_replica or 1)
+        return cores // (self.task_cores or self.params.threads)
 
     @property
     def rounds(self) -> int:
         """Rounds in the whole run."""
-        return self.params.max_iter * (self.params.rounds_per_epoch or 1)
+        return self.params.max_iter * self.params.rounds_of_an_epoch
 
     @property
     def model_bytes(self) -> int:
@@ -78,7 +78,7 @@ class Plan:
         # a longer bucket than those that were measured: as read, without the rows of its neighbours, and as ids
         bucket = 3 * 4 * max(0, self.words // bucket_count(self.words) - BUCKET_WORDS)
         pieces = _GPU_PIECES_BYTES if self._on_gpus else 0
-        readers = 0 if self._on_gpus else (self.params.threads_per_replica or 1) - 1
+        readers = 0 if self._on_gpus else self.params.threads - 1
         reading = min(_READING_BYTES * readers, self.model_bytes)
         rest = bucket + pieces + reading + self._exchange_bytes + _REPLICA_BYTES
         return self.vocabulary * self._word_bytes + rest
@@ -90,7 +90,7 @@ class Plan:
         """
         if not self._direct:
             return 0
-        halves = 2 * (self.params.threads_per_replica or 1) + 1 + 2
+        halves = 2 * self.params.threads + 1 + 2
         return (self.replicas - 1) * halves * min(BLOCK_BYTES, self.model_bytes // self.replicas) // 2
 
     @property
@@ -176,7 +176,7 @@ class Plan:
         return (
             f"train {counted(self.vocabulary, 'word')} x {p.vector_size} on {counted(self.words, 'word')} x "
             f"{counted(p.max_iter, 'epoch')}: {counted(self.replicas, 'replica')} of "
-            f"{counted(p.threads_per_replica or 1, 'thread')} on {counted(self.executors, 'executor')}, "
+            f"{counted(p.threads, 'thread')} on {counted(self.executors, 'executor')}, "
             f"{counted(self.rounds, 'round')}"
         )
 

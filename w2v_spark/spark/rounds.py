@@ -120,7 +120,7 @@ def run_round(
     """Train and merge one round into a directory of this attempt; the caller moves the pointer. DivergenceError where
     its model is not to be gone on with.
     """
-    replicas = job.params.num_replicas or 1
+    replicas = job.params.replicas
     if job.params.exchange == "direct":
         new_model, partitions = _together, replicas
     else:
@@ -140,7 +140,7 @@ def run_round(
 def _through_storage(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> DataFrame:
     """The new model, of replicas that send their changes through the shuffle; a lone one has nothing to merge with."""
     params, base, gpus = job.params, job.base, layout.gpus
-    replicas, size = params.num_replicas or 1, params.vector_size
+    replicas, size = params.replicas, params.vector_size
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for shard in ids(batches):
@@ -160,7 +160,7 @@ def _through_storage(spark: SparkSession, work: str, job: ShardJob, layout: Layo
 def _together(spark: SparkSession, work: str, job: ShardJob, layout: Layout) -> DataFrame:
     """The new model, of replicas that merge by themselves while all of them run."""
     gpus, size = layout.gpus, job.params.vector_size
-    replicas, token = job.params.num_replicas or 1, secrets.token_hex(32)
+    replicas, token = job.params.replicas, secrets.token_hex(32)
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = BarrierTaskContext.get()
@@ -203,7 +203,7 @@ def merge_blocks(rows: Iterable[_Row], blocks: Iterator[tuple[str, int, pa.Buffe
     """Fold rows, the replicas' changes sorted by matrix, block and shard, into the last model's blocks, which come in
     the same order; metrics pass through.
     """
-    size, replicas, groups = params.vector_size, params.num_replicas or 1, groupby(rows, key=_block_of)
+    size, replicas, groups = params.vector_size, params.replicas, groupby(rows, key=_block_of)
     key, group = next(groups, (None, iter(())))
     while key and key[0] == ROUND_METRICS:
         yield from ((row.matrix, row.block, row.shard, row.values) for row in group)

@@ -39,7 +39,7 @@ class Change:
 
 def weighs(params: Params) -> bool:
     """Whether replicas weigh what they changed before they send it."""
-    return params.merge_rule == "sequential" and (params.num_replicas or 1) > 1
+    return params.merge_rule == "sequential" and params.replicas > 1
 
 
 def fold(rule: str, base: Floats, changes: Iterable[Change], replicas: int) -> Floats:

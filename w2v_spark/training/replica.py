@@ -107,7 +107,7 @@ def open_replica(
             yield len(rows)
 
     for matrix in (SYN0, SYN1):
-        seen = sum(side_by_side([written(matrix, blocks) for blocks in files(matrix)], params.threads_per_replica or 1))
+        seen = sum(side_by_side([written(matrix, blocks) for blocks in files(matrix)], params.threads))
         if seen != len(sampling.counts):
             raise FormatError(f"the model has {seen} rows of {matrix}, the vocabulary {len(sampling.counts)}")
     return replica

@@ -109,7 +109,7 @@ def learning_rate(params: Params, position: float) -> float:
     Each of several replicas starts from up to 1.5 times `step_size`, from 8 replicas on, where the rule averages what
     they agree on.
     """
-    more = 1.0 if params.merge_rule == "sequential" else min(1.5, (params.num_replicas or 1) ** 0.2)
+    more = 1.0 if params.merge_rule == "sequential" else min(1.5, params.replicas**0.2)
     first, last = params.step_size * more, params.min_step_size
     return min(first + (last - first) * min(1.0, position / params.max_iter), largest_step(params))
 

@@ -92,7 +92,7 @@ class Terms:
         # a bag's sum is so many times its mean, which is taken to be as long as a row
         sums = cbow and not params.cbow_mean
         longer = {SYN0: around if sums else 1.0, SYN1: around**2 if sums else 1.0}
-        return cls(params, of_rows, longer, words / (params.num_replicas or 1))
+        return cls(params, of_rows, longer, words / params.replicas)
 
     def weights(self, stretch: Round, rows: ReadRows) -> Weights:
         """For a stretch that has ended in the model whose rows `rows` reads."""
@@ -103,7 +103,7 @@ class Terms:
             values, axes[matrix] = self._axes(_PARTNER[matrix], rows)
             # numpy's power has other bits on other processors
             rates[matrix] = np.array([_RATE * math.pow(v * self.longer[matrix], _POWER) for v in values])
-        return Weights(params.num_replicas or 1, step * words, self.of_rows, axes, rates)
+        return Weights(params.replicas, step * words, self.of_rows, axes, rates)
 
     def _axes(self, matrix: str, rows: ReadRows) -> tuple[Doubles, Doubles]:
         """Eigenvalues and axes of the rows of a matrix, each as often as it trains."""

@@ -89,13 +89,13 @@ class Shard:
         self.counts = np.zeros(self.words, np.int64) if job.params.merge_rule == "count_weighted" else None
         corpus = Place.open(job.corpus)
         index = CorpusIndex.read(corpus)
-        replicas = job.params.num_replicas or 1
+        replicas = job.params.replicas
         self._reader, self._buckets = CorpusReader(corpus, index), replica_buckets(index, shard, replicas)
         text = index.words(), index.sentences()
         self._terms = _read_terms(job.vocabulary, job.params, *text) if weighs(job.params) else None
         self._report = _progress_reporter(job.progress_file, shard)
         self.metrics = ShardMetrics(
-            job.round.number, shard, threads=job.params.threads_per_replica or 1, processor=self.replica.processor
+            job.round.number, shard, threads=job.params.threads, processor=self.replica.processor
         )
         self.metrics.seconds_open = time.perf_counter() - started
 

@@ -20,7 +20,7 @@ def train_together(
     """Train replica `number` beside all others; yields its part of the new model, block by block (CHANGE_SCHEMA), then
     its metrics. `host`: where the others reach it; `token`: what all replicas of the round know and nobody else.
     """
-    shard, replicas = Shard(job, number, device), job.params.num_replicas or 1
+    shard, replicas = Shard(job, number, device), job.params.replicas
     base = {matrix: _base(shard, matrix) for matrix in MATRICES}
     threads = shard.metrics.threads
     exchange = Exchange(shard.replica, base, shard.counts, job.params.merge_rule, number, replicas, threads)
