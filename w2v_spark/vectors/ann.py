@@ -41,7 +41,8 @@ class Index:
         threads: int = 0,
     ) -> Self:
         """An index of all words. Higher connectivity and expansion cost time and memory and find more of the true
-        neighbours; dtype is what the index keeps of each number; threads 0 are all cores.
+        neighbours; dtype is what the index keeps of each number; threads 0 are all cores, 1 builds the same index
+        each time: several that add at once may each miss what another has not added yet.
         """
         made = _usearch_index(vectors, metric, dtype, connectivity, expansion_add, expansion_search)
         if not len(vectors):
