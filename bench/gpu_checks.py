@@ -90,9 +90,7 @@ class Task:
 
     def train_cpu(self, epochs: int, seed: int) -> tuple[float, npt.NDArray[np.float32]]:
         """The same on CPU; seconds and syn0."""
-        kernel = compile_kernel(
-            "skip_gram", "negative_sampling", self.size, self.window, self.negative, matrix_unit=False
-        )
+        kernel = compile_kernel("skip_gram", "negative_sampling", self.size, self.window, self.negative, bf16=False)
         syn0, syn1 = (np.zeros((len(self.corpus.words), whole_vectors(self.size)), np.float32) for _matrix in "01")
         syn0[:, : self.size] = self.start(seed)
         pieces, total = list(self.corpus.chunks(PIECE)), epochs * len(self.corpus.ids)

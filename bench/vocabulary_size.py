@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter
 from w2v_spark.kernels.aligned import aligned_matrix
 from w2v_spark.kernels.checks import MAX_VOCABULARY
 from w2v_spark.kernels.cpu import ARCHITECTURES, LOSSES, compile_kernel
-from w2v_spark.kernels.cpu_sgns import cpu_name
+from w2v_spark.kernels.processor import cpu_name
 from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import Params
 from w2v_spark.pictures.canvas import BLUE, ORANGE, save, style

@@ -70,7 +70,7 @@ def test_model_is_the_cpu_kernel_where_one_tile_runs_at_a_time_in_the_order_of_t
     trained[0][:, :100], trained[1][:, :100] = corpus.syn0, corpus.syn1
     outputs = Outputs("negative_sampling", 200, (corpus.noise.slots,))
     tables = (corpus.keep, outputs)
-    expected = sgns_kernel(100, 5, 5, matrix_unit=False)(corpus.ids, corpus.offsets, *trained, *tables, 0.05, 0.05, KEY)
+    expected = sgns_kernel(100, 5, 5, bf16=False)(corpus.ids, corpus.offsets, *trained, *tables, 0.05, 0.05, KEY)
     assert found == pytest.approx(expected, rel=1e-5)
     assert_close(corpus.syn0, syn0, trained[0][:, :100], 3e-5)
     assert_close(corpus.syn1, syn1, trained[1][:, :100], 3e-5)

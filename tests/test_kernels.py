@@ -1,6 +1,9 @@
 """The CPU kernel of skip-gram with negative sampling against the reference."""
 
 import math
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,39 +11,42 @@ import pytest
 from replay_sgns import Corpus, close, replay, sgns_kernel
 
 from w2v_spark.corpus.noise import AliasTable, alias_table, noise_distribution
-from w2v_spark.kernels import cpu, matrix_unit
+from w2v_spark.kernels import processor
 from w2v_spark.kernels.aligned import aligned_matrix
 from w2v_spark.kernels.cpu import compile_kernel
-from w2v_spark.kernels.cpu_sgns import cpu_name
 from w2v_spark.kernels.cuda_reference import round_bf16
-from w2v_spark.kernels.matrix_unit import has_matrix_unit
 from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.processor import cpu_name, has_fast_pairs, has_matrix_unit, multiplies_bf16
 from w2v_spark.kernels.sizes import MEASURED, TILE_ROWS
 
-needs_unit = pytest.mark.skipif(not has_matrix_unit(), reason="this processor has no matrix unit that we may use")
-units = pytest.mark.parametrize("unit", [False, pytest.param(True, marks=needs_unit)], ids=["float32", "bf16"])
+needs_bf16 = pytest.mark.skipif(
+    not multiplies_bf16(), reason="this processor is not faster at bf16, or we may not use it"
+)
+products = pytest.mark.parametrize("rounded", [False, pytest.param(True, marks=needs_bf16)], ids=["float32", "bf16"])
 
 
 # --- the CPU kernel against the reference, with the same random numbers ---
 
 
-def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77, exclude=False, frozen=(), unit=False):
+def check_replay(
+    lengths, vocabulary, size, window, negative, keep=1.0, key=77, exclude=False, frozen=(), rounded=False
+):
     corpus = Corpus(lengths, vocabulary, size, keep)
     corpus.frozen = np.isin(np.arange(vocabulary), frozen) if len(frozen) else None
     corpus.syn0[list(frozen), 0] = -0.0  # adding nothing to it would give another zero
-    if unit:  # so that the first tile's scores, and with them its loss, are exact
+    if rounded:  # so that the first tile's scores, and with them its loss, are exact
         corpus.syn0, corpus.syn1 = round_bf16(corpus.syn0), round_bf16(corpus.syn1)
     before0, before1 = corpus.syn0.copy(), corpus.syn1.copy()
     exact0, exact1, expected = replay(corpus, window, negative, key, exclude=exclude)
     freezing = len(frozen) > 0
-    kernel = sgns_kernel(size, window, negative, exclude_window=exclude, freezing=freezing, matrix_unit=unit)
+    kernel = sgns_kernel(size, window, negative, exclude_window=exclude, freezing=freezing, bf16=rounded)
     words, pairs, loss_sum, loss_pairs = corpus.train(kernel, key)
-    assert kernel.matrix_unit == unit
+    assert kernel.bf16 == rounded
     assert (words, pairs, loss_pairs) == (expected[0], expected[1], expected[3])
     first_tile_alone = words <= MEASURED * TILE_ROWS
-    assert loss_sum == pytest.approx(expected[2], rel=1e-5 if first_tile_alone or not unit else 2e-3)
+    assert loss_sum == pytest.approx(expected[2], rel=1e-5 if first_tile_alone or not rounded else 2e-3)
     # bf16 has 8 bits, and a few words that train each other over and over hand errors on
-    rounding = 3e-5 if not unit else 4e-3 if vocabulary > 3 else 1.2e-2
+    rounding = 3e-5 if not rounded else 4e-3 if vocabulary > 3 else 1.2e-2
     assert not corpus.syn0[:, size:].any() and not corpus.syn1[:, size:].any()
     if pairs == 0:
         assert (corpus.syn0 == before0).all() and (corpus.syn1 == before1).all()
@@ -53,70 +59,113 @@ def check_replay(lengths, vocabulary, size, window, negative, keep=1.0, key=77, 
 SIZES = [(1, 1, 32), (16, 5, 1), (100, 5, 5), pytest.param(300, 20, 5, marks=pytest.mark.slow)]
 
 
-@units
+@products
 @pytest.mark.parametrize(("size", "window", "negative"), SIZES)
 @pytest.mark.parametrize("length", [1, 2, 7, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 5 * TILE_ROWS + 3])
-def test_kernel_equals_the_reference_on_one_sentence(size, window, negative, length, unit):
-    check_replay([length], 50, size, window, negative, unit=unit)
+def test_kernel_equals_the_reference_on_one_sentence(size, window, negative, length, rounded):
+    check_replay([length], 50, size, window, negative, rounded=rounded)
 
 
-@units
+@products
 @pytest.mark.parametrize(("size", "window", "negative"), SIZES)
 @pytest.mark.parametrize("vocabulary", [1, 2, 3, 1000])
-def test_kernel_equals_the_reference_where_negatives_often_are_the_centre(size, window, negative, vocabulary, unit):
-    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, size, window, negative, unit=unit)
+def test_kernel_equals_the_reference_where_negatives_often_are_the_centre(size, window, negative, vocabulary, rounded):
+    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, size, window, negative, rounded=rounded)
 
 
-@units
+@products
 @pytest.mark.parametrize("keep", [0.0, 0.05, 0.5])
-def test_kernel_equals_the_reference_with_subsampling(keep, unit):
-    check_replay([30, 1, 200, 10, 0, 3] * 5, 200, 100, 5, 5, keep, unit=unit)
+def test_kernel_equals_the_reference_with_subsampling(keep, rounded):
+    check_replay([30, 1, 200, 10, 0, 3] * 5, 200, 100, 5, 5, keep, rounded=rounded)
 
 
-@units
-def test_kernel_equals_the_reference_over_more_than_a_strip(unit):
-    check_replay([20] * 300 + [7000] + [3] * 900, 3000, 16, 5, 1, unit=unit)
+@products
+def test_kernel_equals_the_reference_over_more_than_a_strip(rounded):
+    check_replay([20] * 300 + [7000] + [3] * 900, 3000, 16, 5, 1, rounded=rounded)
 
 
-@units
-def test_kernel_equals_the_reference_for_other_negatives_and_the_largest_vectors(unit):
-    check_replay([3, 100], 40, 100, 5, 32, unit=unit)
-    check_replay([3, 100], 40, 1024, 5, 5, unit=unit)
+@products
+def test_kernel_equals_the_reference_for_other_negatives_and_the_largest_vectors(rounded):
+    check_replay([3, 100], 40, 100, 5, 32, rounded=rounded)
+    check_replay([3, 100], 40, 1024, 5, 5, rounded=rounded)
 
 
-@needs_unit
+@needs_bf16
 @pytest.mark.parametrize("window", [10, 20])
-def test_kernel_of_the_matrix_unit_equals_the_reference_for_wide_windows(window):
+def test_kernel_of_bf16_equals_the_reference_for_wide_windows(window):
     # 128 and 144 outputs, where windows of up to 8 have 112
-    check_replay([5, 1, 200, 0, 2, 70], 40, 16, window, 5, unit=True)
+    check_replay([5, 1, 200, 0, 2, 70], 40, 16, window, 5, rounded=True)
 
 
-@units
+@products
 @pytest.mark.parametrize("vocabulary", [1, 2, 40, 1000])
-def test_kernel_equals_the_reference_where_words_of_the_window_are_no_negatives(vocabulary, unit):
-    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, 100, 5, 5, 0.9, exclude=True, unit=unit)
+def test_kernel_equals_the_reference_where_words_of_the_window_are_no_negatives(vocabulary, rounded):
+    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], vocabulary, 100, 5, 5, 0.9, exclude=True, rounded=rounded)
 
 
-@units
-def test_kernel_equals_the_reference_where_words_are_frozen(unit):
-    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], 30, 100, 5, 5, frozen=range(0, 30, 2), unit=unit)
+@products
+def test_kernel_equals_the_reference_where_words_are_frozen(rounded):
+    check_replay([5, 1, 40, 0, 2, 70, 1, 1, 3], 30, 100, 5, 5, frozen=range(0, 30, 2), rounded=rounded)
 
 
-def test_kernel_without_the_matrix_unit_where_there_is_none_or_linux_forbids_it(monkeypatch):
-    assert sgns_kernel(16, 5, 5).processor == cpu_name() + (" with matrix unit" if has_matrix_unit() else "")
-    assert sgns_kernel(16, 5, 5, matrix_unit=False).processor == cpu_name()
-    monkeypatch.setattr(matrix_unit, "_permitted", lambda: False)
-    monkeypatch.setattr(cpu, "has_matrix_unit", has_matrix_unit.__wrapped__)
+def test_kernel_without_bf16_where_nothing_is_faster_at_it_or_linux_forbids_it(monkeypatch):
+    assert sgns_kernel(16, 5, 5).processor == cpu_name() + (" in bf16" if multiplies_bf16() else "")
+    assert sgns_kernel(16, 5, 5, bf16=False).processor == cpu_name()
+    monkeypatch.setattr(processor, "_permitted", lambda: False)
+    monkeypatch.setattr(processor, "has_matrix_unit", has_matrix_unit.__wrapped__)
+    assert sgns_kernel(16, 5, 5).bf16 == has_fast_pairs()
+    monkeypatch.setattr(processor, "has_fast_pairs", lambda: False)
     assert sgns_kernel(16, 5, 5).processor == cpu_name()
     # none of the other kernels uses it
-    monkeypatch.setattr(cpu, "has_matrix_unit", lambda: True)
-    assert not compile_kernel("cbow", "negative_sampling", 16, 5).matrix_unit
-    assert not compile_kernel("skip_gram", "hierarchical_softmax", 16, 5).matrix_unit
+    monkeypatch.setattr(processor, "has_fast_pairs", lambda: True)
+    assert not compile_kernel("cbow", "negative_sampling", 16, 5).bf16
+    assert not compile_kernel("skip_gram", "hierarchical_softmax", 16, 5).bf16
 
 
-@units
-def test_no_sentences_and_empty_sentences(unit):
-    kernel = sgns_kernel(16, 5, 5, matrix_unit=unit)
+@pytest.mark.parametrize(
+    ("name", "features", "expected"),
+    [
+        ("znver4", "+avx512bf16,+avx512bw,+avx512vl", True),
+        ("znver5", "+avx512bf16,+avx512bw,+avx512vl", True),
+        ("znver4", "-avx512bf16,+avx512bw,+avx512vl", False),
+        ("cooperlake", "+avx512bf16,+avx512bw,+avx512vl", False),
+        ("znver3", "+avx2", False),
+    ],
+)
+def test_pairs_of_bf16_are_fast_on_amd_since_zen_4(name, features, expected, monkeypatch):
+    monkeypatch.setattr(processor, "_compiled_for", lambda: (name, set(features.split(","))))
+    assert has_fast_pairs.__wrapped__() == expected
+
+
+_COMPILE = """
+from w2v_spark.kernels import processor
+from w2v_spark.kernels.cpu import compile_kernel
+
+processor._permitted = lambda: True
+kernel = compile_kernel("skip_gram", "negative_sampling", 100, 5)
+(code,) = kernel._train.inspect_asm().values()
+print(kernel.processor, *sorted({word for word in ("tdpbf16ps", "vdpbf16ps") if word in code.split()}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "expected"),
+    [
+        ("sapphirerapids", "+amx-tile,+amx-bf16", "sapphirerapids in bf16 tdpbf16ps"),
+        ("znver4", "", "znver4 in bf16 vdpbf16ps"),
+    ],
+)
+def test_kernels_compile_for_processors_that_multiply_bf16_on_those_that_do_not(name, features, expected, tmp_path):
+    avx512 = ",".join(f"+{feature}" for feature in ("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma"))
+    compile_for = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": f"{avx512},{features}".rstrip(",")}
+    environment = {**os.environ, **compile_for, "NUMBA_CACHE_DIR": str(tmp_path)}  # what is loaded tells no code
+    ran = subprocess.run([sys.executable, "-c", _COMPILE], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == expected
+
+
+@products
+def test_no_sentences_and_empty_sentences(rounded):
+    kernel = sgns_kernel(16, 5, 5, bf16=rounded)
     for lengths in ([], [0], [0, 0, 1, 0]):
         assert Corpus(lengths, 10, 16).train(kernel, 1) == (sum(lengths), 0, 0.0, 0)
 
@@ -124,9 +173,9 @@ def test_no_sentences_and_empty_sentences(unit):
 # --- what users of the kernel rely on ---
 
 
-@units
-def test_same_key_same_bytes_other_key_other_bytes(unit):
-    kernel = sgns_kernel(100, 5, 5, matrix_unit=unit)
+@products
+def test_same_key_same_bytes_other_key_other_bytes(rounded):
+    kernel = sgns_kernel(100, 5, 5, bf16=rounded)
     models = []
     for key in (5, 5, 6, 2**64 - 1):
         corpus = Corpus([50] * 20, 100, 100, keep=0.7)
@@ -135,9 +184,9 @@ def test_same_key_same_bytes_other_key_other_bytes(unit):
     assert models[0] == models[1] and len(set(models)) == 3
 
 
-@units
-def test_sentences_in_the_middle_of_a_larger_array_and_read_only_input(unit):
-    kernel = sgns_kernel(16, 5, 1, matrix_unit=unit)
+@products
+def test_sentences_in_the_middle_of_a_larger_array_and_read_only_input(rounded):
+    kernel = sgns_kernel(16, 5, 1, bf16=rounded)
     whole, part = Corpus([40, 60, 50], 30, 16), Corpus([40, 60, 50], 30, 16)
     part.ids, part.offsets = part.ids[40:100].copy(), np.array([0, 60])
     whole.offsets = whole.offsets[1:3]
@@ -147,9 +196,9 @@ def test_sentences_in_the_middle_of_a_larger_array_and_read_only_input(unit):
     assert (whole.syn0 == part.syn0).all() and (whole.syn1 == part.syn1).all()
 
 
-@units
-def test_learning_rate_reaches_step_to_at_the_last_word(unit):
-    kernel = sgns_kernel(16, 5, 1, matrix_unit=unit)
+@products
+def test_learning_rate_reaches_step_to_at_the_last_word(rounded):
+    kernel = sgns_kernel(16, 5, 1, bf16=rounded)
     frozen, trained = Corpus([TILE_ROWS + 1], 50, 16), Corpus([TILE_ROWS + 1], 50, 16)
     exact = replay(frozen, 5, 1, 9, 0.0, 1e-3)
     before = trained.syn0.copy()
@@ -158,7 +207,7 @@ def test_learning_rate_reaches_step_to_at_the_last_word(unit):
     changed = np.flatnonzero((trained.syn0 != before).any(axis=1))
     assert changed.tolist() == [trained.ids[-1]]
     change = exact[0] - before
-    assert np.allclose(trained.syn0 - before, change, rtol=1e-2, atol=5e-3 * np.abs(change).max() if unit else 1e-8)
+    assert np.allclose(trained.syn0 - before, change, rtol=1e-2, atol=5e-3 * np.abs(change).max() if rounded else 1e-8)
 
 
 def planted(sentences=800, seed=0):
@@ -183,9 +232,9 @@ def separation(corpus):
     return cosine[same].mean() - cosine[~same].mean()
 
 
-@units
-def test_loss_starts_at_six_ln_two_and_falls_while_topics_separate(unit):
-    kernel, corpus = sgns_kernel(16, 5, 5, matrix_unit=unit), planted()
+@products
+def test_loss_starts_at_six_ln_two_and_falls_while_topics_separate(rounded):
+    kernel, corpus = sgns_kernel(16, 5, 5, bf16=rounded), planted()
     first = Corpus([TILE_ROWS], 1000, 16)
     first.ids, first.syn1 = np.arange(TILE_ROWS, dtype=np.int32), np.zeros_like(first.syn1)
     _, pairs, loss_sum, loss_pairs = first.train(kernel, 1)
@@ -198,9 +247,9 @@ def test_loss_starts_at_six_ln_two_and_falls_while_topics_separate(unit):
     assert separation(corpus) > 0.3
 
 
-@units
-def test_threads_train_the_same_model_together(unit):
-    kernel, corpus = sgns_kernel(16, 5, 5, matrix_unit=unit), planted()
+@products
+def test_threads_train_the_same_model_together(rounded):
+    kernel, corpus = sgns_kernel(16, 5, 5, bf16=rounded), planted()
     tables = (corpus.keep, corpus.negatives())
 
     def train(part):

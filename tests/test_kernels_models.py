@@ -174,7 +174,7 @@ from test_kernels_models import ARCHITECTURES, LOSSES, Model, compile_kernel
 wide = [(architecture, "negative_sampling", 300, True) for architecture in ARCHITECTURES]
 for architecture, loss, size, exclude in [*product(ARCHITECTURES, LOSSES, [100], [False]), *wide]:
     model = Model(loss, [30, 1, 200, 10, 0, 300] * 5, 200, size, 0.6)
-    result = model.run(compile_kernel(architecture, loss, size, 5, exclude_window=exclude, matrix_unit=False), 5)
+    result = model.run(compile_kernel(architecture, loss, size, 5, exclude_window=exclude, bf16=False), 5)
     print(result, hashlib.sha256(model.syn0.tobytes() + model.syn1.tobytes()).hexdigest())
 """
     answers = []

@@ -21,11 +21,11 @@ from w2v_spark.errors import ParamError
 from w2v_spark.kernels.checks import check_sentences, check_sizes
 from w2v_spark.kernels.cpu_cbow import compile_cbow
 from w2v_spark.kernels.cpu_hs import compile_hierarchical
-from w2v_spark.kernels.cpu_sgns import compile_sgns, cpu_name
-from w2v_spark.kernels.cpu_sgns_matrix import compile_sgns_matrix
+from w2v_spark.kernels.cpu_sgns import compile_sgns
+from w2v_spark.kernels.cpu_sgns_bf16 import compile_sgns_bf16
 from w2v_spark.kernels.cpu_softmax import compile_softmax
-from w2v_spark.kernels.matrix_unit import has_matrix_unit
 from w2v_spark.kernels.outputs import Outputs
+from w2v_spark.kernels.processor import cpu_name, multiplies_bf16
 from w2v_spark.kernels.sizes import whole_vectors
 from w2v_spark.params import specs
 
@@ -43,12 +43,12 @@ class Kernel:
     # what the compiled code takes between the tables and the learning rates
     _arguments: tuple[Any, ...]
     _train: Any
-    matrix_unit: bool = False  # whether it multiplies matrices of bf16
+    bf16: bool = False  # whether it rounds what it multiplies to bf16
 
     @property
     def processor(self) -> str:
-        """What the kernel is compiled for, as LLVM calls it, and whether it uses the matrix unit."""
-        return cpu_name() + " with matrix unit" * self.matrix_unit
+        """What the kernel is compiled for, as LLVM calls it, and whether it multiplies bf16."""
+        return cpu_name() + " in bf16" * self.bf16
 
     def output_rows(self, words: int) -> int:
         """How many rows of syn1 are used: one for each word, or for each inner node of the Huffman tree."""
@@ -136,7 +136,7 @@ def compile_kernel(
     mean: bool = True,
     exclude_window: bool = False,
     freezing: bool = False,
-    matrix_unit: bool = True,
+    bf16: bool = True,
 ) -> Kernel:
     """The kernel for these, compiled at the first call and from then on loaded from disk if possible.
 
@@ -151,8 +151,8 @@ def compile_kernel(
             only. Skip-gram: no centre whose window has the context is a negative of that context. CBOW: no word of a
             centre's window is its negative. Those of the shared negatives that are left count as much as all of them.
         freezing: whether some words' rows of syn0 do not change.
-        matrix_unit: whether to multiply matrices of bf16 where the processor has a unit for it and a kernel uses it:
-            that of skip-gram with negative sampling.
+        bf16: whether to round what is multiplied to bf16 where the processor is faster at it and a kernel makes use of
+            that: the one of skip-gram with negative sampling.
     """
     for name, given, allowed in (("architecture", architecture, ARCHITECTURES), ("loss", loss, LOSSES)):
         if given not in allowed:
@@ -160,7 +160,7 @@ def compile_kernel(
     check_sizes("CPU", vector_size, window_size, negative if loss == "negative_sampling" else 1)
     width, bags = whole_vectors(vector_size), architecture == "cbow"
     arguments: tuple[Any, ...] = (window_size, mean)
-    matrix_unit = matrix_unit and not bags and loss == "negative_sampling" and has_matrix_unit()
+    bf16 = bf16 and not bags and loss == "negative_sampling" and multiplies_bf16()
     if loss == "hierarchical_softmax":
         train = compile_hierarchical(width, bags, freezing)
     elif loss == "softmax":
@@ -168,6 +168,6 @@ def compile_kernel(
     elif bags:
         train, arguments = compile_cbow(vector_size, exclude_window, freezing), (window_size, negative, mean)
     else:
-        compiler = compile_sgns_matrix if matrix_unit else compile_sgns
+        compiler = compile_sgns_bf16 if bf16 else compile_sgns
         train, arguments = compiler(vector_size, window_size, exclude_window, freezing), (negative,)
-    return Kernel(loss, vector_size, freezing, arguments, train, matrix_unit)
+    return Kernel(loss, vector_size, freezing, arguments, train, bf16)

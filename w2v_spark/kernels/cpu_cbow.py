@@ -28,8 +28,9 @@ from w2v_spark.kernels.cpu_strip import (
     random_number,
     training_signature,
 )
-from w2v_spark.kernels.cpu_tile import Model, weighted_loss
+from w2v_spark.kernels.cpu_tile import Model
 from w2v_spark.kernels.simd import add_combination, copy, find, logistic_gradient, lowest_bit
+from w2v_spark.kernels.simd_exp import weighted_loss
 from w2v_spark.kernels.simd_tile import ROWS_AT_ONCE, TOGETHER, ListedRows, add_combinations, multiply, turn
 from w2v_spark.kernels.simd_ways import dots_of_pairs
 from w2v_spark.kernels.sizes import LANES, MEASURED, TILE_ROWS, slabs, whole_vectors
@@ -126,7 +127,7 @@ def score(
 @inner
 def loss(scores: Scores, rows: Any, negative: Any) -> Any:
     """The loss of the bag's samples, from their scores."""
-    positives = weighted_loss(scores.positive, scores.seen, 0, rows, 1)
+    positives = weighted_loss(scores.positive, scores.seen, 0, ROWS, 1)
     negatives = weighted_loss(scores.negative, scores.used, 0, ROWS * SHARE, 0)
     return positives + negatives * negative / SHARE
 

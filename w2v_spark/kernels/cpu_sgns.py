@@ -17,7 +17,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from llvmlite import binding
 from numba import types
 
 from w2v_spark.kernels.cache import compile_now, read_only
@@ -33,11 +32,6 @@ from w2v_spark.kernels.cpu_strip import (
 )
 from w2v_spark.kernels.cpu_tile import Model, Slab, count_pairs, cut_tile, differentiate, gather, loss, make_tile, score
 from w2v_spark.kernels.sizes import LANES, MEASURED, TILE_NEGATIVES, TILE_ROWS, slabs, whole_vectors
-
-
-def cpu_name() -> str:
-    """The processor that kernels are compiled for, as LLVM calls it."""
-    return str(binding.get_host_cpu_name())
 
 
 @functools.cache

@@ -7,7 +7,6 @@ as literals are arguments, which Numba passes on from the one function that know
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inlined, inner
 from w2v_spark.kernels.cpu_strip import Strip, occurrences
 from w2v_spark.kernels.simd import add_dots, copy, logistic_gradient, mark_pairs
+from w2v_spark.kernels.simd_exp import weighted_loss
 from w2v_spark.kernels.simd_tile import ROWS_AT_ONCE, multiply, turn
 from w2v_spark.kernels.sizes import LANES, MOST_UPDATES, TILE_NEGATIVES, TILE_ROWS
 
@@ -155,23 +155,6 @@ def score(tile: Tile, cut: Cut, slab: Slab, window: Any, band: Any, rest: Any, p
     for j in range(0, TILE_NEGATIVES, ROWS_AT_ONCE):
         row = u + (around + j) * pitch
         multiply(tile.negative_scores, j * TILE_ROWS, output, row, pitch, tile.turned, 0, columns)
-
-
-@inner
-def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), which is -log of the logistic function of -x, without overflow."""
-    return math.log1p(math.exp(-abs(x))) + max(x, 0.0)
-
-
-@inner
-def weighted_loss(scores: Any, weights: Any, start: Any, stop: Any, label: Any) -> Any:
-    """The sum of weights times -log of the probability that scores[start : stop] give to a label of 1 or 0."""
-    total = 0.0
-    for k in range(start, stop):
-        if weights[k] > 0:
-            score = np.float64(scores[k])
-            total += weights[k] * softplus(-score if label else score)
-    return total
 
 
 @inner

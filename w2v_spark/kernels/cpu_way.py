@@ -6,6 +6,7 @@ index into them is a row's number times the row's floats.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from w2v_spark.array_types import Floats, Ids
 from w2v_spark.kernels.aligned import aligned_zeros, rounded_up
 from w2v_spark.kernels.cache import inlined
 from w2v_spark.kernels.cpu_strip import Strip, is_frozen
-from w2v_spark.kernels.cpu_tile import slowing, softplus
+from w2v_spark.kernels.cpu_tile import slowing
 from w2v_spark.kernels.simd import add_combination, copy, logistic_gradient, prefetch
 from w2v_spark.kernels.simd_ways import dots_with_rows, exchange
 from w2v_spark.kernels.sizes import LANES
@@ -89,6 +90,12 @@ def score(way: Way, at: Any, inputs: Any, x: Any, length: Any, matrix: Any, rows
             dots_with_rows(scores, at + k, inputs, x, matrix, 0, rows, start + k, width, 8)
         else:
             dots_with_rows(scores, at + k, inputs, x, matrix, 0, rows, start + k, width, 4)
+
+
+@inlined
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), which is -log of the logistic function of -x, without overflow."""
+    return math.log1p(math.exp(-abs(x))) + max(x, 0.0)
 
 
 @inlined

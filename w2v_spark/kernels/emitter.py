@@ -61,8 +61,11 @@ class Emitter:
 
     def start(self, which: int) -> Any:
         """Pointer to where the array argument starts: the argument after it is the index."""
-        data = self.context.make_array(self.kinds[which])(self.context, self.builder, self.arguments[which]).data
-        return self.at(data, self.integer(which + 1))
+        return self.at(self.data(which), self.integer(which + 1))
+
+    def data(self, which: int) -> Any:
+        """Pointer to the array argument's first element."""
+        return self.context.make_array(self.kinds[which])(self.context, self.builder, self.arguments[which]).data
 
     def part(self, which: int) -> Emitter:
         """An emitter whose arguments are the fields of a tuple argument."""

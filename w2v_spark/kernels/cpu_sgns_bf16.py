@@ -1,4 +1,4 @@
-"""Skip-gram with negative sampling on CPUs that multiply matrices: the twin of `cpu_sgns.py`.
+"""Skip-gram with negative sampling on CPUs that multiply bf16: the twin of `cpu_sgns.py`.
 
 Tiles, which words train which, random numbers and the weight of each pair are as there; what differs is that vectors
 and gradients are rounded to bf16 before they are multiplied, and that the logistic function has 14 bits.
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import types
 
 from w2v_spark.array_types import Floats
+from w2v_spark.kernels import cpu_amx, cpu_pairs
 from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import compile_now, inlined, inner, read_only
 from w2v_spark.kernels.cpu_exclude import spread
@@ -28,19 +29,10 @@ from w2v_spark.kernels.cpu_strip import (
     training_signature,
 )
 from w2v_spark.kernels.cpu_tile import Cut, Model, cut_tile, most_times
-from w2v_spark.kernels.cpu_tile_matrix import (
-    Tile,
-    differentiate,
-    gather,
-    loss,
-    make_config,
-    make_tile,
-    scatter_contexts,
-    scatter_outputs,
-    score,
-)
+from w2v_spark.kernels.cpu_tile_bf16 import Tile, differentiate, gather, loss, make_tile
+from w2v_spark.kernels.processor import has_matrix_unit
 from w2v_spark.kernels.simd import copy, count_bits, find, lowest_bit
-from w2v_spark.kernels.simd_matrix import configure, mark, release
+from w2v_spark.kernels.simd_bf16 import mark
 from w2v_spark.kernels.sizes import MEASURED, TILE_NEGATIVES, TILE_ROWS, whole_vectors
 
 _ONE = np.uint64(1)
@@ -118,13 +110,14 @@ def slow_repeated(tile: Tile, cut: Cut, words: Any, window: Any, outputs: Any, m
 
 
 @functools.cache
-def compile_sgns_matrix(size: int, window: int, exclude: bool, freezing: bool) -> Any:
+def compile_sgns_bf16(size: int, window: int, exclude: bool, freezing: bool) -> Any:
     """The compiled kernel for vectors of `size` floats, with `exclude_window` and frozen words or without; its
     arguments are made by `cpu.Kernel`.
     """
     width = whole_vectors(size)
     around = whole_vectors(TILE_ROWS + 2 * window)
     outputs = around + TILE_NEGATIVES
+    unit = cpu_amx if has_matrix_unit() else cpu_pairs
 
     @compile_now(training_signature(freezing, read_only(types.uint64), types.int64))
     def train(
@@ -147,7 +140,7 @@ def compile_sgns_matrix(size: int, window: int, exclude: bool, freezing: bool) -
         slope = (step_to - step_from) / max(1, offsets[-1] - offsets[0] - 1)
         words_kept, pairs, loss_sum, loss_pairs, unmeasured = 0, 0, 0.0, 0, MEASURED
         draw_negatives(tile.negatives, 0, TILE_NEGATIVES, 0, slots, noise_key)
-        configure(make_config(), 0)
+        unit.start()
         while sentence < len(offsets) - 1:
             sentence, filled = lay_sentences(strip, ids, offsets, sentence, keep, window, random_number(key))
             words_kept += filled
@@ -162,7 +155,7 @@ def compile_sgns_matrix(size: int, window: int, exclude: bool, freezing: bool) -
                 pairs += found
                 weigh_negatives(tile, seen, words, cut, around, exclude)
                 gather(tile, cut, words, model, window, around, width)
-                score(tile, cut, words, model, window, outputs, width)
+                unit.score(tile, cut, words, model, window, around, outputs, width, size)
                 unmeasured += 1
                 if unmeasured > MEASURED:
                     unmeasured = 1
@@ -171,9 +164,9 @@ def compile_sgns_matrix(size: int, window: int, exclude: bool, freezing: bool) -
                 step = learning_rate(step_from, slope, strip.places[at + window])
                 slow_repeated(tile, cut, words, window, outputs, most_times(window, negative, step))
                 differentiate(tile, cut, model, step, negative, around, outputs, width)
-                scatter_outputs(tile, cut, words, model, window, around, outputs, width)
-                scatter_contexts(tile, cut, words, model, frozen, window, outputs, width)
-        release()
+                unit.scatter_outputs(tile, cut, words, model, window, around, outputs, width, size)
+                unit.scatter_contexts(tile, cut, words, model, frozen, window, around, outputs, width, size)
+        unit.stop()
         return words_kept, pairs, loss_sum, loss_pairs
 
     return train

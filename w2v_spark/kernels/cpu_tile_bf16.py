@@ -1,10 +1,9 @@
-"""The steps of a tile of skip-gram with negative sampling on CPUs that multiply matrices: the twin of `cpu_tile.py` and
-`cpu_scatter.py`.
+"""The steps of a tile of skip-gram with negative sampling on CPUs that multiply bf16: the twin of `cpu_tile.py`.
 
-Every context is scored with every output, that is with all words around, not those of its band alone, and with the
-negatives; weights, mostly zero among the words around, say which scores count and how much. That is more products than
-are used, but the unit does them an order faster. They are formed of numbers rounded to bf16, as on GPUs with tensor
-cores; sums, scores and the matrices themselves are float32.
+Scores of each context with words around, not those of its band alone, and with the negatives are one matrix; weights,
+mostly zero among the words around, say which scores count and how much. Vectors and gradients are rounded to bf16
+before they are multiplied, as on GPUs with tensor cores; sums, scores and the matrices themselves are float32. The
+products, and what they change, are those of `cpu_amx.py` or `cpu_pairs.py`.
 """
 
 from __future__ import annotations
@@ -12,20 +11,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from w2v_spark.array_types import Floats, Ids
 from w2v_spark.kernels.aligned import aligned_zeros
 from w2v_spark.kernels.cache import inlined, inner
-from w2v_spark.kernels.cpu_strip import is_frozen
-from w2v_spark.kernels.cpu_tile import Cut, Model, weighted_loss
-from w2v_spark.kernels.simd_matrix import BLOCK, add, logistic_steps, pack, prefetch_row, product
+from w2v_spark.kernels.cpu_tile import Cut, Model
+from w2v_spark.kernels.simd_bf16 import BLOCK, logistic_steps, pack, prefetch_row
+from w2v_spark.kernels.simd_exp import weighted_loss
 from w2v_spark.kernels.simd_tile import turn
 from w2v_spark.kernels.sizes import LANES, TILE_NEGATIVES, TILE_ROWS
 
 
 class Operand(NamedTuple):
-    """Vectors in bf16, in both forms that products take: see `simd_matrix.py`."""
+    """Vectors in bf16, in both forms that products take: see `simd_bf16.py`."""
 
     rows: Floats
     pairs: Floats
@@ -41,21 +39,9 @@ class Tile(NamedTuple):
     weights: Floats  # how many pairs a score stands for, less for words that are repeated, of the same shape
     steps: Operand  # the scores as operands, when they are gradients
     turned_steps: Floats  # the same context by context: the left operand of their changes, [TILE_ROWS, pitch]
-    changes: Floats  # of 16 outputs, and then of the contexts, [TILE_ROWS, width]
+    changes: Floats  # for `cpu_amx.py`: of 16 outputs, and then of the contexts, [TILE_ROWS, width]
     # of this tile and, drawn ahead so that memory has time, of the next, [2 * TILE_NEGATIVES]
     negatives: Ids
-
-
-@inner
-def make_config() -> npt.NDArray[np.uint8]:
-    """The unit's registers as `configure` takes them: palette 1, and each of the eight 16 rows of 64 bytes."""
-    config = np.zeros(128, np.uint8)
-    config = config[-config.ctypes.data & 63 :][:64]
-    config[0] = 1
-    for register in range(8):
-        config[16 + 2 * register] = 64
-        config[48 + register] = 16
-    return config
 
 
 @inlined
@@ -107,20 +93,10 @@ def gather(tile: Tile, cut: Cut, words: Any, model: Model, window: Any, around: 
     read_rows(tile.contexts, 0, model.syn0, words, cut.at + window, TILE_ROWS, width)
     read_rows(tile.outputs, 0, model.syn1, words, cut.at, around, width)
     read_rows(tile.outputs, around, model.syn1, tile.negatives, cut.negatives, TILE_NEGATIVES, width)
-
-
-@inlined
-def score(tile: Tile, cut: Cut, words: Any, model: Model, window: Any, outputs: Any, width: Any) -> None:
-    """Dot products of all outputs with all contexts. Meanwhile the next tile's contexts are asked for."""
-    pitch, next_contexts = pitch_of(width), cut.at + cut.rows + window
+    pitch = pitch_of(width)
     for k in range(0, pitch, LANES):
         for i in range(0, TILE_ROWS, LANES):
             turn(tile.turned, k * TILE_ROWS + i, TILE_ROWS, tile.contexts.rows, i * pitch + k, pitch)
-    for j in range(0, outputs, LANES):
-        to, rows = j * TILE_ROWS, j * pitch
-        product(tile.scores, to, tile.outputs.rows, rows, tile.turned, 0, blocks_of(width), LANES, TILE_ROWS)
-        for k in range(to // outputs, (to + LANES * TILE_ROWS) // outputs):
-            prefetch_row(model.syn0, words, next_contexts + k, width)
 
 
 @inner
@@ -156,35 +132,3 @@ def differentiate(
     for k in range(0, outputs // 2, LANES):
         for i in range(0, TILE_ROWS, LANES):
             turn(tile.turned_steps, i * pitch + k, pitch, tile.steps.pairs, k * TILE_ROWS + i, TILE_ROWS)
-
-
-@inlined
-def scatter_outputs(
-    tile: Tile, cut: Cut, words: Any, model: Model, window: Any, around: Any, outputs: Any, width: Any
-) -> None:
-    """Add the changes of the words around and of the negatives to their rows of syn1. Meanwhile the words around the
-    next tile are asked for.
-    """
-    changes, next_around = tile.changes, cut.at + cut.rows + 2 * window
-    for j in range(0, outputs, LANES):
-        product(changes, 0, tile.steps.rows, j * pitch_of(TILE_ROWS), tile.contexts.pairs, 0, 1, LANES, width)
-        for k in range(max(cut.first, j), min(cut.last, j + LANES)):
-            add(model.syn1, np.int64(words[cut.at + k]) * width, changes, (k - j) * width, width)
-        for k in range(max(around, j), j + LANES):
-            drawn = k - around
-            row = np.int64(tile.negatives[cut.negatives + drawn]) * width
-            add(model.syn1, row, changes, (k - j) * width, width)
-            if drawn & 1:
-                prefetch_row(model.syn1, words, next_around + drawn // 2, width)
-
-
-@inlined
-def scatter_contexts(
-    tile: Tile, cut: Cut, words: Any, model: Model, frozen: Any, window: Any, outputs: Any, width: Any
-) -> None:
-    """Add the changes of the contexts to their rows of syn0, but for words that are frozen."""
-    first = cut.at + window
-    product(tile.changes, 0, tile.turned_steps, 0, tile.outputs.pairs, 0, blocks_of(outputs), TILE_ROWS, width)
-    for i in range(cut.rows):
-        if not is_frozen(frozen, words[first + i]):
-            add(model.syn0, np.int64(words[first + i]) * width, tile.changes, i * width, width)
